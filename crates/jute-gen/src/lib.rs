@@ -1,0 +1,3 @@
+//! The IDL: reads .jute and writes Rust records.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Sockets: mio, buffers and listeners; no ZooKeeper in it.

@@ -1,0 +1,3 @@
+//! Sessions and requests: one whole server as two deterministic machines, Core and Front.
+
+#![forbid(unsafe_code)]

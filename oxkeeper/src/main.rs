@@ -1,0 +1,3 @@
+//! The oxkeeper program: only dispatches to the libraries.
+
+fn main() {}

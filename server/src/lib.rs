@@ -1,0 +1,3 @@
+//! The running server: configuration, threads, ports, signals, four-letter words, metrics.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Helper commands of the project: `cargo xtask <command>`.
+
+fn main() {}
