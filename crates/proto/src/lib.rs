@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod code;
 pub mod collections;
 pub mod java_string;
@@ -14,6 +15,7 @@ pub mod session;
 pub mod txn;
 pub mod zxid;
 
+pub use acl::{AclEntry, AclList};
 pub use code::{ErrorCode, EventType, OpCode, perms};
 pub use jute::{JuteError, Reader, Record, Write};
 pub use session::SessionId;
