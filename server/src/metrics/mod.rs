@@ -1,0 +1,23 @@
+//! Metrics: what the server counts and times, under ZooKeeper's names.
+//!
+//! - `table`: every metric with its name, kind and meaning here.
+//! - `registry`: where threads record and how the parts are merged.
+//! - `histogram`: the distribution behind a percentile.
+//! - `report`: the list of keys and values that `mntr` and the admin server print.
+//! - `number`: numbers as Java prints them.
+//!
+//! Each thread that records asks [`Metrics::recorder`] for its own [`Recorder`] once and keeps it: it
+//! writes to memory of its own with plain loads and stores, no locked instruction. Readers merge. Rare
+//! events without a recorder at hand go through [`Metrics::record`]. Clocks stay with the caller: values
+//! in ms come in as numbers.
+
+pub mod histogram;
+pub mod number;
+pub mod registry;
+pub mod report;
+pub mod table;
+
+pub use number::JavaDouble;
+pub use registry::{Lasting, Metrics, Reading, Recorder, RequestKind, ResponseSizes, SummaryReading};
+pub use report::{GaugeValues, Value, report};
+pub use table::{Counter, CounterSet, Detail, Gauge, GaugeKind, GaugeSet, Summary, SummarySet};
