@@ -1,3 +1,5 @@
 //! The running server: configuration, threads, ports, signals, four-letter words, metrics.
 
 #![forbid(unsafe_code)]
+
+pub mod config;

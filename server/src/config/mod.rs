@@ -1,0 +1,3 @@
+//! Configuration of the server: zoo.cfg, properties and the command line.
+
+pub mod properties;
