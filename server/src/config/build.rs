@@ -50,7 +50,7 @@ pub fn load(request: &Request) -> Result<Loaded, ConfigError> {
             }
         }
         Source::File(path) => {
-            initial_config = Some(loader.add_file(path)?);
+            initial_config = Some(Secret(loader.add_file(path)?));
             config_file = Some(path.clone());
         }
         Source::Words(words) => loader.add_words(words)?,
@@ -374,7 +374,7 @@ impl Loader {
     fn build(
         &mut self,
         config_file: Option<PathBuf>,
-        initial_config: Option<String>,
+        initial_config: Option<Secret>,
     ) -> Option<ServerConfig> {
         self.read_values();
         self.judge_statuses();

@@ -235,8 +235,8 @@ pub enum SnapshotCompression {
 pub struct ServerConfig {
     /// The zoo.cfg that was read.
     pub config_file: Option<PathBuf>,
-    /// Its text, for the AdminServer's initial_configuration.
-    pub initial_config: Option<String>,
+    /// Its text, for the AdminServer's initial_configuration; it may hold passwords.
+    pub initial_config: Option<Secret>,
     /// The number in `<dataDir>/myid`, if that file is there; only for the log on a standalone server.
     pub my_id: Option<i64>,
     /// dataDir: the directory that holds `version-2` with snapshots.
