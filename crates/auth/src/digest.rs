@@ -127,7 +127,8 @@ pub fn is_valid(id: &str) -> bool {
 /// Equality that takes as long for a near miss as for a far one.
 pub fn same_secret(left: &str, right: &str) -> bool {
     let (left, right) = (left.as_bytes(), right.as_bytes());
-    left.len() == right.len() && left.iter().zip(right).fold(0, |difference, (l, r)| std::hint::black_box(difference | (l ^ r))) == 0
+    // No way out of the loop before its end; the compiler must not see that only zero is asked for.
+    left.len() == right.len() && std::hint::black_box(left.iter().zip(right).fold(0, |difference, (l, r)| difference | (l ^ r))) == 0
 }
 
 /// What a caller without ADMIN sees: each run from a colon to the end of its line becomes `:x`.
