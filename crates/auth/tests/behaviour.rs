@@ -130,3 +130,13 @@ fn an_unknown_algorithm_stops_the_start() {
     let options = SchemeOptions { digest_algorithm: "ROT13".to_owned(), ..SchemeOptions::default() };
     assert!(Schemes::new(&options).unwrap_err().to_string().contains("ROT13"));
 }
+
+#[test]
+fn identities_stand_as_a_live_server_listed_them() {
+    // whoAmI of a 3.9.5 server after addauth("digest", "super:admin") from the loopback address.
+    let schemes = with(|o| o.super_digest = Some("super:xQJmxLMiHGwaqBvst5y6rkB6HQs=".to_owned()));
+    let mut ids = vec![Identity::ip("127.0.0.1".parse().unwrap())];
+    schemes.authenticate("digest", Some(b"super:admin"), peer(), &mut ids);
+    let shown: Vec<_> = ids.iter().map(|identity| (&*identity.scheme, user_name(identity))).collect();
+    assert_eq!(shown, [("digest", "super"), ("super", ""), ("ip", "127.0.0.1")]);
+}
