@@ -1,0 +1,219 @@
+//! Applying: committed transactions to the tree, their events and replies to the fronts.
+//!
+//! Whoever applies holds the tree for writing. Reads that stand between two writes of a connection
+//! run here, between those two.
+
+use crate::frame;
+use crate::inbox::{Answered, FrontShared, Inbox, Item};
+use crate::read::{Reading, WatchesAccess};
+use crate::request::{ConnId, Parked};
+use bytes::Bytes;
+use oxkeeper_auth::Schemes;
+use oxkeeper_proto::records::{Create2Response, CreateResponse, ErrorResponse, MultiHeader};
+use oxkeeper_proto::txn::LoggedTxn;
+use oxkeeper_proto::{ErrorCode, OpCode, Record, SessionId, Zxid};
+use oxkeeper_tree::watches::Watches;
+use oxkeeper_tree::{Applied, Change, ChangeSink, OpResult, Tree};
+use std::sync::MutexGuard;
+
+/// Who waits for a write.
+#[derive(Debug)]
+pub struct Origin {
+    /// The connection.
+    pub connection: ConnId,
+    /// Its session.
+    pub session: SessionId,
+    /// The client's number.
+    pub xid: i32,
+    /// The op.
+    pub op: OpCode,
+    /// Reads that come first.
+    pub before: Vec<Parked>,
+    /// When it came in, milliseconds of the monotonic clock.
+    pub received_ms: u64,
+}
+
+/// What a place in the order of commits stands for.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A committed transaction.
+    Txn {
+        /// Its zxid.
+        zxid: Zxid,
+        /// Its bytes.
+        payload: Bytes,
+    },
+    /// No transaction: only an answer that keeps its place.
+    Answer(ErrorCode),
+}
+
+/// One place in the order of commits.
+#[derive(Debug)]
+pub struct Commit {
+    /// What to apply.
+    pub outcome: Outcome,
+    /// Who waits.
+    pub origin: Option<Origin>,
+    /// A connection to be closed after it: that of a session that ended.
+    pub close: Option<ConnId>,
+}
+
+/// What applying a batch did, for metrics and wake-ups.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Fronts that have something in their inbox now, one bit each.
+    pub fronts: u64,
+    /// Transactions whose announced digest was not the tree's: zxid, announced, computed.
+    pub digest_mismatches: Vec<(Zxid, u64, u64)>,
+}
+
+struct Hands<'a> {
+    fronts: Vec<(MutexGuard<'a, Watches>, MutexGuard<'a, Inbox>)>,
+    touched: u64,
+}
+
+impl ChangeSink for Hands<'_> {
+    fn change(&mut self, zxid: Zxid, change: &Change<'_>) {
+        for (index, (watches, inbox)) in self.fronts.iter_mut().enumerate() {
+            if watches.is_empty() {
+                continue;
+            }
+            let touched = &mut self.touched;
+            watches.fire(change, &mut |fired| {
+                *touched |= 1 << index;
+                inbox.items.push(Item::Event {
+                    kind: fired.kind,
+                    path: fired.path.into(),
+                    zxid: zxid.0,
+                    acl: fired.acl.clone(),
+                    watchers: fired.watchers.to_vec(),
+                });
+            });
+        }
+    }
+}
+
+/// Applies what is committed, in order.
+///
+/// # Panics
+/// When a committed payload is no transaction: it was made or checked by this program.
+pub fn apply(tree: &mut Tree, fronts: &[&FrontShared], commits: Vec<Commit>, schemes: &Schemes, max_length: i32) -> Effects {
+    let mut effects = Effects::default();
+    let mut hands = Hands {
+        fronts: fronts
+            .iter()
+            .map(|f| (f.watches.lock().expect("no holder of the watches panics"), f.inbox.lock().expect("no holder of an inbox panics")))
+            .collect(),
+        touched: 0,
+    };
+    for Commit { outcome, mut origin, close } in commits {
+        if let Some(origin) = &mut origin {
+            run_parked(tree, &mut hands, origin, schemes, max_length);
+        }
+        match outcome {
+            Outcome::Txn { zxid, payload } => {
+                let logged = LoggedTxn::read(&payload).expect("a committed payload is a transaction");
+                let applied = tree.apply(&logged, &mut hands);
+                if let Some((announced, computed)) = applied.digest_mismatch {
+                    effects.digest_mismatches.push((zxid, announced, computed));
+                }
+                if let Some(origin) = &origin {
+                    answer(&mut hands, origin, zxid, &logged, &applied);
+                }
+            }
+            Outcome::Answer(err) => {
+                if let Some(origin) = &origin {
+                    let zxid = tree.last_zxid().0;
+                    hands.reply(origin, zxid, |out| frame::header(out, origin.xid, zxid, err));
+                }
+            }
+        }
+        if let Some(connection) = close {
+            hands.push(connection.front, Item::Close { connection });
+        }
+    }
+    effects.fronts = hands.touched;
+    effects
+}
+
+impl Hands<'_> {
+    fn push(&mut self, front: u16, item: Item) {
+        self.touched |= 1 << front;
+        self.fronts[usize::from(front)].1.items.push(item);
+    }
+
+    fn reply(&mut self, origin: &Origin, zxid: i64, fill: impl FnOnce(&mut Vec<u8>)) {
+        let front = origin.connection.front;
+        self.touched |= 1 << front;
+        let answers = Answered { xid: origin.xid, op: origin.op, zxid, received_ms: origin.received_ms, write: true };
+        self.fronts[usize::from(front)].1.reply(origin.connection, answers, fill);
+    }
+}
+
+fn run_parked(tree: &Tree, hands: &mut Hands<'_>, origin: &mut Origin, schemes: &Schemes, max_length: i32) {
+    let connection = origin.connection;
+    for parked in std::mem::take(&mut origin.before) {
+        let (watches, inbox) = &mut hands.fronts[usize::from(connection.front)];
+        hands.touched |= 1 << connection.front;
+        let mut reading = Reading {
+            tree,
+            watches: WatchesAccess::Held(watches),
+            watcher: connection.slot,
+            session: origin.session,
+            identities: &parked.identities,
+            schemes,
+        };
+        let zxid = tree.last_zxid().0;
+        let answers = Answered { xid: parked.xid, op: parked.op, zxid, received_ms: parked.received_ms, write: false };
+        inbox.reply(connection, answers, |out| reading.serve(parked.xid, parked.op, &parked.body, max_length, out));
+    }
+}
+
+fn answer(hands: &mut Hands<'_>, origin: &Origin, zxid: Zxid, logged: &LoggedTxn<'_>, applied: &Applied) {
+    if logged.header.kind == OpCode::CREATE_SESSION.0 {
+        let oxkeeper_proto::txn::Txn::CreateSession(txn) = &logged.txn else { unreachable!("the header says createSession") };
+        let item = Item::Session { connection: origin.connection, session: SessionId(logged.header.client_id), timeout_ms: txn.time_out };
+        hands.push(origin.connection.front, item);
+        return;
+    }
+    let err = applied.err;
+    hands.reply(origin, zxid.0, |out| {
+        if err != ErrorCode::OK {
+            frame::header(out, origin.xid, zxid.0, err);
+            return;
+        }
+        frame::reply(out, origin.xid, zxid.0, |out| match &applied.result {
+            OpResult::None => {}
+            OpResult::Created { path, stat } if origin.op == OpCode::CREATE => {
+                let _ = stat;
+                CreateResponse { path: Some(path.as_ref().into()) }.write(out);
+            }
+            OpResult::Created { path, stat } => Create2Response { path: Some(path.as_ref().into()), stat: *stat }.write(out),
+            OpResult::Stat(stat) => stat.write(out),
+            OpResult::Multi(results) => write_multi(out, results),
+        });
+    });
+}
+
+fn write_multi(out: &mut Vec<u8>, results: &[(OpCode, ErrorCode, OpResult)]) {
+    for (op, err, result) in results {
+        let kind = match *op {
+            OpCode::CREATE_TTL | OpCode::CREATE_CONTAINER => OpCode::CREATE2,
+            OpCode::DELETE_CONTAINER => OpCode::DELETE,
+            op => op,
+        };
+        if *op == OpCode::ERROR {
+            MultiHeader { kind: OpCode::ERROR.0, done: false, err: err.0 }.write(out);
+            ErrorResponse { err: err.0 }.write(out);
+            continue;
+        }
+        MultiHeader { kind: kind.0, done: false, err: 0 }.write(out);
+        match result {
+            OpResult::Created { path, .. } if kind == OpCode::CREATE => CreateResponse { path: Some(path.as_ref().into()) }.write(out),
+            OpResult::Created { path, stat } => Create2Response { path: Some(path.as_ref().into()), stat: *stat }.write(out),
+            OpResult::Stat(stat) => stat.write(out),
+            OpResult::None | OpResult::Multi(_) => {}
+        }
+    }
+    MultiHeader { kind: -1, done: true, err: -1 }.write(out);
+}

@@ -1,0 +1,687 @@
+//! The front of one reactor: its connections, the order of their replies, and the reads.
+//!
+//! Bytes come in as whole frames and go out into the buffers that [`Outlets`] lends; sockets are the
+//! reactor's. What has to go to the core is collected in [`Front::submissions`].
+
+use crate::core::Input;
+use crate::frame;
+use crate::inbox::{Answered, FrontShared, Inbox, Item};
+use crate::read::{Reading, WatchesAccess, is_read};
+use crate::request::{ConnId, Identities, Now, Parked, Write};
+use crate::sessions::deadline;
+use log::{debug, info, warn};
+use oxkeeper_auth::{AuthOutcome, Identity, Schemes};
+use oxkeeper_proto::records::{AuthPacket, ConnectRequest, ConnectResponse, GetSaslRequest, RequestHeader, SetSaslResponse};
+use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record, SessionId, Write as _, perms};
+use oxkeeper_tree::Tree;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a front has to know from the configuration.
+#[derive(Clone, Debug)]
+pub struct FrontOptions {
+    /// The width of the expiry buckets, milliseconds.
+    pub tick_ms: u64,
+    /// The shortest timeout that a client gets, milliseconds.
+    pub min_session_timeout_ms: i32,
+    /// The longest, milliseconds.
+    pub max_session_timeout_ms: i32,
+    /// The largest string or buffer in a request, bytes.
+    pub max_length: i32,
+    /// So many writes may be in flight on the whole server before connections that wait for one of
+    /// theirs are no longer read (`zookeeper.globalOutstandingLimit`).
+    pub outstanding_limit: usize,
+}
+
+/// The reactor's side of the connections.
+pub trait Outlets {
+    /// The bytes that wait to be sent on a connection.
+    fn out(&mut self, slot: u32) -> &mut Vec<u8>;
+    /// Close the connection when what it waits for has been sent.
+    fn close(&mut self, slot: u32);
+    /// The connection may be read again.
+    fn resume(&mut self, slot: u32);
+}
+
+/// What comes after a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next frame.
+    Continue,
+    /// Nothing more until [`Outlets::resume`].
+    Pause,
+    /// Close the connection at once, without a word.
+    Drop,
+    /// Close the connection when its bytes have been sent.
+    Close,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The slot is free.
+    Free,
+    /// The next frame is a ConnectRequest.
+    Connect,
+    /// The core has been asked for the session.
+    Opening,
+    /// Requests are served.
+    Open,
+    /// Nothing more is read.
+    Closing,
+}
+
+/// Counts of one connection, for `cons` and `stat`.
+#[derive(Clone, Debug)]
+pub struct ConnectionStats {
+    /// Frames that came in.
+    pub received: u64,
+    /// Frames that went out.
+    pub sent: u64,
+    /// The last op that was answered.
+    pub last_op: Option<OpCode>,
+    /// The xid of the last request that was answered.
+    pub last_cxid: i64,
+    /// The zxid in the last reply.
+    pub last_zxid: i64,
+    /// When the last reply was made, milliseconds of the monotonic clock.
+    pub last_response_ms: u64,
+    /// The last latency, milliseconds.
+    pub last_latency_ms: u64,
+    /// All latencies.
+    pub latency: Latency,
+}
+
+impl Default for ConnectionStats {
+    fn default() -> Self {
+        Self {
+            received: 0,
+            sent: 0,
+            last_op: None,
+            last_cxid: -1,
+            last_zxid: -1,
+            last_response_ms: 0,
+            last_latency_ms: 0,
+            latency: Latency::default(),
+        }
+    }
+}
+
+/// Least, most and sum of latencies, milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Latency {
+    /// How many.
+    pub count: u64,
+    /// Their sum.
+    pub total_ms: u64,
+    /// The least; 0 if there is none.
+    pub min_ms: u64,
+    /// The most.
+    pub max_ms: u64,
+}
+
+impl Latency {
+    fn add(&mut self, ms: u64) {
+        self.min_ms = if self.count == 0 { ms } else { self.min_ms.min(ms) };
+        self.max_ms = self.max_ms.max(ms);
+        self.count += 1;
+        self.total_ms += ms;
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn merge(self, other: Latency) -> Latency {
+        match (self.count, other.count) {
+            (_, 0) => self,
+            (0, _) => other,
+            _ => Latency {
+                count: self.count + other.count,
+                total_ms: self.total_ms + other.total_ms,
+                min_ms: self.min_ms.min(other.min_ms),
+                max_ms: self.max_ms.max(other.max_ms),
+            },
+        }
+    }
+}
+
+/// Counts of one front.
+#[derive(Clone, Debug, Default)]
+pub struct FrontStats {
+    /// Frames that came in.
+    pub received: u64,
+    /// Frames that went out.
+    pub sent: u64,
+    /// Latencies of all requests.
+    pub latency: Latency,
+    /// Answered requests and their latency, not yet taken by the server's metrics.
+    pub answered: Vec<(OpCode, u64)>,
+}
+
+/// What `cons`, `stat` and `dump` show of a connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// The peer.
+    pub peer: SocketAddr,
+    /// Its session, 0 if it has none yet.
+    pub session: SessionId,
+    /// The negotiated timeout, milliseconds.
+    pub timeout_ms: i32,
+    /// When it was accepted, milliseconds since 1970.
+    pub established_ms: i64,
+    /// Requests that wait.
+    pub queued: usize,
+    /// Whether it is being read.
+    pub reading: bool,
+    /// Its counts.
+    pub stats: ConnectionStats,
+}
+
+struct Connection {
+    generation: u32,
+    stage: Stage,
+    peer: SocketAddr,
+    identities: Identities,
+    session: SessionId,
+    timeout_ms: i32,
+    /// The client knows of read-only servers and expects the flag in the answer.
+    knows_read_only: bool,
+    /// The end of the last bucket that the core was told of.
+    touched_ms: u64,
+    /// Writes that the core has and has not answered.
+    outstanding: usize,
+    /// Reads behind the last write.
+    parked: Vec<Parked>,
+    paused: bool,
+    established_ms: i64,
+    stats: ConnectionStats,
+}
+
+/// See the module.
+pub struct Front {
+    index: u16,
+    shared: Arc<FrontShared>,
+    schemes: Arc<Schemes>,
+    options: FrontOptions,
+    /// Writes in flight on the whole server.
+    in_flight: Arc<AtomicUsize>,
+    connections: Vec<Connection>,
+    free: Vec<u32>,
+    /// Slots that are free once what the inbox holds for them has been dropped.
+    limbo: Vec<u32>,
+    paused: Vec<u32>,
+    /// What the core is to be told, in order.
+    pub submissions: Vec<Input>,
+    /// The front's counts.
+    pub stats: FrontStats,
+    /// The inbox that was emptied last, kept for its memory.
+    spare: Inbox,
+    scratch: Vec<u8>,
+}
+
+impl Front {
+    /// A front without connections.
+    pub fn new(
+        index: u16,
+        shared: Arc<FrontShared>,
+        schemes: Arc<Schemes>,
+        options: FrontOptions,
+        in_flight: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            index,
+            shared,
+            schemes,
+            options,
+            in_flight,
+            connections: Vec::new(),
+            free: Vec::new(),
+            limbo: Vec::new(),
+            paused: Vec::new(),
+            submissions: Vec::new(),
+            stats: FrontStats::default(),
+            spare: Inbox::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes in a new connection and returns its slot.
+    pub fn accept(&mut self, now: Now, peer: SocketAddr) -> u32 {
+        let identity = Identity { scheme: "ip".into(), id: peer.ip().to_string().into() };
+        let mut connection = Connection {
+            generation: 0,
+            stage: Stage::Connect,
+            peer,
+            identities: Arc::new(vec![identity]),
+            session: SessionId::NONE,
+            timeout_ms: 0,
+            knows_read_only: false,
+            touched_ms: 0,
+            outstanding: 0,
+            parked: Vec::new(),
+            paused: false,
+            established_ms: now.wall_ms,
+            stats: ConnectionStats::default(),
+        };
+        if let Some(slot) = self.free.pop() {
+            connection.generation = self.connections[slot as usize].generation.wrapping_add(1);
+            self.connections[slot as usize] = connection;
+            slot
+        } else {
+            self.connections.push(connection);
+            u32::try_from(self.connections.len() - 1).expect("fewer connections than 2^32")
+        }
+    }
+
+    /// Whether the connection has, or asks for, a session.
+    pub fn has_session(&self, slot: u32) -> bool {
+        !matches!(self.connections[slot as usize].stage, Stage::Free | Stage::Connect)
+    }
+
+    /// The connection's session; [`SessionId::NONE`] before it has one.
+    pub fn session(&self, slot: u32) -> SessionId {
+        self.connections[slot as usize].session
+    }
+
+    /// The connection is gone. Its slot is used again after the next [`Front::drain`].
+    pub fn closed(&mut self, slot: u32) {
+        let id = self.id(slot);
+        let connection = &mut self.connections[slot as usize];
+        if connection.stage == Stage::Free {
+            return;
+        }
+        if connection.session != SessionId::NONE {
+            self.submissions.push(Input::Detach { connection: id, session: connection.session });
+        }
+        connection.stage = Stage::Free;
+        connection.generation = connection.generation.wrapping_add(1);
+        connection.parked = Vec::new();
+        connection.identities = Arc::default();
+        self.shared.watches.lock().expect("no holder of the watches panics").remove_watcher(slot);
+        self.limbo.push(slot);
+    }
+
+    /// All connections, for the four-letter words.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> {
+        self.connections.iter().filter(|c| c.stage != Stage::Free).map(|c| ConnectionInfo {
+            peer: c.peer,
+            session: c.session,
+            timeout_ms: c.timeout_ms,
+            established_ms: c.established_ms,
+            queued: c.outstanding + c.parked.len(),
+            reading: !c.paused,
+            stats: c.stats.clone(),
+        })
+    }
+
+    /// The session of each watching slot, for `wchc` and `wchp`.
+    pub fn sessions_by_slot(&self) -> Vec<SessionId> {
+        self.connections.iter().map(|c| c.session).collect()
+    }
+
+    /// Sets the counts of all connections back (`crst`).
+    pub fn reset_connection_stats(&mut self) {
+        for connection in &mut self.connections {
+            connection.stats = ConnectionStats::default();
+        }
+    }
+
+    /// A frame that is no request was received on the connection (a four-letter word).
+    pub fn count_received(&mut self, slot: u32) {
+        self.connections[slot as usize].stats.received += 1;
+        self.stats.received += 1;
+    }
+
+    fn id(&self, slot: u32) -> ConnId {
+        ConnId { front: self.index, slot, generation: self.connections[slot as usize].generation }
+    }
+
+    fn living(&mut self, id: ConnId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.slot as usize).filter(|c| c.generation == id.generation && c.stage != Stage::Free)
+    }
+
+    /// Takes in one frame. `tree` is held for reading, and the inbox has been drained under the
+    /// same hold.
+    pub fn frame(&mut self, now: Now, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
+        self.count_received(slot);
+        match self.connections[slot as usize].stage {
+            Stage::Connect => self.connect(now, tree, slot, bytes, out),
+            Stage::Open => self.request(now, tree, slot, bytes, out),
+            Stage::Opening | Stage::Closing | Stage::Free => Flow::Pause,
+        }
+    }
+
+    fn connect(&mut self, now: Now, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
+        let id = self.id(slot);
+        let mut r = Reader::with_max_length(bytes, self.options.max_length);
+        let connection = &mut self.connections[slot as usize];
+        let peer = connection.peer;
+        let Ok(request) = ConnectRequest::read(&mut r) else {
+            warn!("Closing the connection from {peer}: its first frame is no connect request");
+            return Flow::Drop;
+        };
+        connection.knows_read_only = r.boolean().is_ok();
+        if request.last_zxid_seen > tree.last_zxid().0 {
+            info!(
+                "Refusing session(0x{:x}) request for client /{peer} as it has seen zxid 0x{:x} our last zxid is {} client must try another server",
+                request.session_id,
+                request.last_zxid_seen,
+                tree.last_zxid()
+            );
+            return Flow::Drop;
+        }
+        let timeout_ms = request.time_out.max(self.options.min_session_timeout_ms).min(self.options.max_session_timeout_ms);
+        connection.timeout_ms = timeout_ms;
+        let session = SessionId(request.session_id);
+        if session == SessionId::NONE {
+            connection.stage = Stage::Opening;
+            self.submissions.push(Input::OpenSession { connection: id, timeout_ms });
+            return Flow::Pause;
+        }
+        // Java closes the session's other connection before it looks at the password; here a wrong
+        // password disturbs nobody.
+        if request.passwd != Some(&session.password()[..]) {
+            warn!("Incorrect password from /{peer} for session {session}");
+            write_connect_response(out, SessionId::NONE, 0, connection.knows_read_only);
+            connection.stage = Stage::Closing;
+            self.sent(slot);
+            return Flow::Close;
+        }
+        connection.stage = Stage::Opening;
+        connection.session = session;
+        self.submissions.push(Input::ReopenSession { connection: id, session, timeout_ms });
+        Flow::Pause
+    }
+
+    fn request(&mut self, now: Now, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
+        let mut r = Reader::with_max_length(bytes, self.options.max_length);
+        let Ok(RequestHeader { xid, kind }) = RequestHeader::read(&mut r) else {
+            let connection = &self.connections[slot as usize];
+            warn!("Close of session {}: a frame from /{} is too short for a request", connection.session, connection.peer);
+            return Flow::Drop;
+        };
+        let op = OpCode(kind);
+        let body = r.rest();
+        if is_read(op) {
+            self.touch(now, slot);
+            let connection = &mut self.connections[slot as usize];
+            if connection.outstanding > 0 {
+                let identities = connection.identities.clone();
+                connection.parked.push(Parked { xid, op, body: body.to_vec(), identities, received_ms: now.mono_ms });
+                return self.credit(slot);
+            }
+            serve(&self.shared, &self.schemes, self.options.max_length, tree, slot, connection.session, &connection.identities, (xid, op, body), out);
+            self.answered(slot, now, Answered { xid, op, zxid: tree.last_zxid().0, received_ms: now.mono_ms, write: false });
+            return Flow::Continue;
+        }
+        match op {
+            OpCode::CREATE
+            | OpCode::CREATE2
+            | OpCode::CREATE_CONTAINER
+            | OpCode::CREATE_TTL
+            | OpCode::DELETE
+            | OpCode::SET_DATA
+            | OpCode::SET_ACL
+            | OpCode::RECONFIG
+            | OpCode::MULTI
+            | OpCode::CLOSE_SESSION => {
+                self.touch(now, slot);
+                self.submit(now, slot, xid, op, body)
+            }
+            OpCode::AUTH => self.auth(slot, xid, &mut r, out),
+            OpCode::SASL => self.sasl(slot, xid, &mut r, out),
+            _ => {
+                warn!("Received packet at server of unknown type {kind}");
+                frame::header(out, xid, -1, ErrorCode::UNIMPLEMENTED);
+                self.sent(slot);
+                self.connections[slot as usize].stage = Stage::Closing;
+                Flow::Close
+            }
+        }
+    }
+
+    fn submit(&mut self, now: Now, slot: u32, xid: i32, op: OpCode, body: &[u8]) -> Flow {
+        let id = self.id(slot);
+        let connection = &mut self.connections[slot as usize];
+        connection.outstanding += 1;
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.submissions.push(Input::Write(Write {
+            connection: id,
+            session: connection.session,
+            xid,
+            op,
+            body: body.to_vec(),
+            identities: connection.identities.clone(),
+            before: std::mem::take(&mut connection.parked),
+            received_ms: now.mono_ms,
+        }));
+        if op == OpCode::CLOSE_SESSION {
+            connection.stage = Stage::Closing;
+            return Flow::Pause;
+        }
+        self.credit(slot)
+    }
+
+    /// A connection that waits for something of its own is not read while too much is in flight.
+    fn credit(&mut self, slot: u32) -> Flow {
+        let connection = &mut self.connections[slot as usize];
+        let mine = connection.outstanding + connection.parked.len();
+        let limit = self.options.outstanding_limit;
+        if mine < limit && self.in_flight.load(Ordering::Relaxed) <= limit {
+            return Flow::Continue;
+        }
+        if !connection.paused {
+            connection.paused = true;
+            self.paused.push(slot);
+        }
+        Flow::Pause
+    }
+
+    fn auth(&mut self, slot: u32, xid: i32, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Flow {
+        let connection = &mut self.connections[slot as usize];
+        let Ok(packet) = AuthPacket::read(r) else {
+            warn!("Close of session {}: an auth packet from /{} cannot be decoded", connection.session, connection.peer);
+            return Flow::Drop;
+        };
+        let scheme = packet.scheme.as_deref().unwrap_or_default();
+        let outcome = self.schemes.authenticate(scheme, packet.auth, connection.peer.ip(), Arc::make_mut(&mut connection.identities));
+        let (session, peer) = (connection.session, connection.peer);
+        match outcome {
+            AuthOutcome::Ok => {
+                info!("Session {session}: auth success for scheme {scheme:?} and address /{peer}");
+                frame::header(out, xid, 0, ErrorCode::OK);
+                self.sent(slot);
+                return Flow::Continue;
+            }
+            AuthOutcome::UnknownScheme => warn!("No authentication provider for scheme: {scheme:?}"),
+            AuthOutcome::Failed => warn!("Authentication failed for scheme: {scheme:?}"),
+            AuthOutcome::Close => return Flow::Drop,
+        }
+        frame::header(out, xid, 0, ErrorCode::AUTH_FAILED);
+        self.sent(slot);
+        self.connections[slot as usize].stage = Stage::Closing;
+        Flow::Close
+    }
+
+    /// Without a login section a Java server has no SASL server either, and says yes to everything
+    /// without giving an identity for it.
+    fn sasl(&mut self, slot: u32, xid: i32, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Flow {
+        if !matches!(GetSaslRequest::read(r), Ok(GetSaslRequest { token: Some(_) })) {
+            let connection = &self.connections[slot as usize];
+            warn!("Close of session {}: a SASL packet from /{} cannot be decoded", connection.session, connection.peer);
+            return Flow::Drop;
+        }
+        frame::reply(out, xid, 0, |out| SetSaslResponse { token: None }.write(out));
+        self.sent(slot);
+        Flow::Continue
+    }
+
+    fn touch(&mut self, now: Now, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let bucket_ms = deadline(self.options.tick_ms, now.mono_ms, connection.timeout_ms);
+        if bucket_ms > connection.touched_ms {
+            connection.touched_ms = bucket_ms;
+            self.submissions.push(Input::Touch { session: connection.session, timeout_ms: connection.timeout_ms });
+        }
+    }
+
+    fn sent(&mut self, slot: u32) {
+        self.connections[slot as usize].stats.sent += 1;
+        self.stats.sent += 1;
+    }
+
+    fn answered(&mut self, slot: u32, now: Now, answers: Answered) {
+        let latency_ms = now.mono_ms.saturating_sub(answers.received_ms);
+        let stats = &mut self.connections[slot as usize].stats;
+        stats.sent += 1;
+        stats.last_op = Some(answers.op);
+        stats.last_cxid = i64::from(answers.xid);
+        stats.last_zxid = answers.zxid;
+        stats.last_response_ms = now.mono_ms;
+        stats.last_latency_ms = latency_ms;
+        stats.latency.add(latency_ms);
+        self.stats.sent += 1;
+        self.stats.latency.add(latency_ms);
+        self.stats.answered.push((answers.op, latency_ms));
+    }
+
+    /// Carries out what the inbox holds, and then the reads that waited for it. `tree` is held for
+    /// reading.
+    pub fn drain(&mut self, now: Now, tree: &Tree, outlets: &mut impl Outlets) {
+        let mut inbox = std::mem::take(&mut self.spare);
+        std::mem::swap(&mut inbox, &mut self.shared.inbox.lock().expect("no holder of an inbox panics"));
+        for item in inbox.items.drain(..) {
+            self.item(now, tree, item, &inbox.bytes, outlets);
+        }
+        inbox.bytes.clear();
+        // One burst of large replies must not keep its memory for good.
+        inbox.bytes.shrink_to(1 << 20);
+        self.spare = inbox;
+        self.free.append(&mut self.limbo);
+        self.resume_paused(outlets);
+    }
+
+    fn item(&mut self, now: Now, tree: &Tree, item: Item, bytes: &[u8], outlets: &mut impl Outlets) {
+        match item {
+            Item::Reply { connection: id, bytes: range, answers } => {
+                if answers.write {
+                    self.in_flight.fetch_sub(1, Ordering::Relaxed);
+                }
+                if self.living(id).is_none() {
+                    return;
+                }
+                outlets.out(id.slot).extend_from_slice(&bytes[range]);
+                self.answered(id.slot, now, answers);
+                let connection = &mut self.connections[id.slot as usize];
+                if answers.write {
+                    connection.outstanding -= 1;
+                }
+                if answers.op == OpCode::CLOSE_SESSION {
+                    connection.session = SessionId::NONE;
+                    outlets.close(id.slot);
+                } else if connection.outstanding == 0 && !connection.parked.is_empty() {
+                    self.run_parked(now, tree, id.slot, outlets.out(id.slot));
+                }
+            }
+            Item::Event { kind, path, zxid, acl, watchers } => {
+                self.scratch.clear();
+                frame::notification(&mut self.scratch, zxid, kind, &path);
+                for slot in watchers {
+                    let connection = &self.connections[slot as usize];
+                    if connection.stage == Stage::Free || !self.schemes.permits(&acl, perms::READ, &connection.identities) {
+                        continue;
+                    }
+                    outlets.out(slot).extend_from_slice(&self.scratch);
+                    self.sent(slot);
+                }
+            }
+            Item::Session { connection: id, session, timeout_ms } => self.session_item(now, id, session, timeout_ms, outlets),
+            Item::Close { connection: id } => {
+                if let Some(connection) = self.living(id) {
+                    connection.stage = Stage::Closing;
+                    outlets.close(id.slot);
+                }
+            }
+        }
+    }
+
+    fn session_item(&mut self, now: Now, id: ConnId, session: SessionId, timeout_ms: i32, outlets: &mut impl Outlets) {
+        let (tick_ms, valid) = (self.options.tick_ms, session != SessionId::NONE);
+        let Some(connection) = self.living(id) else {
+            if valid {
+                self.submissions.push(Input::Detach { connection: id, session });
+            }
+            return;
+        };
+        write_connect_response(outlets.out(id.slot), session, timeout_ms, connection.knows_read_only);
+        if valid {
+            debug!("Established session {session} with negotiated timeout {timeout_ms} for client /{}", connection.peer);
+            connection.stage = Stage::Open;
+            connection.session = session;
+            connection.timeout_ms = timeout_ms;
+            connection.touched_ms = deadline(tick_ms, now.mono_ms, timeout_ms);
+            outlets.resume(id.slot);
+        } else {
+            info!("Invalid session {} for client /{}, probably expired", connection.session, connection.peer);
+            connection.session = SessionId::NONE;
+            connection.stage = Stage::Closing;
+            outlets.close(id.slot);
+        }
+        let answers = Answered { xid: 0, op: OpCode::CREATE_SESSION, zxid: 0, received_ms: now.mono_ms, write: false };
+        self.answered(id.slot, now, answers);
+    }
+
+    fn run_parked(&mut self, now: Now, tree: &Tree, slot: u32, out: &mut Vec<u8>) {
+        let parked = std::mem::take(&mut self.connections[slot as usize].parked);
+        let session = self.connections[slot as usize].session;
+        for Parked { xid, op, body, identities, received_ms } in parked {
+            serve(&self.shared, &self.schemes, self.options.max_length, tree, slot, session, &identities, (xid, op, &body), out);
+            self.answered(slot, now, Answered { xid, op, zxid: tree.last_zxid().0, received_ms, write: false });
+        }
+    }
+
+    fn resume_paused(&mut self, outlets: &mut impl Outlets) {
+        let limit = self.options.outstanding_limit;
+        let crowded = self.in_flight.load(Ordering::Relaxed) > limit;
+        let connections = &mut self.connections;
+        self.paused.retain(|slot| {
+            let connection = &mut connections[*slot as usize];
+            if connection.stage == Stage::Free {
+                return false;
+            }
+            let mine = connection.outstanding + connection.parked.len();
+            // Half of the limit, so that a connection is not stopped and started for each frame.
+            let go = mine == 0 || (!crowded && mine <= limit / 2);
+            if go {
+                connection.paused = false;
+                outlets.resume(*slot);
+            }
+            !go
+        });
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "the parts of a front that a read needs, borrowed one by one")]
+fn serve(
+    shared: &FrontShared,
+    schemes: &Schemes,
+    max_length: i32,
+    tree: &Tree,
+    watcher: u32,
+    session: SessionId,
+    identities: &Identities,
+    (xid, op, body): (i32, OpCode, &[u8]),
+    out: &mut Vec<u8>,
+) {
+    Reading { tree, watches: WatchesAccess::Shared(&shared.watches), watcher, session, identities, schemes }
+        .serve(xid, op, body, max_length, out);
+}
+
+fn write_connect_response(out: &mut Vec<u8>, session: SessionId, time_out: i32, knows_read_only: bool) {
+    let password = if session == SessionId::NONE { [0; 16] } else { session.password() };
+    frame::frame(out, |out| {
+        ConnectResponse { protocol_version: 0, time_out, session_id: session.0, passwd: Some(&password) }.write(out);
+        if knows_read_only {
+            out.boolean(false);
+        }
+    });
+}

@@ -1,0 +1,310 @@
+//! Reads: answered in place from the committed tree.
+
+use crate::frame;
+use crate::request::{Identities, MultiRequest, ReadRequest, read_multi};
+use oxkeeper_auth::Schemes;
+use oxkeeper_proto::acl::to_records;
+use oxkeeper_proto::records::{
+    AddWatchRequest, CheckWatchesRequest, ClientInfo, ErrorResponse, ExistsRequest, GetAclRequest, GetAclResponse,
+    GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest, GetDataRequest, GetEphemeralsRequest, GetEphemeralsResponse,
+    MultiHeader, ReplyHeader, SetWatches, SetWatches2, SyncRequest, SyncResponse, WhoAmIResponse,
+};
+use oxkeeper_proto::{ErrorCode, JuteError, OpCode, Reader, Record, SessionId, Write, perms};
+use oxkeeper_tree::watches::{Mode, Table, WatcherType, Watches, catch_up};
+use oxkeeper_tree::{Node, Tree};
+use std::sync::Mutex;
+
+/// The watches of the connection's front: not locked yet, or in the hands of whoever applies.
+pub enum WatchesAccess<'a> {
+    /// To be locked when a watch is set.
+    Shared(&'a Mutex<Watches>),
+    /// Locked already.
+    Held(&'a mut Watches),
+}
+
+impl WatchesAccess<'_> {
+    fn with<T>(&mut self, f: impl FnOnce(&mut Watches) -> T) -> T {
+        match self {
+            WatchesAccess::Shared(mutex) => f(&mut mutex.lock().expect("no holder of the watches panics")),
+            WatchesAccess::Held(watches) => f(watches),
+        }
+    }
+}
+
+/// Who reads what.
+pub struct Reading<'a> {
+    /// The committed state.
+    pub tree: &'a Tree,
+    /// Where watches are set.
+    pub watches: WatchesAccess<'a>,
+    /// The connection's slot in its front.
+    pub watcher: u32,
+    /// The connection's session.
+    pub session: SessionId,
+    /// Who asks.
+    pub identities: &'a Identities,
+    /// The rules of identities.
+    pub schemes: &'a Schemes,
+}
+
+/// Why a read has no record to answer with.
+struct Refused(ErrorCode);
+
+impl From<JuteError> for Refused {
+    fn from(_: JuteError) -> Self {
+        Refused(ErrorCode::MARSHALLING_ERROR)
+    }
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Refused(code)
+    }
+}
+
+/// Whether the op is answered here.
+pub fn is_read(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::EXISTS
+            | OpCode::GET_DATA
+            | OpCode::GET_ACL
+            | OpCode::GET_CHILDREN
+            | OpCode::GET_CHILDREN2
+            | OpCode::SYNC
+            | OpCode::PING
+            | OpCode::CHECK_WATCHES
+            | OpCode::REMOVE_WATCHES
+            | OpCode::MULTI_READ
+            | OpCode::SET_WATCHES
+            | OpCode::SET_WATCHES2
+            | OpCode::GET_EPHEMERALS
+            | OpCode::GET_ALL_CHILDREN_NUMBER
+            | OpCode::ADD_WATCH
+            | OpCode::WHO_AM_I
+    )
+}
+
+impl<'a> Reading<'a> {
+    /// Appends the answer to a read, and before it the events that a SetWatches brings up.
+    pub fn serve(&mut self, xid: i32, op: OpCode, body: &[u8], max_length: i32, out: &mut Vec<u8>) {
+        let zxid = self.tree.last_zxid().0;
+        let mut r = Reader::with_max_length(body, max_length);
+        if matches!(op, OpCode::SET_WATCHES | OpCode::SET_WATCHES2) {
+            let err = self.set_watches(op, &mut r, out).err().unwrap_or(ErrorCode::OK);
+            frame::header(out, xid, zxid, err);
+            return;
+        }
+        let xid = if op == OpCode::PING { frame::PING_XID } else { xid };
+        let start = out.len();
+        out.int(0);
+        ReplyHeader { xid, zxid, err: 0 }.write(out);
+        if let Err(Refused(code)) = self.answer(op, &mut r, out) {
+            out.truncate(start + 16);
+            out.int(code.0);
+        }
+        let length = i32::try_from(out.len() - start - 4).expect("a reply is far below 2 GiB");
+        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    }
+
+    fn answer(&mut self, op: OpCode, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+        match op {
+            OpCode::PING => {}
+            OpCode::GET_DATA => {
+                let request = GetDataRequest::read(r)?;
+                let path = given(request.path.as_deref())?;
+                self.get_data(path, out)?;
+                if request.watch {
+                    self.watch(path, Mode::Standard, Table::Data);
+                }
+            }
+            OpCode::EXISTS => {
+                let request = ExistsRequest::read(r)?;
+                let path = given(request.path.as_deref())?;
+                if path.contains('\0') {
+                    return Err(ErrorCode::BAD_ARGUMENTS.into());
+                }
+                let node = self.tree.get(path);
+                if let Some(node) = node {
+                    self.permit(node, perms::READ)?;
+                }
+                if request.watch {
+                    self.watch(path, Mode::Standard, Table::Data);
+                }
+                node.ok_or(ErrorCode::NO_NODE)?.stat().write(out);
+            }
+            OpCode::GET_CHILDREN => {
+                let request = GetChildrenRequest::read(r)?;
+                let path = given(request.path.as_deref())?;
+                self.get_children(path, out)?;
+                if request.watch {
+                    self.watch(path, Mode::Standard, Table::Child);
+                }
+            }
+            OpCode::GET_CHILDREN2 => {
+                let request = GetChildren2Request::read(r)?;
+                let path = given(request.path.as_deref())?;
+                let node = self.get_children(path, out)?;
+                node.stat().write(out);
+                if request.watch {
+                    self.watch(path, Mode::Standard, Table::Child);
+                }
+            }
+            OpCode::GET_ACL => {
+                let request = GetAclRequest::read(r)?;
+                let node = self.node(request.path.as_deref())?;
+                self.permit(node, perms::READ).or_else(|_| self.permit(node, perms::ADMIN))?;
+                let shown = match self.permit(node, perms::ADMIN) {
+                    Ok(()) => node.acl().clone(),
+                    Err(_) => self.schemes.mask_digests(node.acl(), self.identities),
+                };
+                GetAclResponse { acl: Some(to_records(&shown)), stat: node.stat() }.write(out);
+            }
+            OpCode::GET_ALL_CHILDREN_NUMBER => {
+                let request = GetAllChildrenNumberRequest::read(r)?;
+                let path = given(request.path.as_deref())?;
+                self.permit(self.node(Some(path))?, perms::READ)?;
+                out.int(self.tree.all_children_number(path) as i32);
+            }
+            OpCode::GET_EPHEMERALS => {
+                let request = GetEphemeralsRequest::read(r)?;
+                let prefix = request.prefix_path.as_deref().unwrap_or_default();
+                let all = matches!(java_trim(prefix), "" | "/");
+                let paths = self.tree.ephemerals(self.session).filter(|p| all || p.starts_with(prefix));
+                let ephemerals = paths.map(|p| Some(p.to_string().into())).collect();
+                GetEphemeralsResponse { ephemerals: Some(ephemerals) }.write(out);
+            }
+            OpCode::SYNC => {
+                let request = SyncRequest::read(r)?;
+                SyncResponse { path: request.path }.write(out);
+            }
+            OpCode::WHO_AM_I => {
+                let info = |id| {
+                    let (auth_scheme, user) = self.schemes.who_am_i(id);
+                    ClientInfo { auth_scheme: Some(auth_scheme.into()), user: Some(user.into()) }
+                };
+                WhoAmIResponse { client_info: Some(self.identities.iter().map(info).collect()) }.write(out);
+            }
+            OpCode::ADD_WATCH => {
+                let request = AddWatchRequest::read(r)?;
+                let path = given(request.path.as_deref())?;
+                match request.mode {
+                    0 => {
+                        self.watch(path, Mode::Persistent, Table::Data);
+                        self.watch(path, Mode::Persistent, Table::Child);
+                    }
+                    1 => self.watch(path, Mode::PersistentRecursive, Table::Data),
+                    _ => return Err(ErrorCode::MARSHALLING_ERROR.into()),
+                }
+                ErrorResponse { err: 0 }.write(out);
+            }
+            OpCode::CHECK_WATCHES | OpCode::REMOVE_WATCHES => {
+                let request = CheckWatchesRequest::read(r)?;
+                let kind = WatcherType::from_code(request.kind).ok_or(ErrorCode::MARSHALLING_ERROR)?;
+                let path = given(request.path.as_deref())?;
+                let watcher = self.watcher;
+                let found = self.watches.with(|w| {
+                    if op == OpCode::CHECK_WATCHES { w.contains(path, watcher, kind) } else { w.remove(path, watcher, kind) }
+                });
+                if !found {
+                    return Err(ErrorCode::NO_WATCHER.into());
+                }
+            }
+            OpCode::MULTI_READ => self.multi_read(r, out)?,
+            other => unreachable!("{other:?} is no read"),
+        }
+        Ok(())
+    }
+
+    fn get_data(&self, path: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
+        let node = self.node(Some(path))?;
+        self.permit(node, perms::READ)?;
+        out.buffer(node.data());
+        node.stat().write(out);
+        Ok(())
+    }
+
+    fn get_children(&self, path: &str, out: &mut Vec<u8>) -> Result<Node<'a>, Refused> {
+        let node = self.node(Some(path))?;
+        self.permit(node, perms::READ)?;
+        node.write_children(out);
+        Ok(node)
+    }
+
+    /// Each op for itself; watches are never set.
+    fn multi_read(&self, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+        let reads = match read_multi(r) {
+            Ok(MultiRequest::Reads(reads)) => reads,
+            Ok(MultiRequest::Writes(writes)) if writes.is_empty() => Vec::new(),
+            _ => return Err(ErrorCode::MARSHALLING_ERROR.into()),
+        };
+        for read in reads {
+            let start = out.len();
+            let (op, result) = match read {
+                ReadRequest::GetData(request) => {
+                    MultiHeader { kind: OpCode::GET_DATA.0, done: false, err: 0 }.write(out);
+                    let path = given(request.path.as_deref());
+                    (OpCode::GET_DATA, path.and_then(|path| self.get_data(path, out)))
+                }
+                ReadRequest::GetChildren(request) => {
+                    MultiHeader { kind: OpCode::GET_CHILDREN.0, done: false, err: 0 }.write(out);
+                    let path = given(request.path.as_deref());
+                    (OpCode::GET_CHILDREN, path.and_then(|path| self.get_children(path, out).map(|_| ())))
+                }
+            };
+            debug_assert!(is_read(op));
+            match result {
+                Ok(()) => {}
+                // A null path is no error of the one op in Java: it ends the whole request.
+                Err(Refused(ErrorCode::MARSHALLING_ERROR)) => return Err(ErrorCode::MARSHALLING_ERROR.into()),
+                Err(Refused(code)) => {
+                    out.truncate(start);
+                    MultiHeader { kind: OpCode::ERROR.0, done: false, err: code.0 }.write(out);
+                    ErrorResponse { err: code.0 }.write(out);
+                }
+            }
+        }
+        MultiHeader { kind: -1, done: true, err: -1 }.write(out);
+        Ok(())
+    }
+
+    /// Watches of a client that comes back; what it missed goes out first, with zxid -1.
+    fn set_watches(&mut self, op: OpCode, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+        let bad = |_| ErrorCode::MARSHALLING_ERROR;
+        let request = if op == OpCode::SET_WATCHES {
+            let SetWatches { relative_zxid, data_watches, exist_watches, child_watches } = SetWatches::read(r).map_err(bad)?;
+            let (persistent_watches, persistent_recursive_watches) = (Some(Vec::new()), Some(Vec::new()));
+            SetWatches2 { relative_zxid, data_watches, exist_watches, child_watches, persistent_watches, persistent_recursive_watches }
+        } else {
+            SetWatches2::read(r).map_err(bad)?
+        };
+        let (tree, watcher) = (self.tree, self.watcher);
+        self.watches.with(|watches| {
+            catch_up(tree, watches, watcher, &request, &mut |kind, path| frame::notification(out, -1, kind, path))
+                .map_err(|_| ErrorCode::MARSHALLING_ERROR)
+        })
+    }
+
+    fn watch(&mut self, path: &str, mode: Mode, table: Table) {
+        let watcher = self.watcher;
+        self.watches.with(|w| w.add(path, watcher, mode, table));
+    }
+
+    fn node(&self, path: Option<&str>) -> Result<Node<'a>, Refused> {
+        Ok(self.tree.get(given(path)?).ok_or(ErrorCode::NO_NODE)?)
+    }
+
+    fn permit(&self, node: Node<'_>, perm: i32) -> Result<(), Refused> {
+        if self.schemes.permits(node.acl(), perm, self.identities) { Ok(()) } else { Err(ErrorCode::NO_AUTH.into()) }
+    }
+}
+
+/// A null path cannot be looked up: Java stumbles over it and says that it cannot decode it.
+fn given(path: Option<&str>) -> Result<&str, Refused> {
+    path.ok_or(Refused(ErrorCode::MARSHALLING_ERROR))
+}
+
+/// Java's `trim`: everything up to the space, at both ends.
+fn java_trim(text: &str) -> &str {
+    text.trim_matches(|c| c <= ' ')
+}

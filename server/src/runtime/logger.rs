@@ -1,0 +1,174 @@
+//! The thread that logs: appends what waits, syncs once for all of it, and applies what this
+//! commits. It is the only one that writes the transaction log.
+
+use super::shared::{LogEntry, Shared, unpoisoned};
+use super::snapshots::Job;
+use crate::metrics::{Counter, Recorder, Summary};
+use log::{error, info, warn};
+use oxkeeper_net::Wakeup;
+use oxkeeper_proto::Zxid;
+use oxkeeper_replica::core::Input;
+use oxkeeper_store::txn_log::{AppendError, TxnLog, ZeroAhead};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How often a full disk is tried again.
+const SPACE_CHECK: Duration = Duration::from_millis(250);
+/// Writes are accepted again when so much is free, and so much more than when the disk was full:
+/// else a nearly full disk would be tried over and over.
+const LEAST_FREE_BYTES: u64 = 1 << 20;
+const LEAST_GAIN_BYTES: u64 = 64 << 10;
+
+/// When the next snapshot is due: counts and sizes with a random part, so that the members of an
+/// ensemble do not all write theirs at once.
+struct SnapshotPace {
+    txns: u64,
+    bytes_at_last: u64,
+    txns_due: u64,
+    bytes_due: Option<u64>,
+    random: u64,
+}
+
+impl SnapshotPace {
+    fn draw(&mut self, snap_count: u32, size_limit_bytes: Option<u64>) {
+        let half = u64::from(snap_count / 2).max(1);
+        self.txns_due = half + self.random() % half;
+        self.bytes_due = size_limit_bytes.map(|limit| {
+            let half = (limit / 2).max(1);
+            half + self.random() % half
+        });
+    }
+
+    /// xorshift64*: nothing depends on its quality.
+    fn random(&mut self) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+/// See the module.
+pub struct Logger {
+    pub shared: Arc<Shared>,
+    pub log: TxnLog,
+    pub wakeup: Arc<Wakeup>,
+    pub recorder: Recorder,
+    /// Where snapshots are asked for.
+    pub snapshots: SyncSender<Job>,
+    /// A snapshot is being written.
+    pub snapshot_running: Arc<AtomicBool>,
+    /// Where space is filled with zeros ahead.
+    pub zeros: SyncSender<ZeroAhead>,
+    /// The length of all log files, for `dirs` and `conf`.
+    pub log_bytes: Arc<Mutex<u64>>,
+    pub seed: u64,
+}
+
+impl Logger {
+    /// Runs until the server stops and everything that waited is durable and applied.
+    pub fn run(mut self) {
+        let mut pace = SnapshotPace { txns: 0, bytes_at_last: self.log.total_bytes(), txns_due: 0, bytes_due: None, random: self.seed | 1 };
+        pace.draw(self.shared.config.snap_count, self.shared.config.snap_size_limit_bytes);
+        let mut entries: Vec<LogEntry> = Vec::new();
+        let mut applied = Zxid::ZERO;
+        let _ = self.log.hold_reserve();
+        loop {
+            entries.clear();
+            self.shared.log.take(&mut entries);
+            if entries.is_empty() {
+                if self.shared.stopping() {
+                    break;
+                }
+                let (shared, wakeup) = (&self.shared, &self.wakeup);
+                if wakeup.fall_asleep(|| !shared.log.is_empty() || shared.stopping()) {
+                    std::thread::park();
+                    wakeup.awake();
+                }
+                continue;
+            }
+            self.recorder.observe(Summary::SyncProcessorBatchSize, entries.len() as i64);
+            match self.log.append(&entries) {
+                Ok(()) => {}
+                Err(AppendError::NoSpace) => {
+                    self.wait_for_space(entries[0].zxid, applied);
+                    continue;
+                }
+                Err(AppendError::Fatal(reason)) => die(&reason),
+            }
+            let synced = match self.log.sync() {
+                Ok(synced) => synced,
+                Err(failure) => die(&failure.0),
+            };
+            if let Some(warning) = synced.warning(&format!("SyncThread:{}", 0), self.shared.config.fsync_warning_threshold_ms) {
+                warn!("{warning}");
+                self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceed);
+            }
+            self.recorder.observe(Summary::Fsynctime, synced.elapsed.as_millis() as i64);
+            let through = synced.through.expect("something was appended");
+            self.recorder.add(Counter::CommitCount, 0);
+            let now = self.shared.now();
+            self.shared.bring(now, [Input::Applied { through: applied }, Input::LogSynced { through }]);
+            applied = through;
+            pace.txns += entries.len() as u64;
+            *unpoisoned(self.log_bytes.lock()) = self.log.total_bytes();
+            self.snapshot_if_due(&mut pace, through);
+            if let Some(work) = self.log.prepare_ahead() {
+                // If the helper is busy, the log writes into the hole: slower, not wrong.
+                let _ = self.zeros.try_send(work);
+            }
+        }
+        match self.log.close() {
+            Ok(()) => info!("The transaction log is closed"),
+            Err(failure) => die(&failure.0),
+        }
+    }
+
+    fn snapshot_if_due(&mut self, pace: &mut SnapshotPace, zxid: Zxid) {
+        let bytes = self.log.total_bytes().saturating_sub(pace.bytes_at_last);
+        if pace.txns <= pace.txns_due && pace.bytes_due.is_none_or(|due| bytes <= due) {
+            return;
+        }
+        let config = &self.shared.config;
+        pace.draw(config.snap_count, config.snap_size_limit_bytes);
+        pace.txns = 0;
+        pace.bytes_at_last = self.log.total_bytes();
+        if let Err(failure) = self.log.roll() {
+            die(&failure.0);
+        }
+        if self.snapshot_running.swap(true, Ordering::SeqCst) {
+            warn!("Too busy to snap, skipping");
+            return;
+        }
+        let job = Job::begin(&self.shared, zxid);
+        if self.snapshots.try_send(job).is_err() {
+            unreachable!("one snapshot runs at a time, so its queue is empty");
+        }
+    }
+
+    /// Writes are refused from this zxid on until there is room again; reads go on.
+    fn wait_for_space(&mut self, from: Zxid, applied: Zxid) {
+        let free_at_first = self.free_bytes();
+        self.shared.refuse_log(from, applied);
+        while !self.shared.stopping() {
+            std::thread::sleep(SPACE_CHECK);
+            if self.free_bytes() >= (free_at_first + LEAST_GAIN_BYTES).max(LEAST_FREE_BYTES) {
+                self.shared.bring(self.shared.now(), [Input::SpaceIsBack]);
+                return;
+            }
+        }
+    }
+
+    /// What the log's file system has for us, bytes; 0 if it does not say.
+    fn free_bytes(&self) -> u64 {
+        rustix::fs::statvfs(&self.shared.config.log_dir()).map_or(0, |s| s.f_bavail * s.f_frsize)
+    }
+}
+
+/// The log is in doubt: nothing may be written, acknowledged or flushed any more.
+fn die(reason: &str) -> ! {
+    error!("Severe unrecoverable error, from the transaction log: {reason}. Exiting without writing anything more");
+    std::process::exit(1);
+}

@@ -1,0 +1,213 @@
+//! What the threads share.
+//!
+//! Lock order: a front, the core, the tree, a front's watches, a front's inbox. Nobody waits for a
+//! disk or a socket while holding the core or the tree.
+
+use crate::config::ServerConfig;
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use oxkeeper_auth::Schemes;
+use oxkeeper_net::{Queue, Wakeup};
+use oxkeeper_proto::Zxid;
+use oxkeeper_replica::apply::{Commit, apply};
+use oxkeeper_replica::core::{Core, Input, Output};
+use oxkeeper_replica::front::Front;
+use oxkeeper_replica::inbox::FrontShared;
+use oxkeeper_replica::request::Now;
+use oxkeeper_tree::Tree;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::reactor::Errand;
+
+/// A transaction on its way into the log.
+pub struct LogEntry {
+    pub zxid: Zxid,
+    pub payload: Bytes,
+}
+
+impl AsRef<[u8]> for LogEntry {
+    fn as_ref(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
+/// One reactor as the others see it.
+pub struct ReactorHandle {
+    pub shared: Arc<FrontShared>,
+    /// Held by the reactor while it works off a batch.
+    pub front: Mutex<Front>,
+    pub wakeup: Arc<Wakeup>,
+    pub errands: Arc<Queue<Errand>>,
+}
+
+/// What only operators ask for.
+#[derive(Default)]
+pub struct Counters {
+    /// The trace mask that `stmk` sets; it is only kept.
+    pub trace_mask: AtomicU64,
+    /// Set when the server goes down.
+    pub stopping: AtomicBool,
+}
+
+/// See the module.
+pub struct Shared {
+    pub config: ServerConfig,
+    pub schemes: Arc<Schemes>,
+    pub metrics: Metrics,
+    pub counters: Counters,
+    pub max_length: i32,
+    pub started: Instant,
+    pub reactors: Vec<ReactorHandle>,
+    /// Its bound is that of the credits.
+    pub log: Arc<Queue<LogEntry>>,
+    core: Mutex<Core>,
+    tree: RwLock<Tree>,
+    /// Commits in order; pushed under the core, taken under the tree.
+    commits: Mutex<Vec<Commit>>,
+    epoch: Instant,
+}
+
+/// The parts of [`Shared`] that are made before it.
+pub struct Parts {
+    pub config: ServerConfig,
+    pub schemes: Arc<Schemes>,
+    pub metrics: Metrics,
+    pub max_length: i32,
+    pub reactors: Vec<ReactorHandle>,
+    pub log: Arc<Queue<LogEntry>>,
+    pub core: Core,
+    pub tree: Tree,
+    pub epoch: Instant,
+}
+
+impl Shared {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { config, schemes, metrics, max_length, reactors, log, core, tree, epoch } = parts;
+        let counters = Counters::default();
+        counters.trace_mask.store(crate::four_letter::DEFAULT_TRACE_MASK as u64, Ordering::Relaxed);
+        Arc::new(Self {
+            config,
+            schemes,
+            metrics,
+            counters,
+            max_length,
+            started: epoch,
+            reactors,
+            log,
+            core: Mutex::new(core),
+            tree: RwLock::new(tree),
+            commits: Mutex::default(),
+            epoch,
+        })
+    }
+
+    /// Both clocks.
+    pub fn now(&self) -> Now {
+        now_since(self.epoch)
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.counters.stopping.load(Ordering::Relaxed)
+    }
+
+    pub fn core(&self) -> MutexGuard<'_, Core> {
+        unpoisoned(self.core.lock())
+    }
+
+    pub fn tree(&self) -> RwLockReadGuard<'_, Tree> {
+        self.tree.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn tree_for_writing(&self) -> RwLockWriteGuard<'_, Tree> {
+        self.tree.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the core what happened and carries out what follows, but for applying.
+    pub fn bring(&self, now: Now, inputs: impl IntoIterator<Item = Input>) {
+        let mut appends = Vec::new();
+        let mut fronts = 0u64;
+        let mut to_apply = false;
+        {
+            let mut core = self.core();
+            {
+                let tree = self.tree();
+                for input in inputs {
+                    core.handle(now, &tree, input);
+                }
+            }
+            let mut commits = unpoisoned(self.commits.lock());
+            while let Some(output) = core.poll() {
+                match output {
+                    Output::Append { zxid, payload } => appends.push(LogEntry { zxid, payload }),
+                    Output::Apply(commit) => {
+                        to_apply = true;
+                        commits.push(commit);
+                    }
+                    Output::Front { front, item } => {
+                        fronts |= 1 << front;
+                        unpoisoned(self.reactors[usize::from(front)].shared.inbox.lock()).items.push(item);
+                    }
+                }
+            }
+            drop(commits);
+            self.log.push_all(&mut appends).unwrap_or_else(|_| unreachable!("the credits bound the log's queue"));
+        }
+        self.wake(fronts);
+        if to_apply {
+            self.apply();
+        }
+    }
+
+    /// The log has no room from this zxid on: takes back what waits for it. Under the core, so that
+    /// nothing new slips in between.
+    pub fn refuse_log(&self, from: Zxid, applied: Zxid) {
+        let now = self.now();
+        {
+            let mut core = self.core();
+            self.log.take(&mut Vec::new());
+            let tree = self.tree();
+            core.handle(now, &tree, Input::Applied { through: applied });
+            core.handle(now, &tree, Input::LogRefused { from });
+        }
+        self.bring(now, []);
+    }
+
+    /// Applies what has been committed and tells the fronts. Returns the last applied zxid.
+    pub fn apply(&self) -> Zxid {
+        let (effects, last) = {
+            let mut tree = self.tree_for_writing();
+            let commits = std::mem::take(&mut *unpoisoned(self.commits.lock()));
+            let fronts: Vec<&FrontShared> = self.reactors.iter().map(|r| &*r.shared).collect();
+            let effects = apply(&mut tree, &fronts, commits, &self.schemes, self.max_length);
+            (effects, tree.last_zxid())
+        };
+        for mismatch in &effects.digest_mismatches {
+            log::error!("The digest of transaction {} is {:#x}, its writer announced {:#x}", mismatch.0, mismatch.2, mismatch.1);
+        }
+        self.wake(effects.fronts);
+        last
+    }
+
+    /// Wakes these fronts, one bit each.
+    pub fn wake(&self, fronts: u64) {
+        for (index, reactor) in self.reactors.iter().enumerate() {
+            if fronts & (1 << index) != 0 {
+                reactor.wakeup.wake();
+            }
+        }
+    }
+}
+
+/// Both clocks; the monotonic one counts from `epoch`, which lies a day back so that times before
+/// the start exist.
+pub fn now_since(epoch: Instant) -> Now {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { mono_ms: epoch.elapsed().as_millis() as u64, wall_ms: wall.as_millis() as i64 }
+}
+
+/// A panic ends the process (the release profile aborts), so nobody sees what it left behind.
+pub fn unpoisoned<'a, T>(result: Result<MutexGuard<'a, T>, PoisonError<MutexGuard<'a, T>>>) -> MutexGuard<'a, T> {
+    result.unwrap_or_else(PoisonError::into_inner)
+}

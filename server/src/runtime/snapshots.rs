@@ -1,0 +1,134 @@
+//! Snapshots: one at a time, exact, to a file, while everything goes on; and the purge of old ones.
+
+use super::shared::Shared;
+use crate::metrics::{Counter, Recorder, Summary};
+use log::{error, info, warn};
+use oxkeeper_proto::Zxid;
+use oxkeeper_proto::txn::DIGEST_VERSION;
+use oxkeeper_store::disk::DiskRef;
+use oxkeeper_store::names::Compression;
+use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotFile, SnapshotWriter};
+use oxkeeper_tree::View;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Bytes that are taken from the tree under one lock: some tens of microseconds.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// A snapshot that has been begun.
+pub struct Job {
+    view: View,
+    zxid: Zxid,
+    digest: u64,
+}
+
+impl Job {
+    /// Fixes the state at this zxid, which is the last one applied.
+    ///
+    /// # Panics
+    /// If another snapshot is being taken: the caller sees to it that there is one at a time.
+    pub fn begin(shared: &Shared, zxid: Zxid) -> Self {
+        let mut tree = shared.tree_for_writing();
+        debug_assert_eq!(zxid, tree.last_zxid());
+        let digest = tree.digest();
+        let view = tree.begin_view().expect("one snapshot at a time");
+        Self { view, zxid: tree.last_zxid(), digest }
+    }
+}
+
+/// What the admin and the four-letter words may ask of the last snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct LastSnapshot {
+    /// Its zxid.
+    pub zxid: Zxid,
+    /// When it was finished, seconds since 1970.
+    pub time_s: u64,
+}
+
+/// See the module.
+pub struct Snapshots {
+    pub shared: Arc<Shared>,
+    pub disk: DiskRef,
+    pub running: Arc<AtomicBool>,
+    pub recorder: Recorder,
+}
+
+impl Snapshots {
+    /// Runs until all who could ask for a snapshot are gone.
+    pub fn run(self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            let begun = Instant::now();
+            let zxid = job.zxid;
+            match self.write(job) {
+                Ok(file) => {
+                    let elapsed_ms = begun.elapsed().as_millis() as i64;
+                    let time_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                    let last = LastSnapshot { zxid: file.zxid, time_s };
+                    info!("Snapshot taken in {elapsed_ms} ms: {} of {} bytes at {} s", file.name, file.size_bytes, last.time_s);
+                    self.recorder.add(Counter::SnapCount, 1);
+                    self.recorder.observe(Summary::Snapshottime, elapsed_ms);
+                }
+                // Java ends here. Nothing is lost: the log before stays, and the next one is tried.
+                Err(failure) => error!("The snapshot of {zxid} could not be written, the log is kept: {failure}"),
+            }
+            self.running.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn write(&self, job: Job) -> io::Result<SnapshotFile> {
+        let Job { mut view, zxid, digest } = job;
+        let written = self.write_view(&mut view, zxid, digest);
+        self.shared.tree_for_writing().end_view(view);
+        written
+    }
+
+    fn write_view(&self, view: &mut View, zxid: Zxid, digest: u64) -> io::Result<SnapshotFile> {
+        let config = &self.shared.config;
+        let directory = config.snap_dir();
+        info!("Snapshotting: {zxid} to {}", directory.join(oxkeeper_store::names::snapshot_name(zxid, compression(config))).display());
+        let mut writer = SnapshotWriter::create(&self.disk, &directory, zxid, compression(config))?;
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
+        loop {
+            chunk.clear();
+            let done = view.next_chunk(&self.shared.tree(), &mut chunk, CHUNK_BYTES);
+            writer.write_all(&chunk)?;
+            if done {
+                break;
+            }
+        }
+        writer.finish(end(config, zxid, digest))
+    }
+}
+
+/// The sections behind the body, by the options.
+pub fn end(config: &crate::config::ServerConfig, zxid: Zxid, digest: u64) -> SnapshotEnd {
+    SnapshotEnd {
+        digest: config.digest_enabled.then_some(SnapshotDigest { zxid, version: DIGEST_VERSION, digest }),
+        last_zxid: config.serialize_last_processed_zxid.then_some(zxid),
+    }
+}
+
+/// The packing that the options ask for.
+pub fn compression(config: &crate::config::ServerConfig) -> Compression {
+    use crate::config::SnapshotCompression;
+    match config.snapshot_compression {
+        SnapshotCompression::None => Compression::None,
+        SnapshotCompression::Gzip => Compression::Gz,
+        SnapshotCompression::Snappy => Compression::Snappy,
+    }
+}
+
+/// Removes what newer, verified snapshots make superfluous.
+pub fn purge(shared: &Shared, disk: &DiskRef) {
+    let config = &shared.config;
+    info!("Purge task started.");
+    let keep = config.autopurge_snap_retain_count as usize;
+    match oxkeeper_store::purge::purge(disk, &config.snap_dir(), &config.log_dir(), keep) {
+        Ok(removed) => removed.iter().for_each(|path| info!("Removing file: {}", path.display())),
+        Err(failure) => warn!("The purge could not be done: {failure}"),
+    }
+    info!("Purge task completed.");
+}
