@@ -15,8 +15,8 @@ macro_rules! vector {
     };
 }
 
-const ONE: SessionId = SessionId(0x10_0000_0000_0000a);
-const TWO: SessionId = SessionId(0x10_0000_0000_0000b);
+const ONE: SessionId = SessionId(0x0100_0000_0000_000a);
+const TWO: SessionId = SessionId(0x0100_0000_0000_000b);
 /// 2026-11-23 01:40:00 UTC, the date that the script puts in place of every expiry.
 const EXPIRY_MS: i64 = 1_795_398_000_000;
 const JAVA_VERSION: &str = "3.9.5-293c895a8d966a3ecb92872be4a1daf87d725da2, built on 2026-02-11 20:18 UTC";
