@@ -3,5 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod four_letter;
 pub mod logging;
 pub mod metrics;
+pub mod version;

@@ -5,8 +5,9 @@
 
 CLASSPATH is that of Apache ZooKeeper 3.9.5 with its dependencies, dropwizard's metrics-core and
 snappy-java. Writes one `<word>.txt` beside this file for each word, with what differs from run to run
-(client ports, session ids, times, sizes, host properties) replaced by the constants below, and
-`mntr.keys.txt`, `mntr.txt` in sorted order. Needs loopback with IPv4 and IPv6.
+(client ports, session ids, times, sizes, host properties) replaced by constants; the lines of `mntr` are
+sorted. The order of connections, watches and ephemerals is that of Java's hash tables: after a new capture
+the tests may need theirs changed. Needs loopback with IPv4 and IPv6.
 """
 import os, re, shutil, socket, struct, subprocess, sys, tempfile, time
 
