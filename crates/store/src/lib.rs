@@ -20,6 +20,6 @@ pub mod store;
 pub mod txn_log;
 
 pub use disk::{Disk, DiskFile, DiskRef, FileRef, RealDisk};
-
-
-
+pub use recovery::{Damaged, OpenError, OpenOptions};
+pub use store::{Directories, Opened, Store};
+pub use txn_log::{AppendError, LogOptions, SyncError, Synced, TxnLog};

@@ -191,12 +191,9 @@ fn record_at(bytes: &[u8], offset: usize) -> Result<Record<'_>, Problem> {
         return Err(Problem::Sum(length));
     }
     match rest[12 + length] {
-        END_OF_RECORD => Ok(Record {
-            zxid: zxid_of(payload).expect("long enough"),
-            kind: type_of(payload).expect("long enough"),
-            payload,
-            offset,
-        }),
+        END_OF_RECORD => {
+            Ok(Record { zxid: zxid_of(payload).expect("long enough"), kind: type_of(payload).expect("long enough"), payload, offset })
+        }
         mark => Err(Problem::Mark(length, mark)),
     }
 }

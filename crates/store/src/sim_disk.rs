@@ -155,8 +155,13 @@ impl Inode {
     fn set_size(&mut self, size: u64, number: u64) {
         if size < self.seen.size {
             let first = size / SECTOR_BYTES;
-            let gone: Vec<u64> =
-                self.seen.sectors.range(first..).map(|(index, _)| *index).chain(self.durable.sectors.range(first..).map(|(index, _)| *index)).collect();
+            let gone: Vec<u64> = self
+                .seen
+                .sectors
+                .range(first..)
+                .map(|(index, _)| *index)
+                .chain(self.durable.sectors.range(first..).map(|(index, _)| *index))
+                .collect();
             self.dirty.extend(gone.into_iter().map(|index| (index, number)));
         }
         self.seen.cut(size);
@@ -415,8 +420,10 @@ impl Disk for SimDisk {
             return Err(missing(directory));
         }
         let of = |(path, inode): (&PathBuf, &u64)| {
-            (path.parent() == Some(directory))
-                .then(|| Entry { name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), size: state.files[inode].seen.size })
+            (path.parent() == Some(directory)).then(|| Entry {
+                name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                size: state.files[inode].seen.size,
+            })
         };
         Ok(state.seen.iter().filter_map(of).collect())
     }
@@ -479,7 +486,8 @@ impl Disk for SimDisk {
         if state.sync_is_due_to_fail() {
             return Err(input_output_error());
         }
-        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut state.pending_names).into_iter().partition(|change| change.directory() == directory);
+        let (now, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.pending_names).into_iter().partition(|change| change.directory() == directory);
         state.pending_names = later;
         for change in now {
             change.apply(&mut state.durable);
