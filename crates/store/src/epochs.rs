@@ -1,0 +1,161 @@
+//! `acceptedEpoch`, `currentEpoch` and `myid`: small files with a number.
+//!
+//! A flipped digit would be believed, so a second copy with a checksum lies beside them (`oxkeeper.epochs`), which Java
+//! ignores. Java may have raised an epoch since; lowered it has not: a file below the copy is damaged.
+
+use crate::disk::DiskRef;
+use crate::names;
+use crate::recovery::Damaged;
+use crate::txn_log::{replace, write_atomically};
+use oxkeeper_proto::zxid::Zxid;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const ACCEPTED: &str = "acceptedEpoch";
+const CURRENT: &str = "currentEpoch";
+const ACCEPTED_TEMPORARY: &str = "acceptedEpoch.tmp";
+/// Meaningful: the epoch whose history is being written, while `currentEpoch` still has the one before.
+const CURRENT_TEMPORARY: &str = "currentEpoch.tmp";
+
+/// The epochs of a server in an ensemble.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Epochs {
+    /// The highest epoch whose leader it has promised to follow.
+    pub accepted: i64,
+    /// The epoch that its history belongs to.
+    pub current: i64,
+    /// Whether a file was missing and its value was guessed from the last zxid, as Java does when it upgrades a
+    /// directory. With a history that is a promise forgotten: such a server is not to vote on its own.
+    pub is_guessed: bool,
+}
+
+/// The epoch files of a directory.
+pub struct EpochFiles {
+    disk: DiskRef,
+    directory: PathBuf,
+}
+
+impl EpochFiles {
+    pub(crate) fn new(disk: &DiskRef, directory: &Path) -> Self {
+        Self { disk: disk.clone(), directory: directory.to_owned() }
+    }
+
+    /// Reads both files and holds them against the last zxid of the history. A `currentEpoch.tmp` that a crash left
+    /// behind takes effect here, if the history has already got as far as it says.
+    pub fn load(&self, last_zxid: Zxid) -> Result<Epochs, Damaged> {
+        let epoch_of_zxid = i64::from(last_zxid.epoch()).max(0) * i64::from(last_zxid.0 >= 0);
+        let accepted = self.read(ACCEPTED)?;
+        let mut current = self.read(CURRENT)?;
+        let is_guessed = accepted.is_none() || current.is_none();
+        if current.is_none_or(|current| epoch_of_zxid > current) {
+            match (current, self.read(CURRENT_TEMPORARY)?) {
+                (_, Some(next)) if next >= epoch_of_zxid => {
+                    self.set_current(next).map_err(|error| self.damaged(format!("{CURRENT} cannot be written: {error}")))?;
+                    current = Some(next);
+                }
+                (Some(current), _) => {
+                    return Err(self.damaged(format!("The current epoch, {current:x}, is older than the last zxid, {:x}", last_zxid.0)));
+                }
+                (None, _) => {}
+            }
+        }
+        let epochs = Epochs { accepted: accepted.unwrap_or(epoch_of_zxid), current: current.unwrap_or(epoch_of_zxid), is_guessed };
+        if epochs.accepted < epochs.current {
+            return Err(
+                self.damaged(format!("The accepted epoch, {:x} is less than the current epoch, {:x}", epochs.accepted, epochs.current))
+            );
+        }
+        if let Some((accepted, current)) = self.read_copy() {
+            if epochs.accepted < accepted || epochs.current < current {
+                return Err(self.damaged(format!(
+                    "The epochs are {} (accepted) and {} (current), and have been {accepted} and {current}",
+                    epochs.accepted, epochs.current
+                )));
+            }
+        }
+        Ok(epochs)
+    }
+
+    /// Promises an epoch, durably.
+    pub fn set_accepted(&self, epoch: i64) -> io::Result<()> {
+        replace(&self.disk, &self.directory, &self.directory.join(ACCEPTED_TEMPORARY), ACCEPTED, epoch.to_string().as_bytes())?;
+        self.write_copy()
+    }
+
+    /// Says durably that history of this epoch is going to be written. Both programs start from here on at every
+    /// moment until [`EpochFiles::commit_current`].
+    pub fn announce_current(&self, epoch: i64) -> io::Result<()> {
+        let file = self.disk.open(&self.directory.join(CURRENT_TEMPORARY), crate::disk::OpenMode::Create)?;
+        file.write_all_at(epoch.to_string().as_bytes(), 0)?;
+        file.sync_data()?;
+        self.disk.sync_directory(&self.directory)
+    }
+
+    /// Makes the announced epoch the current one; the history must be durable.
+    pub fn commit_current(&self) -> io::Result<()> {
+        self.disk.rename(&self.directory.join(CURRENT_TEMPORARY), &self.directory.join(CURRENT))?;
+        self.disk.sync_directory(&self.directory)?;
+        self.write_copy()
+    }
+
+    /// Both steps at once, for an epoch that has no history yet.
+    pub fn set_current(&self, epoch: i64) -> io::Result<()> {
+        self.announce_current(epoch)?;
+        self.commit_current()
+    }
+
+    fn read(&self, name: &str) -> Result<Option<i64>, Damaged> {
+        let bytes = match self.disk.read(&self.directory.join(name)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.damaged(format!("{name} cannot be read: {error}"))),
+        };
+        match parse_epoch(&bytes) {
+            Some(epoch) => Ok(Some(epoch)),
+            // Half written when the power went: it has announced nothing yet.
+            None if name == CURRENT_TEMPORARY => Ok(None),
+            None => Err(self.damaged(format!("{name} does not hold an epoch"))),
+        }
+    }
+
+    fn read_copy(&self) -> Option<(i64, i64)> {
+        let text = String::from_utf8(self.disk.read(&self.directory.join(names::EPOCHS)).ok()?).ok()?;
+        let (numbers, sum) = text.strip_suffix('\n')?.rsplit_once(' ')?;
+        if sum != format!("{:08x}", simd_adler32::adler32(&numbers.as_bytes())) {
+            return None;
+        }
+        let (accepted, current) = numbers.split_once(' ')?;
+        Some((accepted.parse().ok()?, current.parse().ok()?))
+    }
+
+    fn write_copy(&self) -> io::Result<()> {
+        let read = |name| self.read(name).ok().flatten().unwrap_or(0);
+        let numbers = format!("{} {}", read(ACCEPTED), read(CURRENT));
+        let text = format!("{numbers} {:08x}\n", simd_adler32::adler32(&numbers.as_bytes()));
+        write_atomically(&self.disk, &self.directory, names::EPOCHS, text.as_bytes())
+    }
+
+    fn damaged(&self, reason: String) -> Damaged {
+        Damaged {
+            reason: format!("{reason} (in {}).", self.directory.display()),
+            remedy: "Empty the version-2 directories (keep a copy) and let the server synchronise.".to_owned(),
+        }
+    }
+}
+
+/// The number in an epoch file: decimal digits, as Java writes them, perhaps a line end.
+fn parse_epoch(bytes: &[u8]) -> Option<i64> {
+    let digits = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let is_number = (1..=10).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) && (digits.len() == 1 || digits[0] != b'0');
+    // An epoch is the upper half of a zxid that is not negative.
+    is_number.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten().filter(|epoch| *epoch <= i64::from(i32::MAX))
+}
+
+/// The server id in `<dataDir>/myid`: the first line, not trimmed, as Java reads it. The error says what is wrong.
+pub fn read_my_id(disk: &DiskRef, data: &Path) -> Result<i64, String> {
+    let path = data.join("myid");
+    let bytes = disk.read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.split(['\n', '\r']).next().unwrap_or_default();
+    line.parse().map_err(|_| format!("{}: {line:?} is not a server id", path.display()))
+}

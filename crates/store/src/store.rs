@@ -1,0 +1,416 @@
+//! A server's directories in one hand: opened (locked, read, repaired), and from then on the maker of its logs and
+//! snapshots. What is in them is decided by whoever calls.
+
+use crate::disk::{DiskRef, Lock, OpenMode, read_without_trailing_hole};
+use crate::epochs::EpochFiles;
+use crate::log_format::{END_OF_RECORD, scan};
+use crate::names::{self, Compression, VERSION_DIRECTORY};
+use crate::recovery::{self, Damaged, History, Loaded, LogFile, OpenError, OpenOptions, Place, Recovered, Replay};
+use crate::snapshot::{SnapshotEnd, SnapshotReader, SnapshotWriter};
+use crate::txn_log::{CleanMark, LogOptions, TxnLog, write_atomically};
+use oxkeeper_proto::zxid::Zxid;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The file beside `version-2` that says: an empty database is meant to be empty.
+const INITIALIZE: &str = "initialize";
+
+/// Where a server keeps its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directories {
+    /// `dataDir`: snapshots, epochs, `myid`.
+    pub data: PathBuf,
+    /// `dataLogDir`: logs; the same as `data` unless configured.
+    pub log: PathBuf,
+}
+
+impl Directories {
+    /// Both in one.
+    pub fn one(data: impl Into<PathBuf>) -> Self {
+        let data = data.into();
+        Self { log: data.clone(), data }
+    }
+
+    /// Where snapshots and epoch files are.
+    pub fn snapshots(&self) -> PathBuf {
+        self.data.join(VERSION_DIRECTORY)
+    }
+
+    /// Where logs are.
+    pub fn logs(&self) -> PathBuf {
+        self.log.join(VERSION_DIRECTORY)
+    }
+}
+
+/// An opened directory.
+pub struct Opened<T> {
+    /// The directory, locked as long as this lives.
+    pub store: Store,
+    /// The snapshot to begin with; without one the tree begins empty.
+    pub snapshot: Option<Loaded<T>>,
+    /// The transactions to apply after it.
+    pub log: Replay,
+    /// The last zxid of the history: 0 for an empty database, -1 for one that may be lost (`db.autocreate` off, no
+    /// `initialize` file, nothing there).
+    pub last_zxid: Zxid,
+    /// Whether a first snapshot has to be written before anything else: of an empty database, or because logs were
+    /// trusted without one. Without it neither program starts here again.
+    pub needs_snapshot: bool,
+    /// What was odd, for the log.
+    pub notes: Vec<String>,
+}
+
+/// A server's directories.
+pub struct Store {
+    pub(crate) disk: DiskRef,
+    pub(crate) directories: Directories,
+    /// Snapshots known to be whole, by name and length.
+    pub(crate) verified: BTreeSet<(String, u64)>,
+    last: Option<Zxid>,
+    _locks: Vec<Lock>,
+}
+
+impl Store {
+    /// Opens the directories: locks them, makes what is there durable, reads it, and repairs the end of the log.
+    ///
+    /// `load` reads the body of a snapshot, its terminator included, and returns what it made of it; it is called
+    /// again with an older snapshot if one turns out to be damaged.
+    pub fn open<T>(
+        disk: &DiskRef,
+        directories: &Directories,
+        options: &OpenOptions,
+        mut load: impl FnMut(&mut SnapshotReader) -> Result<T, String>,
+    ) -> Result<Opened<T>, OpenError> {
+        Self::open_with(disk, directories, options, |mut reader| {
+            let state = load(&mut reader)?;
+            Ok((state, reader.finish().map_err(|error| error.to_string())?))
+        })
+    }
+
+    /// As [`Store::open`], for a `load` that reads to the end of the file (see [`recovery::read_opaque_body`]).
+    pub fn open_with<T>(
+        disk: &DiskRef,
+        directories: &Directories,
+        options: &OpenOptions,
+        load: impl FnMut(SnapshotReader) -> Result<(T, SnapshotEnd), String>,
+    ) -> Result<Opened<T>, OpenError> {
+        let (snapshots, logs) = (directories.snapshots(), directories.logs());
+        make_directories(disk, directories, options)?;
+        check_places(disk, directories)?;
+        let mut locks = vec![lock(disk, &logs)?];
+        if snapshots != logs {
+            locks.push(lock(disk, &snapshots)?);
+        }
+        for directory in [&snapshots, &logs] {
+            remove_temporaries(disk, directory).map_err(|error| OpenError::Io(directory.clone(), error))?;
+        }
+        let place = Place { disk, snapshots: &snapshots, logs: &logs };
+        let mut recovered = recovery::recover_in(&place, options, load)?;
+        repair(disk, &logs, &mut recovered).map_err(|error| OpenError::Io(logs.clone(), error))?;
+        let initialize = directories.log.join(INITIALIZE);
+        let is_meant_to_be_empty = match disk.remove(&initialize) {
+            Ok(()) => {
+                recovered.history.notes.push("Initialize file found, an empty database will not block voting participation".to_owned());
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => options.autocreate_database,
+            Err(error) => return Err(OpenError::Io(initialize, error)),
+        };
+        let is_lost = recovered.is_empty && !is_meant_to_be_empty;
+        let Recovered { snapshot, history: History { last, pieces, notes, .. }, files, .. } = recovered;
+        let base = snapshot.as_ref().map_or(Zxid::ZERO, |snapshot| snapshot.zxid);
+        let mut store =
+            Self { disk: disk.clone(), directories: directories.clone(), verified: BTreeSet::new(), last: Some(last), _locks: locks };
+        if let Some(snapshot) = &snapshot {
+            if let Ok(file) = disk.open(&snapshots.join(&snapshot.name), OpenMode::Read) {
+                let size = file.size().map_err(|error| OpenError::Io(snapshots.clone(), error))?;
+                store.verified.insert((snapshot.name.clone(), size));
+            }
+        }
+        Ok(Opened {
+            needs_snapshot: snapshot.is_none() && !is_lost,
+            last_zxid: if is_lost { Zxid(-1) } else { last },
+            log: Replay::new(base, files.into_iter().map(|(_, bytes)| bytes).collect(), pieces),
+            store,
+            snapshot,
+            notes,
+        })
+    }
+
+    /// The log, to be continued. One at a time.
+    pub fn txn_log(&self, options: LogOptions) -> io::Result<TxnLog> {
+        let logs = self.directories.logs();
+        let earlier = self.disk.list(&logs)?.iter().filter(|entry| names::log_zxid(&entry.name).is_some()).map(|entry| entry.size).sum();
+        Ok(TxnLog::new(&self.disk, &logs, options, self.last, earlier))
+    }
+
+    /// A new snapshot.
+    pub fn snapshot_writer(&self, zxid: Zxid, compression: Compression) -> io::Result<SnapshotWriter> {
+        SnapshotWriter::create(&self.disk, &self.directories.snapshots(), zxid, compression)
+    }
+
+    /// The newest snapshot that looks complete, opened: what is sent to a learner or to a backup. Its body and the
+    /// log behind it ([`Store::read_log`]) make a state.
+    pub fn newest_snapshot(&self) -> io::Result<Option<(Zxid, SnapshotReader)>> {
+        let directory = self.directories.snapshots();
+        let mut found: Vec<(Zxid, String)> = self
+            .disk
+            .list(&directory)?
+            .into_iter()
+            .filter(|entry| names::is_plain_snapshot(&entry.name))
+            .filter_map(|entry| Some((names::snapshot_zxid(&entry.name)?, entry.name)))
+            .collect();
+        found.sort();
+        for (zxid, name) in found.into_iter().rev() {
+            let path = directory.join(name);
+            if crate::snapshot::looks_complete(&self.disk, &path)? {
+                return Ok(Some((zxid, SnapshotReader::open(&self.disk, &path)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The transactions after a zxid, from the files; those that are not synced yet may be among them.
+    pub fn read_log(&self, after: Zxid) -> Result<Replay, OpenError> {
+        let directory = self.directories.logs();
+        let io_error = |error| OpenError::Io(directory.clone(), error);
+        let logs = self.logs().map_err(io_error)?;
+        let first = recovery::needed_from(&logs, after);
+        let mut files = Vec::new();
+        for (_, name) in &logs[first..] {
+            let file = self.disk.open(&directory.join(name), OpenMode::Read).map_err(io_error)?;
+            files.push(read_without_trailing_hole(&*file).map_err(io_error)?.0);
+        }
+        let to_examine: Vec<LogFile<'_>> =
+            logs[first..].iter().zip(&files).map(|((zxid, name), bytes)| LogFile { name, zxid: *zxid, bytes }).collect();
+        let history = recovery::examine(after, &[], &to_examine)?;
+        Ok(Replay::new(after, files, history.pieces))
+    }
+
+    /// The epoch files.
+    pub fn epochs(&self) -> EpochFiles {
+        EpochFiles::new(&self.disk, &self.directories.snapshots())
+    }
+
+    /// Bytes in the snapshot and in the log directory, as `dirs` reports them (padding counts, files of our own do not).
+    pub fn sizes(&self) -> io::Result<(u64, u64)> {
+        let size = |directory: &Path| -> io::Result<u64> {
+            Ok(self.disk.list(directory)?.iter().filter(|entry| !entry.name.starts_with(names::OWN_PREFIX)).map(|entry| entry.size).sum())
+        };
+        Ok((size(&self.directories.snapshots())?, size(&self.directories.logs())?))
+    }
+
+    /// The finished logs, in order.
+    fn logs(&self) -> io::Result<Vec<(Zxid, String)>> {
+        let mut logs: Vec<(Zxid, String)> = self
+            .disk
+            .list(&self.directories.logs())?
+            .into_iter()
+            .filter(|entry| names::is_plain_log(&entry.name))
+            .filter_map(|entry| Some((names::log_zxid(&entry.name)?, entry.name)))
+            .collect();
+        logs.sort();
+        Ok(logs)
+    }
+
+    /// Cuts the history so that `zxid` is its last. The [`TxnLog`] must have been closed, and a new one made
+    /// afterwards. After a crash in between some prefix of the old history that contains `zxid` is there.
+    ///
+    /// Snapshots above `zxid` hold what is to be forgotten: they get names that no server reads. Without one below, or
+    /// without `zxid` in the log, nothing is changed and the caller has to ask for a snapshot.
+    pub fn truncate(&mut self, zxid: Zxid) -> Result<(), OpenError> {
+        let (snapshots, logs) = (self.directories.snapshots(), self.directories.logs());
+        let snapshot_error = |error| OpenError::Io(snapshots.clone(), error);
+        let log_error = |error| OpenError::Io(logs.clone(), error);
+        let refuse =
+            |reason: String| OpenError::Damaged(Damaged { reason, remedy: "The server needs a snapshot from its leader.".to_owned() });
+        let mut above = Vec::new();
+        let mut base = None;
+        for entry in self.disk.list(&snapshots).map_err(snapshot_error)? {
+            match names::snapshot_zxid(&entry.name) {
+                Some(at) if at > zxid => above.push((at, entry.name)),
+                Some(at)
+                    if names::is_plain_snapshot(&entry.name)
+                        && crate::snapshot::verify(&self.disk, &snapshots.join(&entry.name)).is_ok() =>
+                {
+                    base = base.max(Some(at));
+                }
+                _ => {}
+            }
+        }
+        let Some(base) = base else {
+            return Err(refuse(format!("cannot cut the log at {zxid}: there is no snapshot at or below it")));
+        };
+        let files = self.logs().map_err(log_error)?;
+        let at = files.iter().rposition(|(first, _)| *first <= zxid);
+        let mut end = None;
+        if let Some(at) = at {
+            let file = self.disk.open(&logs.join(&files[at].1), OpenMode::Read).map_err(log_error)?;
+            let (bytes, _) = read_without_trailing_hole(&*file).map_err(log_error)?;
+            scan(&bytes, |record| {
+                if record.zxid == zxid {
+                    end = Some(record.end() as u64);
+                }
+            });
+        }
+        if end.is_none() && base != zxid {
+            return Err(refuse(format!("cannot cut the log at {zxid}: it is not there")));
+        }
+        above.sort();
+        for (_, name) in above.iter().rev() {
+            let aside = snapshots.join(format!("{}{name}", names::ASIDE_PREFIX));
+            self.disk.rename(&snapshots.join(name), &aside).map_err(snapshot_error)?;
+        }
+        self.disk.sync_directory(&snapshots).map_err(snapshot_error)?;
+        let later = match (at, end) {
+            (Some(at), Some(_)) => at + 1,
+            // The snapshot is at `zxid`, and no log has it: what begins above goes, what ends below stays.
+            _ => files.iter().position(|(first, _)| *first > zxid).unwrap_or(files.len()),
+        };
+        for (_, name) in files[later..].iter().rev() {
+            self.disk.remove(&logs.join(name)).map_err(log_error)?;
+            self.disk.sync_directory(&logs).map_err(log_error)?;
+        }
+        if let (Some(at), Some(end)) = (at, end) {
+            let file = self.disk.open(&logs.join(&files[at].1), OpenMode::ReadWrite).map_err(log_error)?;
+            file.set_size(end).and_then(|()| file.sync_data()).map_err(log_error)?;
+        }
+        self.last = Some(zxid);
+        Ok(())
+    }
+
+    /// After a snapshot from the leader has been made durable: gives every other snapshot and every log a name that no
+    /// server reads. They may hold transactions that were never committed, and must not come back when the new
+    /// snapshot is damaged one day. What an earlier call has put aside is deleted.
+    pub fn set_aside_all_but(&mut self, zxid: Zxid) -> io::Result<()> {
+        let (snapshots, logs) = (self.directories.snapshots(), self.directories.logs());
+        for directory in BTreeSet::from([&snapshots, &logs]) {
+            let mut to_rename = Vec::new();
+            for entry in self.disk.list(directory)? {
+                if entry.name.starts_with(names::ASIDE_PREFIX) {
+                    self.disk.remove(&directory.join(&entry.name))?;
+                } else if let Some(at) = names::log_zxid(&entry.name) {
+                    to_rename.push((at, entry.name));
+                } else if let Some(at) = names::snapshot_zxid(&entry.name).filter(|at| *at != zxid) {
+                    to_rename.push((at, entry.name));
+                }
+            }
+            to_rename.sort();
+            for (_, name) in to_rename.iter().rev() {
+                self.disk.rename(&directory.join(name), &directory.join(format!("{}{name}", names::ASIDE_PREFIX)))?;
+            }
+            self.disk.sync_directory(directory)?;
+        }
+        self.last = Some(zxid);
+        Ok(())
+    }
+}
+
+fn make_directories(disk: &DiskRef, directories: &Directories, options: &OpenOptions) -> Result<(), OpenError> {
+    for (directory, kind) in [(directories.logs(), "data"), (directories.snapshots(), "snap")] {
+        let io_error = |error| OpenError::Io(directory.clone(), error);
+        if !disk.exists(&directory).map_err(io_error)? {
+            if !options.autocreate_directories {
+                return Err(OpenError::Directory(format!(
+                    "Missing {kind} directory {}, and zookeeper.datadir.autocreate is false: make it by hand",
+                    directory.display()
+                )));
+            }
+            let made = disk.create_directories(&directory);
+            made.map_err(|error| OpenError::Directory(format!("Unable to create {kind} directory {}: {error}", directory.display())))?;
+            if let Some(parent) = directory.parent() {
+                // The new directory's own name; further up it is the administrator's.
+                disk.sync_directory(parent).map_err(io_error)?;
+            }
+        }
+        disk.sync_directory(&directory).map_err(io_error)?;
+    }
+    Ok(())
+}
+
+/// Logs among the snapshots, or the other way round, say that dataDir or dataLogDir has been changed.
+fn check_places(disk: &DiskRef, directories: &Directories) -> Result<(), OpenError> {
+    let (snapshots, logs) = (directories.snapshots(), directories.logs());
+    if snapshots == logs {
+        return Ok(());
+    }
+    let has = |directory: &Path, prefix: &str| -> Result<bool, OpenError> {
+        let entries = disk.list(directory).map_err(|error| OpenError::Io(directory.to_owned(), error))?;
+        Ok(entries.iter().any(|entry| entry.name.starts_with(prefix)))
+    };
+    let advice = "dataDir or dataLogDir is probably not what it was";
+    if has(&logs, "snapshot.")? {
+        return Err(OpenError::Misplaced(format!("Log directory has snapshot files: {}; {advice}", logs.display())));
+    }
+    if has(&snapshots, "log.")? {
+        return Err(OpenError::Misplaced(format!("Snapshot directory has log files: {}; {advice}", snapshots.display())));
+    }
+    Ok(())
+}
+
+fn lock(disk: &DiskRef, directory: &Path) -> Result<Lock, OpenError> {
+    match disk.lock(&directory.join(names::LOCK)) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(OpenError::InUse(directory.to_owned())),
+        Err(error) => Err(OpenError::Directory(format!("Cannot write to directory {}: {error}", directory.display()))),
+    }
+}
+
+fn remove_temporaries(disk: &DiskRef, directory: &Path) -> io::Result<()> {
+    for entry in disk.list(directory)? {
+        if entry.name.starts_with(names::TEMPORARY_PREFIX) {
+            disk.remove(&directory.join(entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the end of the log certain and readable for both programs.
+///
+/// After a process that did not end in good order the cached pages of the last log may look clean and yet not be on the
+/// disk (a failed fsync leaves that behind). So the file is written anew, without what does not count, under a name that
+/// no server reads, synced, and put in the place of the old one in one step: at no moment are there two files with
+/// the same records.
+fn repair<T>(disk: &DiskRef, logs: &Path, recovered: &mut Recovered<T>) -> io::Result<()> {
+    let history = &mut recovered.history;
+    if let Some(tail) = history.tail {
+        let (name, bytes) = &recovered.files[tail.file];
+        let mark = CleanMark::read(disk, logs);
+        let was_closed = mark.is_some_and(|mark| mark.log == *name && mark.end == tail.end as u64 && mark.last == history.last);
+        let counts = history.pieces.iter().any(|piece| piece.file == tail.file);
+        if !tail.is_clean() || (counts && !was_closed) {
+            if tail.data_end > tail.end {
+                // For whoever wants to look; the history does not depend on it.
+                let _ = write_atomically(disk, logs, names::TORN, &bytes[tail.end..tail.data_end]);
+            }
+            let mut good = bytes[..tail.end].to_vec();
+            if tail.mark_is_missing {
+                *good.last_mut().expect("a record") = END_OF_RECORD;
+            }
+            match write_atomically(disk, logs, name, &good) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    // No space for a second copy: then in place.
+                    history.notes.push(format!("no space to write {name} anew; it is repaired in place"));
+                    let file = disk.open(&logs.join(name), OpenMode::ReadWrite)?;
+                    if tail.mark_is_missing {
+                        file.write_all_at(&[END_OF_RECORD], tail.end as u64 - 1)?;
+                    }
+                    file.set_size(tail.end as u64)?;
+                    file.sync_data()?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if !history.empty.is_empty() {
+        for index in history.empty.iter().rev() {
+            let name = &recovered.files[*index].0;
+            history.notes.push(format!("{name} holds no transaction and is removed"));
+            disk.remove(&logs.join(name))?;
+        }
+        disk.sync_directory(logs)?;
+    }
+    Ok(())
+}
