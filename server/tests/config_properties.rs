@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use oxkeeper_server::config::properties;
+use oxkeeper_server::config::args::{Request, Source};
+use oxkeeper_server::config::{self, properties};
 
 #[test]
 fn reads_every_vector_as_java_does() {
@@ -58,4 +59,21 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// None of these files is a configuration for us, and none may be more than an error with a reason.
+#[test]
+fn no_vector_is_more_than_an_error() {
+    let directory =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../compat-tests/vectors/config");
+    for file in std::fs::read_dir(&directory).expect("vectors") {
+        let path = file.expect("directory entry").path();
+        if path.extension().is_none_or(|extension| extension != "properties") {
+            continue;
+        }
+        let request = Request { source: Source::File(path.clone()), ..Request::default() };
+        let error = config::load(&request).expect_err("no dataDir and clientPort, or two servers");
+        assert_eq!(error.exit_code, 2, "{}", path.display());
+        assert!(!error.message.is_empty(), "{}", path.display());
+    }
 }

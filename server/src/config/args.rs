@@ -38,6 +38,18 @@ pub struct Request {
     pub notices: Vec<Notice>,
 }
 
+impl Request {
+    /// The value of `-Dzookeeper.root.logger`, for the log, which starts before the rest is read.
+    #[must_use]
+    pub fn root_logger(&self) -> Option<&str> {
+        self.definitions
+            .iter()
+            .rev()
+            .find(|definition| definition.key == "zookeeper.root.logger")
+            .map(|definition| definition.value.as_str())
+    }
+}
+
 /// Where the configuration comes from.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub enum Source {
@@ -329,6 +341,21 @@ mod tests {
                 "JVMFLAGS: -javaagent is a flag of the JVM; ignored"
             ]
         );
+    }
+
+    #[test]
+    fn the_last_root_logger_counts() {
+        let flags = "-Dzookeeper.root.logger=INFO,CONSOLE";
+        let given = ["-Dzookeeper.root.logger=DEBUG"];
+        assert_eq!(
+            serve(&given, flags, "").unwrap().root_logger(),
+            Some("DEBUG")
+        );
+        assert_eq!(
+            serve(&[], flags, "").unwrap().root_logger(),
+            Some("INFO,CONSOLE")
+        );
+        assert_eq!(serve(&[], "", "").unwrap().root_logger(), None);
     }
 
     #[test]

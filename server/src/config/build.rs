@@ -734,12 +734,12 @@ impl Loader {
             return (port, address);
         };
         let own_address = own_host.and_then(|host| {
-            let origin = self
+            let line = self
                 .server_lines
-                .values()
-                .next()
-                .map(|(_, origin)| origin.clone());
-            self.resolve(&origin.unwrap_or(Origin::Default), "server.N", &host)
+                .iter()
+                .find(|(number, _)| number.parse().ok() == my_id);
+            let origin = line.map_or(Origin::Default, |(_, (_, origin))| origin.clone());
+            self.resolve(&origin, "server.N", &host)
         });
         // What is left of Java's check: an address in the file must be the line's own.
         if port.is_some_and(|port| port != own_port)
