@@ -6,7 +6,7 @@
 //! are told is `report`'s.
 
 use crate::frame::{self, op};
-use crate::pool::{LoadReport, Opening, Pace, Pool, Stop};
+use crate::pool::{self, LoadReport, Opening, Pace, Pool, Stop};
 use crate::server::{self, Kind, Plain, Scratch, Server};
 use crate::source::{self, Creates, NAME_BYTES, Source};
 use crate::swarm::Swarm;
@@ -313,13 +313,23 @@ fn measure_shared(server: &Server, work: Work, duration: Duration, run: u64) -> 
             let (mut pool, _) = Pool::open(server.address, Opening::gently(watchers))?;
             let watch = frame::read(op::GET_DATA, FAN_OUT_NODE, true);
             let write = frame::set_data(FAN_OUT_NODE, b"told");
-            let mut times = Vec::new();
+            let (mut times, mut generator) = (Vec::new(), Duration::ZERO);
+            let mut used = Duration::ZERO;
             for _ in 0..FAN_OUT_ROUNDS {
                 pool.on_all(&watch, 1000)?;
+                let (own, before) = (pool::own_cpu(), server.cpu());
                 times.push(pool.fan_out(&write)?.as_secs_f64() * 1e3);
+                generator += pool::own_cpu().saturating_sub(own);
+                used += server.cpu().saturating_sub(before);
             }
             pool.close()?;
-            Ok(vec![(Metric::Milliseconds, crate::report::median(&times))])
+            let per_event =
+                |time: Duration| time.as_secs_f64() * 1e6 / (watchers * FAN_OUT_ROUNDS) as f64;
+            Ok(vec![
+                (Metric::Milliseconds, crate::report::median(&times)),
+                (Metric::ServerCpuUs, per_event(used)),
+                (Metric::GeneratorCpuUs, per_event(generator)),
+            ])
         }
         Work::Storm { sessions } => {
             let (pool, opened) = Pool::open(server.address, Opening::storm(sessions))?;

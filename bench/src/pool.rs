@@ -27,7 +27,7 @@ const TIMER: Token = Token(usize::MAX);
 /// A session that is idle is pinged this often; a third of the least timeout asked for here.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// Nothing at all heard for so long while requests are outstanding: the server is given up.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(20);
 /// A real client gives up a connection attempt after its session timeout.
 const ATTEMPT_NS: u64 = 30_000_000_000;
 

@@ -230,11 +230,13 @@ impl Server {
         Ok(())
     }
 
-    /// Tries until a session is open, every half millisecond.
+    /// Tries until a session is open, every half millisecond. A starting Java server may take a connect request and
+    /// never answer it, so an attempt is given up after 50 ms at first, later ones after longer.
     pub fn first_session(&mut self, within: Duration) -> io::Result<Plain> {
         let begin = Instant::now();
+        let mut patience = Duration::from_millis(50);
         loop {
-            match Plain::open(self.address) {
+            match Plain::open_within(self.address, patience) {
                 Ok(session) => return Ok(session),
                 Err(error) if begin.elapsed() > within || !self.is_alive() => {
                     let output = fs::read_to_string(self.directory.path().join("output"))
@@ -247,6 +249,9 @@ impl Server {
                             self.kind.name()
                         ),
                     ));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    patience = patience.mul_f64(1.1)
                 }
                 Err(_) => std::thread::sleep(Duration::from_micros(500)),
             }
@@ -320,13 +325,21 @@ pub struct Plain {
 
 impl Plain {
     pub fn open(address: SocketAddr) -> io::Result<Self> {
+        Self::open_within(address, Duration::from_secs(20))
+    }
+
+    /// An answer that does not come in time is `WouldBlock`.
+    pub fn open_within(address: SocketAddr, patience: Duration) -> io::Result<Self> {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.write_all(&frame::connect(30_000))?;
         let answer = read_frame(&mut stream)?;
         match answer.get(4..8) {
-            Some(timeout) if timeout != [0; 4] => Ok(Self { stream, xid: 0 }),
+            Some(timeout) if timeout != [0; 4] => {
+                stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+                Ok(Self { stream, xid: 0 })
+            }
             _ => Err(io::ErrorKind::ConnectionRefused.into()),
         }
     }

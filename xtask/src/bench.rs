@@ -1,34 +1,32 @@
 //! `cargo xtask bench [workload...] [options]`: builds the programs in release and runs the comparison.
 //!
-//! The measuring itself is in `oxkeeper-bench`, which must be a release build and a process of its own. All workloads
-//! at once, or those named, also replace their pieces of docs/performance.md.
+//! The measuring itself is in `oxkeeper-bench`, which must be a release build and a process of its own. What a run
+//! measures replaces its pieces of docs/performance.md, unless `--write` names another file.
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// Runs the comparison with the arguments behind `bench`; run it from the workspace's root.
-pub fn run(arguments: &[String]) -> ExitCode {
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "-p", "oxkeeper", "-p", "oxkeeper-bench"])
-        .status();
-    if !build.as_ref().is_ok_and(|status| status.success()) {
-        eprintln!("cargo build --release failed: {build:?}");
-        return ExitCode::FAILURE;
-    }
-    let mut command = Command::new(Path::new("target/release/oxkeeper-bench"));
-    command.arg("compare").args(arguments);
+/// Runs the comparison with the arguments that follow `bench`; `root` is the workspace's.
+pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut build = Command::new(cargo);
+    build.args(["build", "--release", "--quiet", "-p", "oxkeeper", "-p", "oxkeeper-bench"]);
+    finish(build.current_dir(root))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let programs = target.join("release");
+    let mut compare = Command::new(programs.join("oxkeeper-bench"));
+    compare.current_dir(root).arg("compare").arg("--oxkeeper").arg(programs.join("oxkeeper"));
     if !arguments.iter().any(|argument| argument == "--write") {
-        command.args(["--write", "docs/performance.md"]);
+        compare.args(["--write", "docs/performance.md"]);
     }
+    finish(compare.args(arguments))
+}
+
+fn finish(command: &mut Command) -> Result<(), String> {
     match command.status() {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(status) => {
-            eprintln!("oxkeeper-bench: {status}");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("oxkeeper-bench: {error}");
-            ExitCode::FAILURE
-        }
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{command:?}: {status}")),
+        Err(error) => Err(format!("{command:?}: {error}")),
     }
 }
