@@ -1,0 +1,32 @@
+//! `cargo xtask bench [workload...] [options]`: builds the programs in release and runs the comparison.
+//!
+//! The measuring itself is in `oxkeeper-bench`, which must be a release build and a process of its own. What a run
+//! measures replaces its pieces of docs/performance.md, unless `--write` names another file.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs the comparison with the arguments that follow `bench`; `root` is the workspace's.
+pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut build = Command::new(cargo);
+    build.args(["build", "--release", "--quiet", "-p", "oxkeeper", "-p", "oxkeeper-bench"]);
+    finish(build.current_dir(root))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let programs = target.join("release");
+    let mut compare = Command::new(programs.join("oxkeeper-bench"));
+    compare.current_dir(root).arg("compare").arg("--oxkeeper").arg(programs.join("oxkeeper"));
+    if !arguments.iter().any(|argument| argument == "--write") {
+        compare.args(["--write", "docs/performance.md"]);
+    }
+    finish(compare.args(arguments))
+}
+
+fn finish(command: &mut Command) -> Result<(), String> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{command:?}: {status}")),
+        Err(error) => Err(format!("{command:?}: {error}")),
+    }
+}
