@@ -1,3 +1,9 @@
 //! The oxkeeper program: only dispatches to the libraries.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    oxkeeper_server::main(std::env::args().skip(1))
+}

@@ -9,11 +9,11 @@ use crate::read::{Reading, WatchesAccess};
 use crate::request::{ConnId, Parked};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
-use oxkeeper_proto::records::{Create2Response, CreateResponse, ErrorResponse, MultiHeader};
-use oxkeeper_proto::txn::LoggedTxn;
-use oxkeeper_proto::{ErrorCode, OpCode, Record, SessionId, Zxid};
+use oxkeeper_proto::records::{MultiHeader, Stat};
+use oxkeeper_proto::txn::{LoggedTxn, Txn};
+use oxkeeper_proto::{ErrorCode, OpCode, Record, SessionId, Write, Zxid};
 use oxkeeper_tree::watches::Watches;
-use oxkeeper_tree::{Applied, Change, ChangeSink, OpResult, Tree};
+use oxkeeper_tree::{Applied, Change, ChangeSink, DigestMismatch, OpResult, SubResult, Tree};
 use std::sync::MutexGuard;
 
 /// Who waits for a write.
@@ -63,8 +63,8 @@ pub struct Commit {
 pub struct Effects {
     /// Fronts that have something in their inbox now, one bit each.
     pub fronts: u64,
-    /// Transactions whose announced digest was not the tree's: zxid, announced, computed.
-    pub digest_mismatches: Vec<(Zxid, u64, u64)>,
+    /// Transactions whose announced digest was not the tree's.
+    pub digest_mismatches: Vec<DigestMismatch>,
 }
 
 struct Hands<'a> {
@@ -114,9 +114,7 @@ pub fn apply(tree: &mut Tree, fronts: &[&FrontShared], commits: Vec<Commit>, sch
             Outcome::Txn { zxid, payload } => {
                 let logged = LoggedTxn::read(&payload).expect("a committed payload is a transaction");
                 let applied = tree.apply(&logged, &mut hands);
-                if let Some((announced, computed)) = applied.digest_mismatch {
-                    effects.digest_mismatches.push((zxid, announced, computed));
-                }
+                effects.digest_mismatches.extend(applied.digest_mismatch);
                 if let Some(origin) = &origin {
                     answer(&mut hands, origin, zxid, &logged, &applied);
                 }
@@ -170,49 +168,51 @@ fn run_parked(tree: &Tree, hands: &mut Hands<'_>, origin: &mut Origin, schemes: 
 }
 
 fn answer(hands: &mut Hands<'_>, origin: &Origin, zxid: Zxid, logged: &LoggedTxn<'_>, applied: &Applied) {
-    if logged.header.kind == OpCode::CREATE_SESSION.0 {
-        let oxkeeper_proto::txn::Txn::CreateSession(txn) = &logged.txn else { unreachable!("the header says createSession") };
+    if let Txn::CreateSession(txn) = &logged.txn {
         let item = Item::Session { connection: origin.connection, session: SessionId(logged.header.client_id), timeout_ms: txn.time_out };
         hands.push(origin.connection.front, item);
         return;
     }
     let err = applied.err;
-    hands.reply(origin, zxid.0, |out| {
-        if err != ErrorCode::OK {
-            frame::header(out, origin.xid, zxid.0, err);
-            return;
-        }
-        frame::reply(out, origin.xid, zxid.0, |out| match &applied.result {
-            OpResult::None => {}
-            OpResult::Created { path, stat } if origin.op == OpCode::CREATE => {
-                let _ = stat;
-                CreateResponse { path: Some(path.as_ref().into()) }.write(out);
-            }
-            OpResult::Created { path, stat } => Create2Response { path: Some(path.as_ref().into()), stat: *stat }.write(out),
-            OpResult::Stat(stat) => stat.write(out),
-            OpResult::Multi(results) => write_multi(out, results),
-        });
+    hands.reply(origin, zxid.0, |out| match &applied.result {
+        // A multi that failed says so for each of its ops.
+        OpResult::Multi(results) => frame::reply(out, origin.xid, zxid.0, |out| write_multi(out, &logged.txn, results)),
+        _ if err != ErrorCode::OK => frame::header(out, origin.xid, zxid.0, err),
+        OpResult::Nothing => frame::header(out, origin.xid, zxid.0, ErrorCode::OK),
+        OpResult::Stat(stat) => frame::reply(out, origin.xid, zxid.0, |out| write_result(out, origin.op, &logged.txn, stat)),
     });
 }
 
-fn write_multi(out: &mut Vec<u8>, results: &[(OpCode, ErrorCode, OpResult)]) {
-    for (op, err, result) in results {
-        let kind = match *op {
+/// What `create` answers with is the path alone, what the other creates do both, and sets the Stat.
+fn write_result(out: &mut Vec<u8>, op: OpCode, txn: &Txn<'_>, stat: &Stat) {
+    let path = match txn {
+        Txn::Create(t) | Txn::Create2(t) => &t.path,
+        Txn::CreateContainer(t) => &t.path,
+        Txn::CreateTtl(t) => &t.path,
+        _ => return stat.write(out),
+    };
+    out.ustring(path.as_deref());
+    if op != OpCode::CREATE {
+        stat.write(out);
+    }
+}
+
+fn write_multi(out: &mut Vec<u8>, txn: &Txn<'_>, results: &[SubResult]) {
+    let Txn::Multi(txns) = txn else { unreachable!("only a multi has many results") };
+    for (txn, result) in txns.iter().zip(results) {
+        if result.op == OpCode::ERROR {
+            MultiHeader { kind: OpCode::ERROR.0, done: false, err: result.err.0 }.write(out);
+            out.int(result.err.0);
+            continue;
+        }
+        let kind = match result.op {
             OpCode::CREATE_TTL | OpCode::CREATE_CONTAINER => OpCode::CREATE2,
             OpCode::DELETE_CONTAINER => OpCode::DELETE,
             op => op,
         };
-        if *op == OpCode::ERROR {
-            MultiHeader { kind: OpCode::ERROR.0, done: false, err: err.0 }.write(out);
-            ErrorResponse { err: err.0 }.write(out);
-            continue;
-        }
         MultiHeader { kind: kind.0, done: false, err: 0 }.write(out);
-        match result {
-            OpResult::Created { path, .. } if kind == OpCode::CREATE => CreateResponse { path: Some(path.as_ref().into()) }.write(out),
-            OpResult::Created { path, stat } => Create2Response { path: Some(path.as_ref().into()), stat: *stat }.write(out),
-            OpResult::Stat(stat) => stat.write(out),
-            OpResult::None | OpResult::Multi(_) => {}
+        if let Some(stat) = &result.stat {
+            write_result(out, kind, txn, stat);
         }
     }
     MultiHeader { kind: -1, done: true, err: -1 }.write(out);

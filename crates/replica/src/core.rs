@@ -325,7 +325,8 @@ impl Core {
         let origin = Origin { connection, session, xid, op, before, received_ms };
         match self.sessions.get(session) {
             Some(s) if s.connection != Some(connection) => {
-                // The session has moved to another connection: this one is told nothing more.
+                // The session has moved to another connection: this one is closed.
+                self.answer(ErrorCode::SESSION_MOVED, origin);
                 self.outputs.push_back(Output::Front { front: connection.front, item: Item::Close { connection } });
                 return;
             }

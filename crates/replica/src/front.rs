@@ -246,12 +246,11 @@ impl Front {
 
     /// Takes in a new connection and returns its slot.
     pub fn accept(&mut self, now: Now, peer: SocketAddr) -> u32 {
-        let identity = Identity { scheme: "ip".into(), id: peer.ip().to_string().into() };
         let mut connection = Connection {
             generation: 0,
             stage: Stage::Connect,
             peer,
-            identities: Arc::new(vec![identity]),
+            identities: Arc::new(vec![Identity::ip(peer.ip())]),
             session: SessionId::NONE,
             timeout_ms: 0,
             knows_read_only: false,
@@ -275,6 +274,11 @@ impl Front {
     /// Whether the connection has, or asks for, a session.
     pub fn has_session(&self, slot: u32) -> bool {
         !matches!(self.connections[slot as usize].stage, Stage::Free | Stage::Connect)
+    }
+
+    /// Whether slots wait for the next [`Front::drain`] to be free again.
+    pub fn has_limbo(&self) -> bool {
+        !self.limbo.is_empty()
     }
 
     /// The connection's session; [`SessionId::NONE`] before it has one.
@@ -344,13 +348,13 @@ impl Front {
     pub fn frame(&mut self, now: Now, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
         self.count_received(slot);
         match self.connections[slot as usize].stage {
-            Stage::Connect => self.connect(now, tree, slot, bytes, out),
+            Stage::Connect => self.connect(tree, slot, bytes, out),
             Stage::Open => self.request(now, tree, slot, bytes, out),
             Stage::Opening | Stage::Closing | Stage::Free => Flow::Pause,
         }
     }
 
-    fn connect(&mut self, now: Now, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
+    fn connect(&mut self, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
         let id = self.id(slot);
         let mut r = Reader::with_max_length(bytes, self.options.max_length);
         let connection = &mut self.connections[slot as usize];

@@ -13,8 +13,15 @@ use oxkeeper_proto::txn::Txn;
 use oxkeeper_proto::{AclList, ErrorCode, OpCode, SessionId, Zxid, path, perms};
 use oxkeeper_tree::Tree;
 use oxkeeper_tree::digest::content_crc;
-use oxkeeper_tree::owner::{self, OwnerKind};
+use oxkeeper_tree::{OwnerKind, TreeOptions};
 use std::borrow::Cow;
+
+/// The `ephemeralOwner` of a container.
+const CONTAINER_OWNER: i64 = i64::MIN;
+/// The `ephemeralOwner` of a TTL node, without the time.
+const TTL_OWNER: i64 = 0xff << 56;
+/// The longest time to live.
+const MAX_TTL_MS: i64 = (1 << 40) - 1;
 
 /// What the checks depend on besides the state.
 #[derive(Clone, Debug)]
@@ -112,8 +119,8 @@ impl<'a> Preparation<'a> {
         // The kind of node follows from the op, as in the transaction; Java's announced digest
         // follows from the flag and is wrong where they differ.
         let ephemeral_owner = match op {
-            OpCode::CREATE_CONTAINER => owner::CONTAINER,
-            OpCode::CREATE_TTL => owner::ttl(ttl),
+            OpCode::CREATE_CONTAINER => CONTAINER_OWNER,
+            OpCode::CREATE_TTL => TTL_OWNER | ttl,
             _ if ephemeral => self.session.0,
             _ => 0,
         };
@@ -151,7 +158,7 @@ impl<'a> Preparation<'a> {
             if !self.options.extended_types {
                 return Err(ErrorCode::UNIMPLEMENTED);
             }
-            return if (1..=owner::MAX_TTL_MS).contains(&ttl) { Ok(()) } else { Err(ErrorCode::BAD_ARGUMENTS) };
+            return if (1..=MAX_TTL_MS).contains(&ttl) { Ok(()) } else { Err(ErrorCode::BAD_ARGUMENTS) };
         }
         // A createTTL without a TTL flag kills a Java server and poisons its log.
         if op == OpCode::CREATE_TTL || ttl >= 0 { Err(ErrorCode::BAD_ARGUMENTS) } else { Ok(()) }
@@ -211,7 +218,7 @@ impl<'a> Preparation<'a> {
         changed.stat.version = version;
         changed.stat.mtime = self.time_ms;
         changed.stat.mzxid = self.zxid.0;
-        changed.content = content_crc(if &**name == "/" { "" } else { name }, request.data);
+        changed.content = content_crc(name, request.data);
         changed.data_length = data_length;
         self.overlay.set(name, Some(&node), Some(changed));
         Ok(Txn::SetData(SetDataTxn { path: request.path.clone(), data: request.data, version }))
@@ -300,7 +307,10 @@ impl<'a> Preparation<'a> {
     }
 
     fn owner_kind(&self, ephemeral_owner: i64) -> OwnerKind {
-        owner::kind(ephemeral_owner, self.options.extended_types, self.options.emulate_353_ttl)
+        let PrepareOptions { extended_types, emulate_353_ttl, .. } = *self.options;
+        let options = TreeOptions { extended_types, emulate_353_ttl, ..TreeOptions::default() };
+        // An extended type that nobody has defined is none that goes with a session.
+        OwnerKind::of(ephemeral_owner, options).unwrap_or(OwnerKind::Void)
     }
 
     /// Hard limits; a limit that is just reached is not exceeded. As in Java the counts are those
@@ -311,7 +321,7 @@ impl<'a> Preparation<'a> {
         }
         let Some(quota) = self.tree.quota(name) else { return Ok(()) };
         let over = |usage: i64, more: i64, hard: i64| more != 0 && hard > -1 && usage + more > hard;
-        if over(quota.usage.count, count, quota.limit.count_hard_limit) || over(quota.usage.bytes, bytes, quota.limit.byte_hard_limit) {
+        if over(quota.usage.count(), count, quota.limit.count_hard_limit()) || over(quota.usage.bytes(), bytes, quota.limit.byte_hard_limit()) {
             return Err(ErrorCode::QUOTA_EXCEEDED);
         }
         Ok(())

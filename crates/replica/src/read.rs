@@ -2,15 +2,15 @@
 
 use crate::frame;
 use crate::request::{Identities, MultiRequest, ReadRequest, read_multi};
-use oxkeeper_auth::Schemes;
+use oxkeeper_auth::{Identity, Schemes, user_name};
 use oxkeeper_proto::acl::to_records;
 use oxkeeper_proto::records::{
     AddWatchRequest, CheckWatchesRequest, ClientInfo, ErrorResponse, ExistsRequest, GetAclRequest, GetAclResponse,
     GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest, GetDataRequest, GetEphemeralsRequest, GetEphemeralsResponse,
     MultiHeader, ReplyHeader, SetWatches, SetWatches2, SyncRequest, SyncResponse, WhoAmIResponse,
 };
-use oxkeeper_proto::{ErrorCode, JuteError, OpCode, Reader, Record, SessionId, Write, perms};
-use oxkeeper_tree::watches::{Mode, Table, WatcherType, Watches, catch_up};
+use oxkeeper_proto::{ErrorCode, JuteError, OpCode, Reader, Record, SessionId, Write, Zxid, perms};
+use oxkeeper_tree::watches::{Mode, Table, WatcherType, Watches};
 use oxkeeper_tree::{Node, Tree};
 use std::sync::Mutex;
 
@@ -179,28 +179,24 @@ impl<'a> Reading<'a> {
                 SyncResponse { path: request.path }.write(out);
             }
             OpCode::WHO_AM_I => {
-                let info = |id| {
-                    let (auth_scheme, user) = self.schemes.who_am_i(id);
-                    ClientInfo { auth_scheme: Some(auth_scheme.into()), user: Some(user.into()) }
-                };
+                let info = |id: &'a Identity| ClientInfo { auth_scheme: Some((&*id.scheme).into()), user: Some(user_name(id).into()) };
                 WhoAmIResponse { client_info: Some(self.identities.iter().map(info).collect()) }.write(out);
             }
             OpCode::ADD_WATCH => {
                 let request = AddWatchRequest::read(r)?;
                 let path = given(request.path.as_deref())?;
                 match request.mode {
-                    0 => {
-                        self.watch(path, Mode::Persistent, Table::Data);
-                        self.watch(path, Mode::Persistent, Table::Child);
+                    mode @ 0..=1 => {
+                        let watcher = self.watcher;
+                        self.watches.with(|w| w.add_persistent(path, watcher, mode == 1));
                     }
-                    1 => self.watch(path, Mode::PersistentRecursive, Table::Data),
                     _ => return Err(ErrorCode::MARSHALLING_ERROR.into()),
                 }
                 ErrorResponse { err: 0 }.write(out);
             }
             OpCode::CHECK_WATCHES | OpCode::REMOVE_WATCHES => {
                 let request = CheckWatchesRequest::read(r)?;
-                let kind = WatcherType::from_code(request.kind).ok_or(ErrorCode::MARSHALLING_ERROR)?;
+                let kind = WatcherType::from_wire(request.kind).ok_or(ErrorCode::MARSHALLING_ERROR)?;
                 let path = given(request.path.as_deref())?;
                 let watcher = self.watcher;
                 let found = self.watches.with(|w| {
@@ -278,11 +274,12 @@ impl<'a> Reading<'a> {
         } else {
             SetWatches2::read(r).map_err(bad)?
         };
-        let (tree, watcher) = (self.tree, self.watcher);
-        self.watches.with(|watches| {
-            catch_up(tree, watches, watcher, &request, &mut |kind, path| frame::notification(out, -1, kind, path))
-                .map_err(|_| ErrorCode::MARSHALLING_ERROR)
-        })
+        let (tree, watcher, relative_zxid) = (self.tree, self.watcher, request.relative_zxid);
+        let missed = self.watches.with(|w| w.set_watches(tree, &request, watcher, Zxid(relative_zxid)));
+        for event in missed {
+            frame::notification(out, -1, event.kind, event.path);
+        }
+        Ok(())
     }
 
     fn watch(&mut self, path: &str, mode: Mode, table: Table) {

@@ -3,7 +3,6 @@
 use super::shared::Shared;
 use super::snapshots::purge;
 use oxkeeper_replica::core::Input;
-use oxkeeper_store::disk::DiskRef;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ const GRAIN_MS: u64 = 50;
 /// See the module.
 pub struct Clock {
     pub shared: Arc<Shared>,
-    pub disk: DiskRef,
 }
 
 impl Clock {
@@ -51,7 +49,7 @@ impl Clock {
                 && now.mono_ms >= next_purge_ms
             {
                 next_purge_ms = now.mono_ms + interval_ms;
-                purge(&self.shared, &self.disk);
+                purge(&self.shared);
             }
             std::thread::sleep(Duration::from_millis(GRAIN_MS));
         }

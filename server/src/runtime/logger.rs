@@ -1,9 +1,9 @@
 //! The thread that logs: appends what waits, syncs once for all of it, and applies what this
 //! commits. It is the only one that writes the transaction log.
 
-use super::shared::{LogEntry, Shared, unpoisoned};
+use super::shared::{LogEntry, Shared};
 use super::snapshots::Job;
-use crate::metrics::{Counter, Recorder, Summary};
+use crate::metrics::{Recorder, Summary};
 use log::{error, info, warn};
 use oxkeeper_net::Wakeup;
 use oxkeeper_proto::Zxid;
@@ -11,7 +11,7 @@ use oxkeeper_replica::core::Input;
 use oxkeeper_store::txn_log::{AppendError, TxnLog, ZeroAhead};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a full disk is tried again.
@@ -62,8 +62,6 @@ pub struct Logger {
     pub snapshot_running: Arc<AtomicBool>,
     /// Where space is filled with zeros ahead.
     pub zeros: SyncSender<ZeroAhead>,
-    /// The length of all log files, for `dirs` and `conf`.
-    pub log_bytes: Arc<Mutex<u64>>,
     pub seed: u64,
 }
 
@@ -108,12 +106,10 @@ impl Logger {
             }
             self.recorder.observe(Summary::Fsynctime, synced.elapsed.as_millis() as i64);
             let through = synced.through.expect("something was appended");
-            self.recorder.add(Counter::CommitCount, 0);
             let now = self.shared.now();
             self.shared.bring(now, [Input::Applied { through: applied }, Input::LogSynced { through }]);
             applied = through;
             pace.txns += entries.len() as u64;
-            *unpoisoned(self.log_bytes.lock()) = self.log.total_bytes();
             self.snapshot_if_due(&mut pace, through);
             if let Some(work) = self.log.prepare_ahead() {
                 // If the helper is busy, the log writes into the hole: slower, not wrong.

@@ -200,11 +200,11 @@ impl Reactor {
                 Token(slot) => self.note(slot as u32, event),
             }
         }
+        self.drain(now, front);
         if self.accept_again_ms.is_some_and(|at| at <= now.mono_ms) {
             self.accept(now, front);
         }
         self.run_errands(now, front);
-        self.drain(now, front);
         self.read_ready(now, front);
         self.submit(now, front);
         self.finish_outputs(front);
@@ -228,7 +228,7 @@ impl Reactor {
     }
 
     fn drain(&mut self, now: Now, front: &mut Front) {
-        if unpoisoned(self.shared.reactors[self.index].shared.inbox.lock()).is_empty() {
+        if !front.has_limbo() && unpoisoned(self.shared.reactors[self.index].shared.inbox.lock()).is_empty() {
             return;
         }
         let tree = self.shared.tree();
@@ -532,8 +532,6 @@ impl Reactor {
             let _ = connection.stream.deregister(self.poll.registry());
             self.outputs.buffers[slot as usize] = WriteBuffer::default();
             front.closed(slot);
-            // Its slot is free after the next drain, mail or not.
-            self.shared.reactors[self.index].wakeup.wake();
         }
     }
 

@@ -14,6 +14,7 @@ use oxkeeper_replica::core::{Core, Input, Output};
 use oxkeeper_replica::front::Front;
 use oxkeeper_replica::inbox::FrontShared;
 use oxkeeper_replica::request::Now;
+use oxkeeper_store::Store;
 use oxkeeper_tree::Tree;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -62,6 +63,9 @@ pub struct Shared {
     pub reactors: Vec<ReactorHandle>,
     /// Its bound is that of the credits.
     pub log: Arc<Queue<LogEntry>>,
+    pub store: Mutex<Store>,
+    /// The port that clients connect to, the one drawn if 0 was asked for.
+    pub client_port: u16,
     core: Mutex<Core>,
     tree: RwLock<Tree>,
     /// Commits in order; pushed under the core, taken under the tree.
@@ -79,21 +83,25 @@ pub struct Parts {
     pub log: Arc<Queue<LogEntry>>,
     pub core: Core,
     pub tree: Tree,
+    pub store: Store,
+    pub client_port: u16,
     pub epoch: Instant,
 }
 
 impl Shared {
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, schemes, metrics, max_length, reactors, log, core, tree, epoch } = parts;
+        let Parts { config, schemes, metrics, max_length, reactors, log, core, tree, store, client_port, epoch } = parts;
         let counters = Counters::default();
-        counters.trace_mask.store(crate::four_letter::DEFAULT_TRACE_MASK as u64, Ordering::Relaxed);
+        counters.trace_mask.store(crate::four_letter::TRACE_MASK_DEFAULT as u64, Ordering::Relaxed);
         Arc::new(Self {
             config,
             schemes,
             metrics,
             counters,
             max_length,
-            started: epoch,
+            started: Instant::now(),
+            store: Mutex::new(store),
+            client_port,
             reactors,
             log,
             core: Mutex::new(core),
@@ -184,7 +192,7 @@ impl Shared {
             (effects, tree.last_zxid())
         };
         for mismatch in &effects.digest_mismatches {
-            log::error!("The digest of transaction {} is {:#x}, its writer announced {:#x}", mismatch.0, mismatch.2, mismatch.1);
+            log::error!("The digest of transaction {} is {:#x}, its writer announced {:#x}", mismatch.zxid, mismatch.actual, mismatch.announced);
         }
         self.wake(effects.fronts);
         last

@@ -1,19 +1,18 @@
 //! Snapshots: one at a time, exact, to a file, while everything goes on; and the purge of old ones.
 
-use super::shared::Shared;
+use super::shared::{Shared, unpoisoned};
 use crate::metrics::{Counter, Recorder, Summary};
 use log::{error, info, warn};
 use oxkeeper_proto::Zxid;
 use oxkeeper_proto::txn::DIGEST_VERSION;
-use oxkeeper_store::disk::DiskRef;
 use oxkeeper_store::names::Compression;
-use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotFile, SnapshotWriter};
+use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotFile};
 use oxkeeper_tree::View;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Bytes that are taken from the tree under one lock: some tens of microseconds.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -39,19 +38,9 @@ impl Job {
     }
 }
 
-/// What the admin and the four-letter words may ask of the last snapshot.
-#[derive(Clone, Copy, Debug)]
-pub struct LastSnapshot {
-    /// Its zxid.
-    pub zxid: Zxid,
-    /// When it was finished, seconds since 1970.
-    pub time_s: u64,
-}
-
 /// See the module.
 pub struct Snapshots {
     pub shared: Arc<Shared>,
-    pub disk: DiskRef,
     pub running: Arc<AtomicBool>,
     pub recorder: Recorder,
 }
@@ -65,9 +54,7 @@ impl Snapshots {
             match self.write(job) {
                 Ok(file) => {
                     let elapsed_ms = begun.elapsed().as_millis() as i64;
-                    let time_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                    let last = LastSnapshot { zxid: file.zxid, time_s };
-                    info!("Snapshot taken in {elapsed_ms} ms: {} of {} bytes at {} s", file.name, file.size_bytes, last.time_s);
+                    info!("Snapshot taken in {elapsed_ms} ms: {} of {} bytes", file.name, file.size_bytes);
                     self.recorder.add(Counter::SnapCount, 1);
                     self.recorder.observe(Summary::Snapshottime, elapsed_ms);
                 }
@@ -89,7 +76,7 @@ impl Snapshots {
         let config = &self.shared.config;
         let directory = config.snap_dir();
         info!("Snapshotting: {zxid} to {}", directory.join(oxkeeper_store::names::snapshot_name(zxid, compression(config))).display());
-        let mut writer = SnapshotWriter::create(&self.disk, &directory, zxid, compression(config))?;
+        let mut writer = unpoisoned(self.shared.store.lock()).snapshot_writer(zxid, compression(config))?;
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
         loop {
             chunk.clear();
@@ -99,7 +86,9 @@ impl Snapshots {
                 break;
             }
         }
-        writer.finish(end(config, zxid, digest))
+        let file = writer.finish(end(config, zxid, digest))?;
+        unpoisoned(self.shared.store.lock()).note_verified(&file);
+        Ok(file)
     }
 }
 
@@ -122,11 +111,11 @@ pub fn compression(config: &crate::config::ServerConfig) -> Compression {
 }
 
 /// Removes what newer, verified snapshots make superfluous.
-pub fn purge(shared: &Shared, disk: &DiskRef) {
+pub fn purge(shared: &Shared) {
     let config = &shared.config;
     info!("Purge task started.");
     let keep = config.autopurge_snap_retain_count as usize;
-    match oxkeeper_store::purge::purge(disk, &config.snap_dir(), &config.log_dir(), keep) {
+    match unpoisoned(shared.store.lock()).purge(keep) {
         Ok(removed) => removed.iter().for_each(|path| info!("Removing file: {}", path.display())),
         Err(failure) => warn!("The purge could not be done: {failure}"),
     }

@@ -1,0 +1,358 @@
+//! Up and down: recovers the directory, starts the threads, and stops them in an order in which
+//! nothing that was promised is lost.
+
+use super::clock::Clock;
+use super::logger::Logger;
+use super::reactor::{Door, Reactor, WAKE};
+use super::shared::{LogEntry, Parts, ReactorHandle, Shared};
+use super::snapshots::{Job, Snapshots, compression, end};
+use super::words::Words;
+use crate::config::{EXIT_INVALID_INVOCATION, EXIT_UNABLE_TO_ACCESS_DATADIR, ServerConfig};
+use crate::metrics::{Metrics, Summary};
+use log::{info, warn};
+use oxkeeper_auth::{SchemeOptions, Schemes};
+use oxkeeper_net::mio::Poll;
+use oxkeeper_net::{ConnectionLimits, Listener, Queue, Wakeup};
+use oxkeeper_proto::Zxid;
+use oxkeeper_proto::txn::LoggedTxn;
+use oxkeeper_replica::core::{Core, CoreOptions};
+use oxkeeper_replica::front::{Front, FrontOptions};
+use oxkeeper_replica::inbox::FrontShared;
+use oxkeeper_replica::prepare::PrepareOptions;
+use oxkeeper_store::{Directories, DiskRef, LogOptions, OpenError, OpenOptions, RealDisk, Store};
+use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
+use std::io::Write;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Why the server did not start or had to end.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code of the process.
+    pub exit_code: i32,
+    /// One line that says what and what to do.
+    pub message: String,
+}
+
+/// Java's code for whatever has none of its own.
+const EXIT_UNEXPECTED_ERROR: i32 = 1;
+/// Reactors are bits of a word.
+const MOST_REACTORS: usize = 64;
+/// Connections on their way to a reactor.
+const ERRANDS_BOUND: usize = 1 << 16;
+/// The server id in session ids of a standalone server.
+const STANDALONE_SID: u8 = 1;
+
+fn failure(exit_code: i32, message: impl Into<String>) -> Failure {
+    Failure { exit_code, message: message.into() }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let exit_code = match error {
+            OpenError::Directory(_) | OpenError::InUse(_) | OpenError::Misplaced(_) => EXIT_UNABLE_TO_ACCESS_DATADIR,
+            OpenError::Damaged(_) | OpenError::Io(..) => EXIT_UNEXPECTED_ERROR,
+        };
+        failure(exit_code, error.to_string())
+    }
+}
+
+/// Serves until a signal asks it to stop.
+///
+/// # Errors
+/// What keeps the server from starting.
+pub fn serve(config: ServerConfig) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let mut signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGHUP,
+    ])
+    .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("cannot wait for signals: {e}")))?;
+    let schemes = Arc::new(schemes(&config)?);
+    config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
+    let listener = bind(&config)?;
+    let address = listener.local_address().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
+    let disk = RealDisk::shared();
+    let metrics = Metrics::new();
+    let (store, tree, snapshot_zxid) = recover(&config, &disk, &metrics)?;
+    let log = store
+        .txn_log(LogOptions {
+            pre_alloc_bytes: i64::try_from(config.pre_alloc_bytes).unwrap_or(i64::MAX),
+            size_limit_bytes: config.txn_log_size_limit_bytes,
+            force_sync: config.force_sync,
+            ..LogOptions::default()
+        })
+        .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the transaction log cannot be opened: {e}")))?;
+
+    // A day back, so that deadlines and times before the start are positive numbers.
+    let epoch = Instant::now().checked_sub(Duration::from_secs(86_400)).unwrap_or_else(Instant::now);
+    let now = super::shared::now_since(epoch);
+    oxkeeper_proto::collections::set_seed(now.wall_ms as u64 ^ u64::from(std::process::id()) << 40);
+    let max_length = i32::try_from(config.jute_max_buffer_bytes.saturating_add(config.jute_max_buffer_extra_bytes)).unwrap_or(i32::MAX);
+    let core = Core::standalone(core_options(&config, max_length), schemes.clone(), &tree, now);
+    let last_zxid = tree.last_zxid();
+
+    let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_REACTORS);
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    let front_options = front_options(&config, max_length);
+    let mut reactors = Vec::new();
+    let mut polls = Vec::new();
+    for index in 0..count {
+        let poll = Poll::new().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}")))?;
+        let wakeup = Wakeup::of_poll(poll.registry(), WAKE).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}")))?;
+        let shared = Arc::new(FrontShared::default());
+        let front = Front::new(index as u16, shared.clone(), schemes.clone(), front_options.clone(), in_flight.clone());
+        let errands = Queue::new(ERRANDS_BOUND, wakeup.clone());
+        reactors.push(ReactorHandle { shared, front: Mutex::new(front), wakeup, errands });
+        polls.push(poll);
+    }
+
+    // The logger waits until the rest is there, so that its thread can be named in the queue's waker.
+    let (to_logger, for_logger) = mpsc::sync_channel::<Logger>(1);
+    let logger_thread = spawn("SyncThread:0", move || {
+        if let Ok(logger) = for_logger.recv() {
+            logger.run();
+        }
+    })?;
+    let log_wakeup = Wakeup::of_thread(logger_thread.thread().clone());
+    let log_queue: Arc<Queue<LogEntry>> = Queue::new(usize::MAX, log_wakeup.clone());
+    let client_port = address.port();
+    let shared = Shared::new(Parts {
+        schemes,
+        metrics,
+        max_length,
+        reactors,
+        log: log_queue,
+        core,
+        tree,
+        store,
+        client_port,
+        epoch,
+        config,
+    });
+
+    let (snapshot_jobs, jobs) = mpsc::sync_channel::<Job>(1);
+    let snapshot_running = Arc::new(AtomicBool::new(false));
+    let (zeros, zero_work) = mpsc::sync_channel::<oxkeeper_store::txn_log::ZeroAhead>(1);
+    let snapshots = Snapshots { shared: shared.clone(), running: snapshot_running.clone(), recorder: shared.metrics.recorder() };
+    let snapshot_thread = spawn("Snapshot Thread", move || snapshots.run(&jobs))?;
+    let zero_thread = spawn("ZeroAhead", move || {
+        for work in zero_work {
+            if let Err(failure) = work.run() {
+                warn!("Space for the transaction log could not be prepared: {failure}");
+            }
+        }
+    })?;
+    let logger = Logger {
+        shared: shared.clone(),
+        log,
+        wakeup: log_wakeup.clone(),
+        recorder: shared.metrics.recorder(),
+        snapshots: snapshot_jobs.clone(),
+        snapshot_running: snapshot_running.clone(),
+        zeros,
+        seed: now.wall_ms as u64,
+    };
+    to_logger.send(logger).map_err(|_| failure(EXIT_UNEXPECTED_ERROR, "the log's thread is gone"))?;
+    // As Java, a start ends with a snapshot; nobody waits for it.
+    if snapshot_zxid != Some(last_zxid) {
+        snapshot_running.store(true, Ordering::SeqCst);
+        let _ = snapshot_jobs.try_send(Job::begin(&shared, last_zxid));
+    }
+    drop(snapshot_jobs);
+
+    let (questions, asked) = mpsc::channel();
+    let words = Words::new(shared.clone());
+    let words_thread = spawn("CommandThread", move || words.run(&asked))?;
+    let clock = Clock { shared: shared.clone() };
+    let clock_thread = spawn("SessionTracker", move || clock.run())?;
+    let limits = ConnectionLimits::new(
+        usize::try_from(shared.config.max_client_cnxns).unwrap_or(0),
+        shared.config.max_cnxns.map_or(0, |n| n as usize),
+    );
+    let mut door = Some(Door { listener, limits });
+    let mut reactor_threads = Vec::new();
+    for (index, poll) in polls.into_iter().enumerate() {
+        let reactor = Reactor::new(shared.clone(), index, poll, door.take(), questions.clone());
+        reactor_threads.push(spawn(&format!("NIOWorkerThread-{}", index + 1), move || reactor.run())?);
+    }
+    drop(questions);
+    info!("Serving on {address} after {} ms with {count} reactors", begun.elapsed().as_millis());
+
+    let signal = signals.forever().next();
+    info!("Signal {} received: shutting down", signal.unwrap_or_default());
+    shared.counters.stopping.store(true, Ordering::SeqCst);
+    for reactor in &shared.reactors {
+        reactor.wakeup.wake();
+    }
+    for thread in reactor_threads {
+        join(thread);
+    }
+    join(clock_thread);
+    join(words_thread);
+    // Whatever the reactors brought last is logged before the log is closed.
+    log_wakeup.wake();
+    logger_thread.thread().unpark();
+    join(logger_thread);
+    join(snapshot_thread);
+    join(zero_thread);
+    info!("Shutdown complete: everything is on disk through {}", shared.tree().last_zxid());
+    Ok(())
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, Failure> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the thread {name} cannot be started: {e}")))
+}
+
+fn join(thread: thread::JoinHandle<()>) {
+    if thread.join().is_err() {
+        warn!("A thread ended with a panic");
+    }
+}
+
+fn schemes(config: &ServerConfig) -> Result<Schemes, Failure> {
+    let options = SchemeOptions {
+        digest_enabled: config.digest_auth_enabled,
+        digest_algorithm: config.digest_algorithm.clone(),
+        super_digest: config.super_digest.as_ref().map(|secret| secret.reveal().to_owned()),
+        skip_acl: config.skip_acl,
+        ensemble: None,
+    };
+    Schemes::new(&options).map_err(|e| failure(EXIT_INVALID_INVOCATION, e.to_string()))
+}
+
+fn bind(config: &ServerConfig) -> Result<Listener, Failure> {
+    let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let address = SocketAddr::new(config.client_port_address.unwrap_or(any), config.client_port);
+    let shown = match config.client_port_address {
+        Some(_) => address.to_string(),
+        None => format!("0.0.0.0/0.0.0.0:{}", config.client_port),
+    };
+    info!("binding to port {shown}");
+    Listener::bind(address, config.client_port_listen_backlog)
+        .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("Unexpected exception, exiting abnormally: cannot bind to {shown}: {e}")))
+}
+
+fn core_options(config: &ServerConfig, max_length: i32) -> CoreOptions {
+    CoreOptions {
+        tick_ms: u64::from(config.tick_time_ms),
+        sid: STANDALONE_SID,
+        prepare: PrepareOptions {
+            extended_types: config.extended_types_enabled,
+            emulate_353_ttl: config.emulate_353_ttl_nodes,
+            enforce_quota: config.enforce_quota,
+            reconfig_enabled: config.reconfig_enabled,
+        },
+        digest_enabled: config.digest_enabled,
+        close_session_txn: config.close_session_txn_enabled,
+        max_length,
+    }
+}
+
+fn front_options(config: &ServerConfig, max_length: i32) -> FrontOptions {
+    FrontOptions {
+        tick_ms: u64::from(config.tick_time_ms),
+        min_session_timeout_ms: i32::try_from(config.min_session_timeout_ms).unwrap_or(i32::MAX),
+        max_session_timeout_ms: i32::try_from(config.max_session_timeout_ms).unwrap_or(i32::MAX),
+        max_length,
+        outstanding_limit: usize::try_from(config.global_outstanding_limit).unwrap_or(0).max(1),
+    }
+}
+
+/// The store, the tree that its files hold, and the zxid of the newest snapshot.
+fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(Store, Tree, Option<Zxid>), Failure> {
+    let begun = Instant::now();
+    let tree_options = TreeOptions {
+        extended_types: config.extended_types_enabled,
+        emulate_353_ttl: config.emulate_353_ttl_nodes,
+        digest_enabled: config.digest_enabled,
+    };
+    let directories = Directories { data: config.data_dir.clone(), log: config.data_log_dir.clone() };
+    let options = OpenOptions {
+        autocreate_directories: config.data_dir_autocreate,
+        autocreate_database: config.db_autocreate,
+        trust_empty_snapshot: config.trust_empty_snapshot,
+    };
+    let opened = Store::open(disk, &directories, &options, |reader| {
+        oxkeeper_tree::snapshot::load(reader, tree_options).map_err(|e| e.to_string())
+    })?;
+    for note in &opened.notes {
+        warn!("{note}");
+    }
+    let recorder = metrics.recorder();
+    let mut snapshot_zxid = None;
+    let mut tree = match opened.snapshot {
+        Some(snapshot) => {
+            info!("Reading snapshot {}", directories.snapshots().join(&snapshot.name).display());
+            snapshot_zxid = Some(snapshot.zxid);
+            let mut tree: Tree = snapshot.state;
+            tree.set_last_zxid(snapshot.zxid);
+            if let Some(digest) = snapshot.digest.filter(|d| d.version == oxkeeper_proto::txn::DIGEST_VERSION && d.zxid >= snapshot.zxid) {
+                tree.expect_digest_at(digest.zxid, Some(digest.digest));
+            }
+            tree
+        }
+        None => Tree::new(tree_options),
+    };
+    recorder.observe(Summary::StartupSnapLoadTime, begun.elapsed().as_millis() as i64);
+    let replay_begun = Instant::now();
+    let mut replayed = 0;
+    for record in opened.log.records() {
+        let logged = LoggedTxn::read(record.payload)
+            .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("transaction {} in the log cannot be read: {e}", record.zxid)))?;
+        let applied = tree.apply(&logged, &mut NoopSink);
+        if let Some(mismatch) = applied.digest_mismatch {
+            log::error!("Digests are not matching at {}: {:#x} was announced, the tree has {:#x}", mismatch.zxid, mismatch.announced, mismatch.actual);
+        }
+        replayed += 1;
+    }
+    recorder.observe(Summary::StartupTxnsLoadTime, replay_begun.elapsed().as_millis() as i64);
+    recorder.observe(Summary::StartupTxnsLoaded, replayed);
+    tree.set_last_zxid(opened.last_zxid);
+    for owner in tree.orphaned_owners() {
+        info!("Deleting the ephemerals of session {owner}, which is gone");
+        tree.kill_session(owner, opened.last_zxid, &mut NoopSink);
+    }
+    info!(
+        "Snapshot loaded in {} ms, highest zxid is {}, digest is {}",
+        begun.elapsed().as_millis(),
+        opened.last_zxid,
+        tree.digest() as i64
+    );
+    recorder.observe(Summary::Dbinittime, begun.elapsed().as_millis() as i64);
+    let mut store = opened.store;
+    if opened.needs_snapshot {
+        // Without a snapshot Java (and we) would not start on the first log: it has to be there
+        // before that log is.
+        first_snapshot(config, &mut store, &mut tree)
+            .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the first snapshot cannot be written: {e}")))?;
+        snapshot_zxid = Some(tree.last_zxid());
+    }
+    Ok((store, tree, snapshot_zxid))
+}
+
+fn first_snapshot(config: &ServerConfig, store: &mut Store, tree: &mut Tree) -> std::io::Result<()> {
+    let mut view = tree.begin_view().expect("nobody has a view yet");
+    let (zxid, digest) = (tree.last_zxid(), tree.digest());
+    let mut writer = store.snapshot_writer(zxid, compression(config))?;
+    let mut chunk = Vec::new();
+    loop {
+        chunk.clear();
+        let done = view.next_chunk(tree, &mut chunk, 1 << 20);
+        writer.write_all(&chunk)?;
+        if done {
+            break;
+        }
+    }
+    tree.end_view(view);
+    let file = writer.finish(end(config, zxid, digest))?;
+    store.note_verified(&file);
+    Ok(())
+}

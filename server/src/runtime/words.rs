@@ -1,0 +1,304 @@
+//! The thread that answers four-letter words: it gathers what a word asks for, one lock at a time,
+//! so that no reactor waits for a long answer.
+
+use super::reactor::Errand;
+use super::shared::{Shared, unpoisoned};
+use crate::four_letter::environment;
+use crate::four_letter::zone::Zone;
+use crate::four_letter::{
+    Chunks, Command, ConfigurationView, ConnectionBucket, ConnectionSession, ConnectionView, DigestView, MetricsView, Mode, ServerView,
+    SessionBucket, SessionsView, Statistics, Whitelist, last_operation, render,
+};
+use crate::metrics::{Gauge, GaugeSet, GaugeValues};
+use log::warn;
+use oxkeeper_proto::{SessionId, path};
+use oxkeeper_replica::front::ConnectionInfo;
+use oxkeeper_replica::sessions::deadline;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+
+/// The longest answer: some millions of watches. What is longer is cut off, with a line in the log.
+const LONGEST_ANSWER_BYTES: usize = 256 << 20;
+
+/// A word that came in on a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    pub reactor: usize,
+    pub slot: u32,
+    pub serial: u64,
+    pub command: Command,
+    /// What `stmk` sets.
+    pub mask: Option<i64>,
+}
+
+/// See the module.
+pub struct Words {
+    shared: Arc<Shared>,
+    whitelist: Whitelist,
+    version: String,
+    zone: Zone,
+}
+
+impl Words {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let listed = shared.config.raw.0.get("zookeeper.4lw.commands.whitelist");
+        let whitelist = Whitelist::new(listed.map(String::as_str), shared.config.read_only_mode_enabled);
+        Self { whitelist, version: crate::version::full(), zone: Zone::local(), shared }
+    }
+
+    /// Runs until no reactor is left to ask.
+    pub fn run(self, questions: &Receiver<Question>) {
+        while let Ok(question) = questions.recv() {
+            let text = self.answer(question);
+            let errand = Errand::Answer { slot: question.slot, serial: question.serial, text };
+            if self.shared.reactors[question.reactor].errands.push(errand).is_err() {
+                warn!("The answer to {} is dropped: its reactor has too much to do", question.command.name());
+            }
+        }
+    }
+
+    fn answer(&self, question: Question) -> Vec<u8> {
+        let command = question.command;
+        if !self.whitelist.allows(command) {
+            return command.refusal().into_bytes();
+        }
+        self.act(question);
+        let reading = self.shared.metrics.read();
+        let gauges = if command.needs().metrics { self.gauges() } else { GaugeValues::default() };
+        let mut view = ServerView { serving: true, version: &self.version, mode: Mode::Standalone, ..ServerView::default() };
+        self.fill(command, &mut view);
+        if command.needs().statistics {
+            let mut statistics = Statistics::from_reading(&reading);
+            statistics.connections = self.each_front(|front| front.connections().count()).into_iter().sum();
+            statistics.outstanding = self.shared.core().in_flight() as u64;
+            let tree = self.shared.tree();
+            statistics.zxid = tree.last_zxid();
+            statistics.nodes = tree.node_count() as u64;
+            view.statistics = statistics;
+        }
+        if command.needs().metrics {
+            view.metrics = Some(MetricsView { reading: &reading, gauges: &gauges, peer_state: None });
+        }
+        let by_path = if command.needs().watches_by_path { self.watches_by_path() } else { Vec::new() };
+        let by_session = if command.needs().watches_by_session { self.watches_by_session() } else { Vec::new() };
+        let ephemerals = if command.needs().sessions { self.ephemerals() } else { Vec::new() };
+        view.watches_by_path = Some(&by_path);
+        view.watches_by_session = Some(&by_session);
+        view.ephemeral_sessions = ephemerals.len();
+        view.ephemerals = Some(&ephemerals);
+        let mut text = Vec::new();
+        let mut chunks = Chunks::new(|chunk: &[u8]| {
+            if text.len() + chunk.len() > LONGEST_ANSWER_BYTES {
+                return Err(fmt::Error);
+            }
+            text.extend_from_slice(chunk);
+            Ok(())
+        });
+        let rendered = render(command, &view, &mut chunks).and_then(|()| chunks.finish());
+        if rendered.is_err() {
+            warn!("The answer to {} was cut off after {} bytes", command.name(), text.len());
+        }
+        text
+    }
+
+    /// What a word does beside printing.
+    fn act(&self, question: Question) {
+        match question.command {
+            Command::Srst => self.shared.metrics.reset(),
+            Command::Crst => {
+                self.each_front(|front| front.reset_connection_stats());
+            }
+            Command::Stmk => {
+                if let Some(mask) = question.mask {
+                    self.shared.counters.trace_mask.store(mask as u64, Ordering::Relaxed);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn each_front<T>(&self, mut f: impl FnMut(&mut oxkeeper_replica::front::Front) -> T) -> Vec<T> {
+        self.shared.reactors.iter().map(|r| f(&mut unpoisoned(r.front.lock()))).collect()
+    }
+
+    fn connections(&self) -> Vec<ConnectionInfo> {
+        self.each_front(|front| front.connections().collect::<Vec<_>>()).into_iter().flatten().collect()
+    }
+
+    fn fill<'v>(&'v self, command: Command, view: &mut ServerView<'v>) {
+        let (needs, shared) = (command.needs(), &self.shared);
+        view.trace_mask = shared.counters.trace_mask.load(Ordering::Relaxed) as i64;
+        if needs.connections {
+            view.connections = self.connections().iter().map(connection_view).collect();
+        }
+        if needs.directory_sizes {
+            (view.data_dir_size_bytes, view.log_dir_size_bytes) = unpoisoned(shared.store.lock()).sizes().unwrap_or_default();
+        }
+        if needs.configuration {
+            view.configuration = self.configuration();
+        }
+        if needs.sessions {
+            let now = shared.now();
+            let wall = |mono_ms: u64| now.wall_ms + mono_ms as i64 - now.mono_ms as i64;
+            let global = shared
+                .core()
+                .sessions()
+                .buckets()
+                .map(|(at_ms, ids)| SessionBucket { expires_ms: wall(at_ms), sessions: ids.iter().copied().collect() })
+                .collect();
+            view.sessions = SessionsView::Tracked { local: None, global };
+            view.connection_buckets = self.connection_buckets();
+            view.zone = Some(&self.zone);
+        }
+        if needs.digests {
+            let tree = shared.tree();
+            view.digests = tree.digest_history().map(|(zxid, digest)| DigestView { zxid, digest: digest as i64 }).collect();
+        }
+        if needs.watch_summary {
+            for reactor in &shared.reactors {
+                let summary = unpoisoned(reactor.shared.watches.lock()).summary();
+                view.watch_summary.connections += summary.connections;
+                view.watch_summary.watches += summary.watches;
+            }
+            view.watch_summary.paths = self.watches_by_path().len();
+        }
+        if needs.environment {
+            view.environment = environment::gather(&self.version);
+        }
+    }
+
+    fn configuration(&self) -> ConfigurationView {
+        let config = &self.shared.config;
+        let absolute = |path: std::path::PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
+        ConfigurationView {
+            client_port: i32::from(self.shared.client_port),
+            secure_client_port: -1,
+            data_dir: absolute(config.snap_dir()),
+            data_log_dir: absolute(config.log_dir()),
+            tick_time_ms: config.tick_time_ms as i32,
+            max_client_connections: config.max_client_cnxns,
+            min_session_timeout_ms: config.min_session_timeout_ms as i32,
+            max_session_timeout_ms: config.max_session_timeout_ms as i32,
+            client_port_listen_backlog: config.client_port_listen_backlog,
+            server_id: 0,
+            quorum: None,
+        }
+    }
+
+    /// Connections by the time at which silence closes them: before a session the deadline of the
+    /// handshake, then that of the session.
+    fn connection_buckets(&self) -> Vec<ConnectionBucket> {
+        let now = self.shared.now();
+        let tick_ms = u64::from(self.shared.config.sessionless_cnxn_timeout_ms).max(1);
+        let mut buckets: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+        for connection in self.connections() {
+            let timeout_ms = if connection.session == SessionId::NONE { tick_ms as i32 } else { connection.timeout_ms };
+            let at_ms = deadline(tick_ms, now.mono_ms, timeout_ms) as i64 - now.mono_ms as i64 + now.wall_ms;
+            buckets.entry(at_ms).or_default().push((connection.peer, connection.session));
+        }
+        buckets.into_iter().map(|(expires_ms, connections)| ConnectionBucket { expires_ms, connections }).collect()
+    }
+
+    fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
+        let tree = self.shared.tree();
+        tree.ephemeral_owners().map(|(session, _)| (session, tree.ephemerals(session).collect())).collect()
+    }
+
+    fn watches_by_path(&self) -> Vec<(String, Vec<SessionId>)> {
+        let mut paths: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
+        for reactor in &self.shared.reactors {
+            let sessions = unpoisoned(reactor.front.lock()).sessions_by_slot();
+            for (path, watchers) in unpoisoned(reactor.shared.watches.lock()).by_path() {
+                let of_path = paths.entry(path.to_owned()).or_default();
+                of_path.extend(watchers.iter().filter_map(|slot| sessions.get(*slot as usize)));
+            }
+        }
+        paths.into_iter().collect()
+    }
+
+    fn watches_by_session(&self) -> Vec<(SessionId, Vec<String>)> {
+        let mut by_session = Vec::new();
+        for reactor in &self.shared.reactors {
+            let sessions = unpoisoned(reactor.front.lock()).sessions_by_slot();
+            let watches = unpoisoned(reactor.shared.watches.lock());
+            for (slot, session) in sessions.into_iter().enumerate() {
+                let paths: Vec<String> = watches.paths_of(slot as u32).map(str::to_owned).collect();
+                if !paths.is_empty() {
+                    by_session.push((session, paths));
+                }
+            }
+        }
+        by_session
+    }
+
+    fn gauges(&self) -> GaugeValues {
+        let shared = &self.shared;
+        let connections: usize = self.each_front(|front| front.connections().count()).into_iter().sum();
+        let watches: usize = shared.reactors.iter().map(|r| unpoisoned(r.shared.watches.lock()).watch_count()).sum();
+        let (outstanding, sessions) = {
+            let core = shared.core();
+            (core.in_flight(), core.sessions().len())
+        };
+        let tree = shared.tree();
+        let mut gauges = GaugeValues::default();
+        gauges
+            .set(Gauge::NumAliveConnections, connections as i64)
+            .set(Gauge::OutstandingRequests, outstanding as i64)
+            .set(Gauge::Uptime, shared.started.elapsed().as_millis() as i64)
+            .set(Gauge::ZnodeCount, tree.node_count() as i64)
+            .set(Gauge::WatchCount, watches as i64)
+            .set(Gauge::EphemeralsCount, tree.ephemeral_count() as i64)
+            .set(Gauge::ApproximateDataSize, tree.approximate_data_size())
+            .set(Gauge::GlobalSessions, sessions as i64)
+            .set(Gauge::LocalSessions, 0)
+            .set(Gauge::OpenFileDescriptorCount, open_files())
+            .set(Gauge::MaxFileDescriptorCount, most_files())
+            .set(Gauge::OutstandingTlsHandshake, 0)
+            .set_decimal(Gauge::ConnectionDropProbability, 0.0);
+        for quota in tree.quotas() {
+            let Some(namespace) = path::components(&quota.root).next() else { continue };
+            gauges
+                .set_for(GaugeSet::QuotaCountLimitPerNamespace, namespace, quota.limit.count())
+                .set_for(GaugeSet::QuotaBytesLimitPerNamespace, namespace, quota.limit.bytes())
+                .set_for(GaugeSet::QuotaCountUsagePerNamespace, namespace, quota.usage.count())
+                .set_for(GaugeSet::QuotaBytesUsagePerNamespace, namespace, quota.usage.bytes());
+        }
+        gauges
+    }
+}
+
+fn connection_view(info: &ConnectionInfo) -> ConnectionView {
+    let stats = &info.stats;
+    let session = (info.session != SessionId::NONE).then(|| ConnectionSession {
+        id: info.session,
+        last_operation: stats.last_op.map_or("NA", last_operation),
+        established_ms: info.established_ms,
+        timeout_ms: info.timeout_ms,
+        last_cxid: stats.last_cxid,
+        last_zxid: stats.last_zxid,
+        last_response_ms: stats.last_response_ms as i64,
+        last_latency_ms: stats.last_latency_ms as i64,
+        min_latency_ms: stats.latency.min_ms as i64,
+        average_latency_ms: stats.latency.total_ms.checked_div(stats.latency.count).unwrap_or(0) as i64,
+        max_latency_ms: stats.latency.max_ms as i64,
+    });
+    ConnectionView {
+        address: info.peer,
+        interest_ops: u32::from(info.session != SessionId::NONE && info.reading),
+        queued: info.queued as u64,
+        received: stats.received,
+        sent: stats.sent,
+        session,
+    }
+}
+
+fn open_files() -> i64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as i64)
+}
+
+fn most_files() -> i64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.map_or(i64::MAX, |n| n as i64)
+}
