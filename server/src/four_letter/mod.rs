@@ -227,6 +227,14 @@ impl Whitelist {
     }
 }
 
+/// What the configuration read, which follows the same rules.
+impl From<&crate::config::FourLetterWhitelist> for Whitelist {
+    fn from(configured: &crate::config::FourLetterWhitelist) -> Self {
+        let words: Vec<&str> = configured.words.iter().map(String::as_str).collect();
+        Self::new(Some(if configured.all { "*".to_owned() } else { words.join(",") }.as_str()), false)
+    }
+}
+
 impl Default for Whitelist {
     fn default() -> Self {
         Self::new(None, false)
@@ -300,5 +308,14 @@ mod tests {
             assert!(Command::ALL.into_iter().all(|command| list.allows(command)), "{all}");
         }
         assert_eq!(Whitelist::default(), Whitelist::new(None, false));
+    }
+
+    #[test]
+    fn the_configured_white_list_is_taken_over() {
+        let words = ["isro", "srvr"].map(str::to_owned).into();
+        let some = crate::config::FourLetterWhitelist { all: false, words };
+        assert_eq!(Whitelist::from(&some), Whitelist::new(None, true));
+        let all = crate::config::FourLetterWhitelist { all: true, words: Default::default() };
+        assert_eq!(Whitelist::from(&all), Whitelist::new(Some("*"), false));
     }
 }
