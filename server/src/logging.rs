@@ -24,13 +24,7 @@ pub fn start(root_logger: Option<&str>, my_id: Option<i64>) {
     builder.target(env_logger::Target::Stderr);
     builder.format(move |out, record| {
         let thread = std::thread::current();
-        write_line(
-            out,
-            SystemTime::now(),
-            &my_id,
-            thread.name().unwrap_or("unnamed"),
-            record,
-        )
+        write_line(out, SystemTime::now(), &my_id, thread.name().unwrap_or("unnamed"), record)
     });
     // Only fails if a logger is there already, and then that one stays.
     let _ = builder.try_init();
@@ -39,10 +33,7 @@ pub fn start(root_logger: Option<&str>, my_id: Option<i64>) {
 /// The level of a value of `zookeeper.root.logger`; INFO if there is none or it is not a level.
 #[must_use]
 pub fn level_of(root_logger: Option<&str>) -> LevelFilter {
-    let word = root_logger
-        .and_then(|value| value.split(',').next())
-        .unwrap_or_default()
-        .trim();
+    let word = root_logger.and_then(|value| value.split(',').next()).unwrap_or_default().trim();
     match word.to_ascii_uppercase().as_str() {
         "ALL" => LevelFilter::Trace,
         "FATAL" => LevelFilter::Error,
@@ -51,13 +42,7 @@ pub fn level_of(root_logger: Option<&str>) -> LevelFilter {
 }
 
 /// Writes one line. Nothing is allocated.
-fn write_line(
-    out: &mut impl io::Write,
-    at: SystemTime,
-    my_id: &str,
-    thread: &str,
-    record: &Record<'_>,
-) -> io::Result<()> {
+fn write_line(out: &mut impl io::Write, at: SystemTime, my_id: &str, thread: &str, record: &Record<'_>) -> io::Result<()> {
     let module = record.module_path().unwrap_or_default();
     let module = module.rsplit("::").next().unwrap_or(module);
     write!(
@@ -81,11 +66,7 @@ impl fmt::Display for Timestamp {
         let seconds = since.as_secs();
         let (year, month, day) = civil(seconds / 86_400);
         let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(
-            formatter,
-            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02},{:03}",
-            since.subsec_millis()
-        )
+        write!(formatter, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02},{:03}", since.subsec_millis())
     }
 }
 
@@ -97,22 +78,13 @@ fn civil(day: u64) -> (u64, u64, u64) {
     let day = day + 719_468;
     let era = day / DAYS_OF_400_YEARS;
     let day_of_era = day % DAYS_OF_400_YEARS;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     // Months from March: 31, 30, 31, 30, 31 days, and again; five of them have 153.
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (
-        era * 400 + year_of_era + u64::from(month <= 2),
-        month,
-        day_of_month,
-    )
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_month)
 }
 
 /// Shows control characters as escapes.
@@ -129,10 +101,7 @@ struct Escaper<'a, 'b>(&'a mut fmt::Formatter<'b>);
 impl fmt::Write for Escaper<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut clean = 0;
-        for (index, character) in text
-            .char_indices()
-            .filter(|&(_, character)| breaks_lines(character))
-        {
+        for (index, character) in text.char_indices().filter(|&(_, character)| breaks_lines(character)) {
             self.0.write_str(&text[clean..index])?;
             clean = index + character.len_utf8();
             write!(self.0, "{}", character.escape_default())?;
@@ -144,8 +113,7 @@ impl fmt::Write for Escaper<'_, '_> {
 /// Control characters, and those that terminals and viewers take for a line's end or for a change of
 /// direction.
 fn breaks_lines(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -176,19 +144,10 @@ mod tests {
     #[test]
     fn lines_have_the_layout_of_java() {
         assert_eq!(
-            line(
-                1_795_397_940_007,
-                "1",
-                "main",
-                Level::Info,
-                "binding to port 2181"
-            ),
+            line(1_795_397_940_007, "1", "main", Level::Info, "binding to port 2181"),
             "2026-11-23 01:39:00,007 [myid:1] - INFO  [main:build@42] - binding to port 2181\n"
         );
-        assert_eq!(
-            line(0, "", "log", Level::Error, "a\\b é"),
-            "1970-01-01 00:00:00,000 [myid:] - ERROR [log:build@42] - a\\b é\n"
-        );
+        assert_eq!(line(0, "", "log", Level::Error, "a\\b é"), "1970-01-01 00:00:00,000 [myid:] - ERROR [log:build@42] - a\\b é\n");
     }
 
     #[test]
@@ -201,10 +160,7 @@ mod tests {
             ("tab\there\u{7f}", "tab\\there\\u{7f}"),
         ] {
             let line = line(0, "", "a\nb", Level::Warn, message);
-            assert!(
-                line.ends_with(&format!("[a\\nb:build@42] - {shown}\n")),
-                "{line:?}"
-            );
+            assert!(line.ends_with(&format!("[a\\nb:build@42] - {shown}\n")), "{line:?}");
             assert_eq!(line.matches('\n').count(), 1);
         }
     }

@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use log::Level;
 use oxkeeper_server::config::args::{self, Invocation};
 use oxkeeper_server::config::table::{Place, Status, TABLE};
-use oxkeeper_server::config::{
-    self, ConfFigures, ConfigError, Loaded, ServerConfig, SnapshotCompression, value::Kind,
-};
+use oxkeeper_server::config::{self, ConfFigures, ConfigError, Loaded, ServerConfig, SnapshotCompression, value::Kind};
 
 /// A directory of its own for each case.
 struct Sandbox(PathBuf);
@@ -18,8 +16,7 @@ impl Sandbox {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("oxkeeper-config-{}-{count}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("oxkeeper-config-{}-{count}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
@@ -48,10 +45,7 @@ fn run(arguments: &[String], flags: &str) -> Result<Loaded, ConfigError> {
 
 /// Loads a file of these lines behind `dataDir` and `clientPort`, with these flags.
 fn load(lines: &str, flags: &str) -> Result<Loaded, ConfigError> {
-    load_whole(
-        &format!("dataDir=/nonexistent/data\nclientPort=2181\n{lines}"),
-        flags,
-    )
+    load_whole(&format!("dataDir=/nonexistent/data\nclientPort=2181\n{lines}"), flags)
 }
 
 fn load_whole(text: &str, flags: &str) -> Result<Loaded, ConfigError> {
@@ -61,9 +55,7 @@ fn load_whole(text: &str, flags: &str) -> Result<Loaded, ConfigError> {
 }
 
 fn config(lines: &str, flags: &str) -> ServerConfig {
-    load(lines, flags)
-        .unwrap_or_else(|error| panic!("{lines:?} {flags:?}: {error}"))
-        .config
+    load(lines, flags).unwrap_or_else(|error| panic!("{lines:?} {flags:?}: {error}")).config
 }
 
 /// The warnings, without those that every configuration has.
@@ -81,19 +73,9 @@ fn warnings(lines: &str, flags: &str) -> Vec<String> {
 fn every_default_is_one_that_its_row_allows() {
     for row in TABLE {
         if !row.default.is_empty() {
-            assert!(
-                row.kind.parse(row.default).is_some(),
-                "{}={}",
-                row.name,
-                row.default
-            );
+            assert!(row.kind.parse(row.default).is_some(), "{}={}", row.name, row.default);
         }
-        assert_eq!(
-            TABLE.iter().filter(|other| other.name == row.name).count(),
-            1,
-            "{}",
-            row.name
-        );
+        assert_eq!(TABLE.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
         assert!(!row.effect.is_empty(), "{}", row.name);
         assert!(!row.effect.contains('\n'), "{}", row.name);
     }
@@ -104,15 +86,9 @@ fn a_lean_file_has_the_defaults_of_java() {
     let config = config("", "");
     assert_eq!(config.data_log_dir, config.data_dir);
     assert_eq!(config.tick_time_ms, 3000);
-    assert_eq!(
-        (config.min_session_timeout_ms, config.max_session_timeout_ms),
-        (6000, 60_000)
-    );
+    assert_eq!((config.min_session_timeout_ms, config.max_session_timeout_ms), (6000, 60_000));
     assert_eq!((config.max_client_cnxns, config.max_cnxns), (60, None));
-    assert_eq!(
-        (config.client_port, config.client_port_address),
-        (2181, None)
-    );
+    assert_eq!((config.client_port, config.client_port_address), (2181, None));
     assert_eq!(config.jute_max_buffer_bytes, 1_048_575);
     assert_eq!(config.jute_max_buffer_extra_bytes, 1_048_575);
     assert_eq!(config.snap_count, 100_000);
@@ -136,10 +112,7 @@ fn no_configuration_is_a_sensible_standalone_server() {
     let config = run(&[], "").unwrap().config;
     assert_eq!(config.data_dir, Path::new("./data"));
     assert_eq!((config.client_port, config.tick_time_ms), (2181, 2000));
-    assert_eq!(
-        (config.min_session_timeout_ms, config.max_session_timeout_ms),
-        (4000, 40_000)
-    );
+    assert_eq!((config.min_session_timeout_ms, config.max_session_timeout_ms), (4000, 40_000));
     assert_eq!(config.max_client_cnxns, 60);
     assert_eq!(config.config_file, None);
 }
@@ -148,31 +121,11 @@ fn no_configuration_is_a_sensible_standalone_server() {
 fn words_in_place_of_a_file() {
     let words = |text: &str| run(&text.split(' ').map(str::to_owned).collect::<Vec<_>>(), "");
     let config = words("2182 /d").unwrap().config;
-    assert_eq!(
-        (
-            config.client_port,
-            config.tick_time_ms,
-            config.max_client_cnxns
-        ),
-        (2182, 3000, 0)
-    );
+    assert_eq!((config.client_port, config.tick_time_ms, config.max_client_cnxns), (2182, 3000, 0));
     assert_eq!(config.data_dir, Path::new("/d"));
     let config = words("server 0 d 500 -1").unwrap().config;
-    assert_eq!(
-        (
-            config.client_port,
-            config.tick_time_ms,
-            config.max_client_cnxns
-        ),
-        (0, 500, -1)
-    );
-    for wrong in [
-        "xx /d",
-        "70000 /d",
-        "2181 /d xx",
-        "2181 /d 0",
-        "2181 /d 2000 xx",
-    ] {
+    assert_eq!((config.client_port, config.tick_time_ms, config.max_client_cnxns), (0, 500, -1));
+    for wrong in ["xx /d", "70000 /d", "2181 /d xx", "2181 /d 0", "2181 /d 2000 xx"] {
         let error = words(wrong).unwrap_err();
         assert_eq!(error.exit_code, 2, "{wrong}");
         assert!(error.message.contains("Usage: "), "{wrong}: {error}");
@@ -183,142 +136,59 @@ fn words_in_place_of_a_file() {
 fn options_reach_their_fields() {
     type Field = fn(&ServerConfig) -> bool;
     let cases: &[(&str, &str, Field)] = &[
-        ("dataLogDir=/l", "", |c| {
-            c.log_dir() == Path::new("/l/version-2")
-        }),
-        ("clientPortAddress=127.0.0.1", "", |c| {
-            c.client_port_address == Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
-        }),
-        ("clientPortAddress=[::1]", "", |c| {
-            c.client_port_address.unwrap().is_ipv6()
-        }),
-        ("clientPortAddress=0.0.0.0", "", |c| {
-            c.client_port_address.is_none()
-        }),
-        ("clientPortListenBacklog=7", "", |c| {
-            c.client_port_listen_backlog == 7
-        }),
+        ("dataLogDir=/l", "", |c| c.log_dir() == Path::new("/l/version-2")),
+        ("clientPortAddress=127.0.0.1", "", |c| c.client_port_address == Some(IpAddr::V4(Ipv4Addr::LOCALHOST))),
+        ("clientPortAddress=[::1]", "", |c| c.client_port_address.unwrap().is_ipv6()),
+        ("clientPortAddress=0.0.0.0", "", |c| c.client_port_address.is_none()),
+        ("clientPortListenBacklog=7", "", |c| c.client_port_listen_backlog == 7),
         ("tickTime=100\nminSessionTimeout=5", "", |c| {
-            (
-                c.tick_time_ms,
-                c.min_session_timeout_ms,
-                c.max_session_timeout_ms,
-            ) == (100, 5, 2000)
+            (c.tick_time_ms, c.min_session_timeout_ms, c.max_session_timeout_ms) == (100, 5, 2000)
         }),
         ("maxClientCnxns=0", "", |c| c.max_client_cnxns == 0),
         ("maxCnxns=9", "", |c| c.max_cnxns == Some(9)),
         ("maxCnxns=-9", "", |c| c.max_cnxns.is_none()),
         ("", "-Dzookeeper.maxCnxns=0x10", |c| c.max_cnxns == Some(16)),
         // zoo.cfg wins over -D, as in Java.
-        ("maxCnxns=9", "-Dzookeeper.maxCnxns=8", |c| {
-            c.max_cnxns == Some(9)
-        }),
+        ("maxCnxns=9", "-Dzookeeper.maxCnxns=8", |c| c.max_cnxns == Some(9)),
         ("snapCount=1", "", |c| c.snap_count == 2),
-        ("snapSizeLimitInKb=-1", "", |c| {
-            c.snap_size_limit_bytes.is_none()
-        }),
+        ("snapSizeLimitInKb=-1", "", |c| c.snap_size_limit_bytes.is_none()),
         ("preAllocSize=128", "", |c| c.pre_alloc_bytes == 131_072),
         ("preAllocSize=0", "", |c| c.pre_alloc_bytes == 0),
-        ("txnLogSizeLimitInKb=1", "", |c| {
-            c.txn_log_size_limit_bytes == Some(1024)
-        }),
+        ("txnLogSizeLimitInKb=1", "", |c| c.txn_log_size_limit_bytes == Some(1024)),
         ("forceSync=no", "", |c| !c.force_sync),
-        (
-            "fsync.warningthresholdms=20",
-            "-Dfsync.warningthresholdms=30",
-            |c| c.fsync_warning_threshold_ms == 20,
-        ),
-        ("", "-Dfsync.warningthresholdms=30", |c| {
-            c.fsync_warning_threshold_ms == 30
-        }),
-        (
-            "",
-            "-Dfsync.warningthresholdms=30 -Dzookeeper.fsync.warningthresholdms=40",
-            |c| c.fsync_warning_threshold_ms == 40,
-        ),
-        ("autopurge.purgeInterval=2", "", |c| {
-            c.autopurge_interval_ms == Some(7_200_000)
-        }),
-        ("autopurge.purgeInterval=-1", "", |c| {
-            c.autopurge_interval_ms.is_none()
-        }),
-        ("autopurge.snapRetainCount=2", "", |c| {
-            c.autopurge_snap_retain_count == 3
-        }),
-        ("snapshot.compression.method=snappy", "", |c| {
-            c.snapshot_compression == SnapshotCompression::Snappy
-        }),
-        ("", "-Djute.maxbuffer=0xffffff", |c| {
-            (c.jute_max_buffer_bytes, c.jute_max_buffer_extra_bytes) == (0xff_ffff, 0xff_ffff)
-        }),
+        ("fsync.warningthresholdms=20", "-Dfsync.warningthresholdms=30", |c| c.fsync_warning_threshold_ms == 20),
+        ("", "-Dfsync.warningthresholdms=30", |c| c.fsync_warning_threshold_ms == 30),
+        ("", "-Dfsync.warningthresholdms=30 -Dzookeeper.fsync.warningthresholdms=40", |c| c.fsync_warning_threshold_ms == 40),
+        ("autopurge.purgeInterval=2", "", |c| c.autopurge_interval_ms == Some(7_200_000)),
+        ("autopurge.purgeInterval=-1", "", |c| c.autopurge_interval_ms.is_none()),
+        ("autopurge.snapRetainCount=2", "", |c| c.autopurge_snap_retain_count == 3),
+        ("snapshot.compression.method=snappy", "", |c| c.snapshot_compression == SnapshotCompression::Snappy),
+        ("", "-Djute.maxbuffer=0xffffff", |c| (c.jute_max_buffer_bytes, c.jute_max_buffer_extra_bytes) == (0xff_ffff, 0xff_ffff)),
         ("jute.maxbuffer.extrasize=1", "-Djute.maxbuffer=2000", |c| {
             (c.jute_max_buffer_bytes, c.jute_max_buffer_extra_bytes) == (2000, 1024)
         }),
         // Not read from zoo.cfg, as in Java.
-        ("jute.maxbuffer=5", "", |c| {
-            c.jute_max_buffer_bytes == 1_048_575
-        }),
+        ("jute.maxbuffer=5", "", |c| c.jute_max_buffer_bytes == 1_048_575),
         ("4lw.commands.whitelist= ruok , stat", "", |c| {
             let words = &c.four_letter_whitelist;
-            words.allows("ruok")
-                && words.allows("stat")
-                && words.allows("srvr")
-                && !words.allows("mntr")
+            words.allows("ruok") && words.allows("stat") && words.allows("srvr") && !words.allows("mntr")
         }),
-        ("4lw.commands.whitelist=*", "", |c| {
-            c.four_letter_whitelist.allows("wchp")
-        }),
-        ("", "-Dreadonlymode.enabled=true", |c| {
-            c.read_only_mode_enabled && c.four_letter_whitelist.allows("isro")
-        }),
-        (
-            "extendedTypesEnabled=true\nemulate353TTLNodes=TRUE",
-            "",
-            |c| c.extended_types_enabled && c.emulate_353_ttl_nodes,
-        ),
+        ("4lw.commands.whitelist=*", "", |c| c.four_letter_whitelist.allows("wchp")),
+        ("", "-Dreadonlymode.enabled=true", |c| c.read_only_mode_enabled && c.four_letter_whitelist.allows("isro")),
+        ("extendedTypesEnabled=true\nemulate353TTLNodes=TRUE", "", |c| c.extended_types_enabled && c.emulate_353_ttl_nodes),
         ("skipACL=yes", "", |c| c.skip_acl),
-        (
-            "DigestAuthenticationProvider.superDigest=super:abc=",
-            "",
-            |c| c.super_digest.as_ref().unwrap().reveal() == "super:abc=",
-        ),
-        ("largeRequestThreshold=0", "", |c| {
-            c.large_requests.threshold_bytes.is_none()
-        }),
-        ("largeRequestThreshold=10", "", |c| {
-            c.large_requests.threshold_bytes == Some(10)
-        }),
-        ("connection_throttle_drop_increase=0.5", "", |c| {
-            c.connection_throttle.drop_increase == 0.5
-        }),
-        ("request_throttle_max_requests=-1", "", |c| {
-            c.request_throttle.max_requests.is_none()
-        }),
+        ("DigestAuthenticationProvider.superDigest=super:abc=", "", |c| c.super_digest.as_ref().unwrap().reveal() == "super:abc="),
+        ("largeRequestThreshold=0", "", |c| c.large_requests.threshold_bytes.is_none()),
+        ("largeRequestThreshold=10", "", |c| c.large_requests.threshold_bytes == Some(10)),
+        ("connection_throttle_drop_increase=0.5", "", |c| c.connection_throttle.drop_increase == 0.5),
+        ("request_throttle_max_requests=-1", "", |c| c.request_throttle.max_requests.is_none()),
         ("digest.enabled=", "", |c| !c.digest_enabled),
-        ("nio.sessionlessCnxnTimeout=", "", |c| {
-            c.sessionless_cnxn_timeout_ms == 10_000
-        }),
-        ("", "-Dznode.container.maxNeverUsedIntervalMs=5", |c| {
-            c.container_reaping.max_never_used_interval_ms == Some(5)
-        }),
-        ("server.1=localhost:2888:3888", "", |c| {
-            c.client_port == 2181
-        }),
-        (
-            "authProvider.1=org.apache.zookeeper.server.auth.DigestAuthenticationProvider",
-            "",
-            |_| true,
-        ),
-        (
-            "sslQuorum=false\nquorum.auth.enableSasl=false\nssl.clientAuth=none",
-            "",
-            |_| true,
-        ),
-        (
-            "enforce.auth.enabled=false\nsessionRequireClientSASLAuth=false",
-            "",
-            |_| true,
-        ),
+        ("nio.sessionlessCnxnTimeout=", "", |c| c.sessionless_cnxn_timeout_ms == 10_000),
+        ("", "-Dznode.container.maxNeverUsedIntervalMs=5", |c| c.container_reaping.max_never_used_interval_ms == Some(5)),
+        ("server.1=localhost:2888:3888", "", |c| c.client_port == 2181),
+        ("authProvider.1=org.apache.zookeeper.server.auth.DigestAuthenticationProvider", "", |_| true),
+        ("sslQuorum=false\nquorum.auth.enableSasl=false\nssl.clientAuth=none", "", |_| true),
+        ("enforce.auth.enabled=false\nsessionRequireClientSASLAuth=false", "", |_| true),
         ("clientPort=2182", "", |c| c.client_port == 2182),
     ];
     for (lines, flags, holds) in cases {
@@ -329,154 +199,52 @@ fn options_reach_their_fields() {
 #[test]
 fn what_is_wrong_is_named_with_exit_code_2() {
     for (lines, flags, part) in [
-        (
-            "clientPort=2181x",
-            "",
-            "zoo.cfg:3: clientPort=2181x is wrong; allowed: integer from 0 to 65535",
-        ),
+        ("clientPort=2181x", "", "zoo.cfg:3: clientPort=2181x is wrong; allowed: integer from 0 to 65535"),
         ("\n\nclientPort=70000", "", "zoo.cfg:5: clientPort=70000"),
         ("clientPort=-1", "", "clientPort=-1"),
-        (
-            "tickTime=0",
-            "",
-            "tickTime=0 is wrong; allowed: integer from 1",
-        ),
+        ("tickTime=0", "", "tickTime=0 is wrong; allowed: integer from 1"),
         ("tickTime=", "", "tickTime= is wrong"),
-        (
-            "standaloneEnabled=yes",
-            "",
-            "standaloneEnabled=yes is wrong; allowed: true, false",
-        ),
+        ("standaloneEnabled=yes", "", "standaloneEnabled=yes is wrong; allowed: true, false"),
         ("electionAlg=1", "", "electionAlg=1 is wrong; allowed: 3"),
         ("peerType=leader", "", "allowed: participant, observer"),
-        (
-            "minSessionTimeout=5\nmaxSessionTimeout=4",
-            "",
-            "minSessionTimeout (5 ms)",
-        ),
-        (
-            "tickTime=10\nminSessionTimeout=500",
-            "",
-            "maxSessionTimeout (200 ms)",
-        ),
-        (
-            "clientPortAddress=no.such.host.invalid",
-            "",
-            "no.such.host.invalid has no address",
-        ),
+        ("minSessionTimeout=5\nmaxSessionTimeout=4", "", "minSessionTimeout (5 ms)"),
+        ("tickTime=10\nminSessionTimeout=500", "", "maxSessionTimeout (200 ms)"),
+        ("clientPortAddress=no.such.host.invalid", "", "no.such.host.invalid has no address"),
         ("snapSizeLimitInKb=0", "", "snapSizeLimitInKb=0"),
-        (
-            "skipACL=true",
-            "",
-            "skipACL=true is wrong; allowed: yes, no",
-        ),
-        (
-            "skipACL=yes # for now",
-            "",
-            "skipACL=yes # for now is wrong",
-        ),
+        ("skipACL=true", "", "skipACL=true is wrong; allowed: yes, no"),
+        ("skipACL=yes # for now", "", "skipACL=yes # for now is wrong"),
         ("forceSync=false", "", "forceSync=false"),
         ("maxCnxns=many", "", "maxCnxns=many"),
-        (
-            "",
-            "-Dzookeeper.maxCnxns=many",
-            "-D (SERVER_JVMFLAGS): maxCnxns=many",
-        ),
+        ("", "-Dzookeeper.maxCnxns=many", "-D (SERVER_JVMFLAGS): maxCnxns=many"),
         ("dataDir=", "", "dataDir= is wrong"),
         ("a=\\u00zz", "", "zoo.cfg:3: malformed"),
-        (
-            "autopurge.purgeInterval=1w",
-            "",
-            "allowed: integer with ms, s, m, h, d, or hours",
-        ),
-        (
-            "metricsProvider.className=",
-            "",
-            "metricsProvider.className= is wrong",
-        ),
+        ("autopurge.purgeInterval=1w", "", "allowed: integer with ms, s, m, h, d, or hours"),
+        ("metricsProvider.className=", "", "metricsProvider.className= is wrong"),
         // Protection.
-        (
-            "secureClientPort=2281",
-            "",
-            "secureClientPort=2281 asks for protection",
-        ),
+        ("secureClientPort=2281", "", "secureClientPort=2281 asks for protection"),
         ("ssl.keyStore.location=/k", "", "TLS is not supported yet"),
-        (
-            "ssl.keyStore.password=hunter2",
-            "",
-            "ssl.keyStore.password=*** asks",
-        ),
+        ("ssl.keyStore.password=hunter2", "", "ssl.keyStore.password=*** asks"),
         ("ssl.some.new.thing=x", "", "ssl.some.new.thing=x asks"),
         ("sslQuorum=true", "", "sslQuorum=true asks"),
         ("client.portUnification=true", "", "asks for protection"),
-        (
-            "enforce.auth.enabled=true\nenforce.auth.schemes=digest",
-            "",
-            "enforce.auth.enabled=true asks",
-        ),
-        (
-            "sessionRequireClientSASLAuth=true",
-            "",
-            "SASL is not supported yet",
-        ),
-        (
-            "",
-            "-Dzookeeper.sessionRequireClientSASLAuth=true",
-            "SASL is not supported yet",
-        ),
-        (
-            "",
-            "-Djava.security.auth.login.config=/j",
-            "java.security.auth.login.config=/j asks",
-        ),
-        (
-            "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
-            "",
-            "authProvider.1=",
-        ),
-        (
-            "quorum.auth.enableSasl=true",
-            "",
-            "quorum.auth.enableSasl=true asks",
-        ),
+        ("enforce.auth.enabled=true\nenforce.auth.schemes=digest", "", "enforce.auth.enabled=true asks"),
+        ("sessionRequireClientSASLAuth=true", "", "SASL is not supported yet"),
+        ("", "-Dzookeeper.sessionRequireClientSASLAuth=true", "SASL is not supported yet"),
+        ("", "-Djava.security.auth.login.config=/j", "java.security.auth.login.config=/j asks"),
+        ("authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider", "", "authProvider.1="),
+        ("quorum.auth.enableSasl=true", "", "quorum.auth.enableSasl=true asks"),
         ("ensembleAuthName=a", "", "ensembleAuthName=a asks"),
         // Ensembles.
-        (
-            "server.1=a:1:2\nserver.2=b:1:2",
-            "",
-            "ensembles are not supported by this version yet",
-        ),
-        (
-            "server.1=a:1:2\nstandaloneEnabled=false",
-            "",
-            "ensembles are not supported",
-        ),
-        (
-            "standaloneEnabled=false",
-            "",
-            "standaloneEnabled=false without",
-        ),
-        (
-            "server.1=a:1:2:observer",
-            "",
-            "observers without an ensemble",
-        ),
-        (
-            "server.1=a:1:2\nserver.2=b:1:2:observer",
-            "",
-            "observers without an ensemble",
-        ),
+        ("server.1=a:1:2\nserver.2=b:1:2", "", "ensembles are not supported by this version yet"),
+        ("server.1=a:1:2\nstandaloneEnabled=false", "", "ensembles are not supported"),
+        ("standaloneEnabled=false", "", "standaloneEnabled=false without"),
+        ("server.1=a:1:2:observer", "", "observers without an ensemble"),
+        ("server.1=a:1:2\nserver.2=b:1:2:observer", "", "observers without an ensemble"),
         ("server.1=foo", "", "zoo.cfg:3: server.1=foo is wrong"),
         ("server.x=a:1:2", "", "server.x=a:1:2 is wrong"),
-        (
-            "server.1=a:1:2\ndynamicConfigFile=/d",
-            "",
-            "/d cannot be read",
-        ),
+        ("server.1=a:1:2\ndynamicConfigFile=/d", "", "/d cannot be read"),
     ] {
-        let error = load(lines, flags)
-            .err()
-            .unwrap_or_else(|| panic!("{lines:?} {flags:?} started"));
+        let error = load(lines, flags).err().unwrap_or_else(|| panic!("{lines:?} {flags:?} started"));
         assert_eq!(error.exit_code, 2, "{lines:?}");
         assert!(error.message.contains(part), "{lines:?} {flags:?}: {error}");
         assert!(!error.message.contains("hunter2"), "{error}");
@@ -484,14 +252,8 @@ fn what_is_wrong_is_named_with_exit_code_2() {
     for (text, part) in [
         ("clientPort=2181\n", "dataDir is not set"),
         ("dataDir=/d\n", "clientPort is not set"),
-        (
-            "dataDir=/d\nclientPortAddress=127.0.0.1\n",
-            "clientPortAddress is set but clientPort is not",
-        ),
-        (
-            "dataDir=/d\nclientPort=x\ntickTime=y\n",
-            "tickTime=y is wrong",
-        ),
+        ("dataDir=/d\nclientPortAddress=127.0.0.1\n", "clientPortAddress is set but clientPort is not"),
+        ("dataDir=/d\nclientPort=x\ntickTime=y\n", "tickTime=y is wrong"),
     ] {
         let error = load_whole(text, "").unwrap_err();
         assert_eq!(error.exit_code, 2);
@@ -500,102 +262,45 @@ fn what_is_wrong_is_named_with_exit_code_2() {
     for path in ["/nonexistent/zoo.cfg", "/"] {
         let error = run(&[path.to_owned()], "").unwrap_err();
         assert_eq!(error.exit_code, 2);
-        assert!(
-            error.message.starts_with(&format!("{path} cannot be read")),
-            "{error}"
-        );
+        assert!(error.message.starts_with(&format!("{path} cannot be read")), "{error}");
     }
 }
 
 #[test]
 fn what_is_odd_is_warned_of() {
     for (lines, flags, part) in [
-        (
-            "tickTime=2000 # ms",
-            "",
-            "tickTime=2000 # ms: a comment cannot stand behind a value; read as 2000",
-        ),
+        ("tickTime=2000 # ms", "", "tickTime=2000 # ms: a comment cannot stand behind a value; read as 2000"),
         ("reconfigEnabled=true\t#x", "", "read as true"),
         ("maxCnxns=5 # x", "", "read as 5"),
         ("dataLogDir=/nonexistent/l # x", "", "a path with # in it"),
-        (
-            "tickTme=5",
-            "",
-            "tickTme is not an option that ZooKeeper knows; is tickTime meant?",
-        ),
+        ("tickTme=5", "", "tickTme is not an option that ZooKeeper knows; is tickTime meant?"),
         ("datadir=/x", "", "is dataDir meant?"),
-        (
-            "frobnicate=5",
-            "",
-            "zoo.cfg:3: frobnicate is not an option that ZooKeeper knows",
-        ),
-        (
-            "",
-            "-Dzookeeper.snapcount=5",
-            "zookeeper.snapcount is not an option that ZooKeeper knows; is snapCount",
-        ),
-        (
-            "",
-            "-Dzookeeper.tickTime=5",
-            "tickTime is read from zoo.cfg only",
-        ),
+        ("frobnicate=5", "", "zoo.cfg:3: frobnicate is not an option that ZooKeeper knows"),
+        ("", "-Dzookeeper.snapcount=5", "zookeeper.snapcount is not an option that ZooKeeper knows; is snapCount"),
+        ("", "-Dzookeeper.tickTime=5", "tickTime is read from zoo.cfg only"),
         ("", "-DtickTime=5", "tickTime has no effect"),
         ("", "-DsnapCount=5", "its name is zookeeper.snapCount"),
-        (
-            "",
-            "-Dzookeeper.jute.maxbuffer=5",
-            "its name is jute.maxbuffer",
-        ),
+        ("", "-Dzookeeper.jute.maxbuffer=5", "its name is jute.maxbuffer"),
         ("jute.maxbuffer=5", "", "give it as -Djute.maxbuffer"),
         ("zookeeper.snapCount=5", "", "its name there is snapCount"),
         ("snapCount=1", "", "snapCount=1 is too small; raised to 2"),
         ("autopurge.snapRetainCount=1", "", "raised to 3"),
         ("maxCnxns=-1", "", "maxCnxns is negative"),
         ("largeRequestThreshold=-7", "", "taken as -1"),
-        (
-            "4lw.commands.whitelist=ruok,rouk",
-            "",
-            "no four-letter word rouk",
-        ),
-        (
-            "digest.enabled=",
-            "",
-            "digest.enabled is empty, which Java takes for false",
-        ),
-        (
-            "audit.enable=true",
-            "",
-            "audit.enable=true is not supported yet",
-        ),
-        (
-            "admin.serverPort=8081",
-            "",
-            "admin.serverPort=8081 is not supported yet",
-        ),
+        ("4lw.commands.whitelist=ruok,rouk", "", "no four-letter word rouk"),
+        ("digest.enabled=", "", "digest.enabled is empty, which Java takes for false"),
+        ("audit.enable=true", "", "audit.enable=true is not supported yet"),
+        ("admin.serverPort=8081", "", "admin.serverPort=8081 is not supported yet"),
         ("admin.enableServer=true", "", "There is no AdminServer yet"),
-        (
-            "metricsProvider.ssl.keyStore.password=hunter2",
-            "",
-            "metricsProvider.ssl.keyStore.password=***",
-        ),
+        ("metricsProvider.ssl.keyStore.password=hunter2", "", "metricsProvider.ssl.keyStore.password=***"),
         ("superUser.a=b", "", "superUser.a=b is not supported yet"),
         ("server.1=a:1:2", "", "runs standalone"),
         ("clientPort=2182", "", "clientPort was set before on line 2"),
-        (
-            "DigestAuthenticationProvider.superDigest=hunter2",
-            "",
-            "is not user:hash",
-        ),
+        ("DigestAuthenticationProvider.superDigest=hunter2", "", "is not user:hash"),
     ] {
         let found = warnings(lines, flags);
-        assert!(
-            found.iter().any(|warning| warning.contains(part)),
-            "{lines:?} {flags:?}: {found:?}"
-        );
-        assert!(
-            !found.iter().any(|warning| warning.contains("hunter2")),
-            "{found:?}"
-        );
+        assert!(found.iter().any(|warning| warning.contains(part)), "{lines:?} {flags:?}: {found:?}");
+        assert!(!found.iter().any(|warning| warning.contains("hunter2")), "{found:?}");
     }
 }
 
@@ -604,23 +309,13 @@ fn what_is_ordinary_is_not_warned_of() {
     for (lines, flags) in [
         ("tickTime=2000\ninitLimit=10\nsyncLimit=5\n", ""),
         ("admin.enableServer=false\nadmin.serverPort=8081", ""),
-        (
-            "audit.enable=false\nmetricsProvider.className=org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
-            "",
-        ),
+        ("audit.enable=false\nmetricsProvider.className=org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", ""),
         ("fips-mode=true\nmaxResponseCacheSize=0", ""),
         ("4lw.commands.whitelist=*", ""),
-        (
-            "",
-            "-Xmx1g -Dzookeeper.log.dir=/l -Dzookeeper.log.file=f -Djava.net.preferIPv4Stack=true -Dcom.sun.x=y",
-        ),
+        ("", "-Xmx1g -Dzookeeper.log.dir=/l -Dzookeeper.log.file=f -Djava.net.preferIPv4Stack=true -Dcom.sun.x=y"),
         ("clientPort=2181", ""),
     ] {
-        assert_eq!(
-            warnings(lines, flags),
-            Vec::<String>::new(),
-            "{lines:?} {flags:?}"
-        );
+        assert_eq!(warnings(lines, flags), Vec::<String>::new(), "{lines:?} {flags:?}");
     }
 }
 
@@ -642,9 +337,7 @@ fn every_known_option_does_what_its_status_says() {
     for row in TABLE.iter().filter(|row| !row.name.starts_with("server")) {
         let name = row.name.replace('*', "example");
         let text = match row.kind {
-            Kind::Int { .. } | Kind::JavaInt { .. } if row.kind.parse("64").is_some() => {
-                "64".to_owned()
-            }
+            Kind::Int { .. } | Kind::JavaInt { .. } if row.kind.parse("64").is_some() => "64".to_owned(),
             Kind::Int { .. } | Kind::JavaInt { .. } => "3".to_owned(),
             Kind::Real { .. } => "0.5".to_owned(),
             Kind::StrictBool | Kind::Bool => "true".to_owned(),
@@ -654,10 +347,7 @@ fn every_known_option_does_what_its_status_says() {
             Kind::Host => "127.0.0.1".to_owned(),
             _ => "/nonexistent/example".to_owned(),
         };
-        if matches!(
-            row.name,
-            "dynamicConfigFile" | "minSessionTimeout" | "maxSessionTimeout"
-        ) {
+        if matches!(row.name, "dynamicConfigFile" | "minSessionTimeout" | "maxSessionTimeout") {
             continue;
         }
         let (lines, flags) = match row.place {
@@ -683,30 +373,15 @@ fn every_known_option_does_what_its_status_says() {
 fn the_own_line_gives_the_client_port() {
     let sandbox = Sandbox::new();
     sandbox.write("myid", "3\n");
-    let dynamic = sandbox.write(
-        "zoo.cfg.dynamic",
-        "server.3=localhost:2888:3888;127.0.0.1:2199\n",
-    );
-    let text = format!(
-        "dataDir={}\ndynamicConfigFile={}\n",
-        sandbox.0.display(),
-        dynamic.display()
-    );
+    let dynamic = sandbox.write("zoo.cfg.dynamic", "server.3=localhost:2888:3888;127.0.0.1:2199\n");
+    let text = format!("dataDir={}\ndynamicConfigFile={}\n", sandbox.0.display(), dynamic.display());
     let config = load_whole(&text, "").unwrap().config;
     assert_eq!((config.client_port, config.my_id), (2199, Some(3)));
-    assert_eq!(
-        config.client_port_address,
-        Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
-    );
+    assert_eq!(config.client_port_address, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     let error = load_whole(&format!("{text}clientPort=2181\n"), "").unwrap_err();
     assert!(error.message.contains("differ"), "{error}");
     let error = load_whole(&format!("{text}server.3=a:1:2\n"), "").unwrap_err();
-    assert!(
-        error
-            .message
-            .contains("must stand in the dynamicConfigFile"),
-        "{error}"
-    );
+    assert!(error.message.contains("must stand in the dynamicConfigFile"), "{error}");
     sandbox.write("myid", " 3\n");
     let error = load_whole(&text, "").unwrap_err();
     assert!(error.message.contains("myid:1"), "{error}");
@@ -714,13 +389,8 @@ fn the_own_line_gives_the_client_port() {
 
 #[test]
 fn secrets_are_not_shown() {
-    let lines =
-        "DigestAuthenticationProvider.superDigest=super:hunter2=\nmy.own.password=hunter2\n";
-    let loaded = load(
-        lines,
-        "-Dzookeeper.SASLAuthenticationProvider.superPassword=hunter2",
-    )
-    .unwrap();
+    let lines = "DigestAuthenticationProvider.superDigest=super:hunter2=\nmy.own.password=hunter2\n";
+    let loaded = load(lines, "-Dzookeeper.SASLAuthenticationProvider.superPassword=hunter2").unwrap();
     assert!(!format!("{loaded:?}").contains("hunter2"));
     let config = loaded.config;
     assert!(config.initial_config.unwrap().reveal().contains("hunter2"));
@@ -731,16 +401,9 @@ fn secrets_are_not_shown() {
 #[test]
 fn conf_prints_options_of_the_table_in_javas_order() {
     let config = config("tickTime=2000\nmaxClientCnxns=0", "");
-    let figures = ConfFigures {
-        client_port: 31181,
-        data_dir_size_bytes: 478,
-        data_log_size_bytes: 479,
-    };
+    let figures = ConfFigures { client_port: 31181, data_dir_size_bytes: 478, data_log_size_bytes: 479 };
     let entries = config.conf_entries(figures);
-    let text: String = entries
-        .iter()
-        .map(|(name, text)| format!("{name}={text}\n"))
-        .collect();
+    let text: String = entries.iter().map(|(name, text)| format!("{name}={text}\n")).collect();
     assert_eq!(
         text,
         "clientPort=31181\nsecureClientPort=-1\ndataDir=/nonexistent/data/version-2\ndataDirSize=478\n\
@@ -749,10 +412,7 @@ fn conf_prints_options_of_the_table_in_javas_order() {
     );
     for (name, _) in entries {
         let computed = matches!(name, "dataDirSize" | "dataLogSize" | "serverId");
-        assert!(
-            computed || TABLE.iter().any(|row| row.name == name),
-            "{name}"
-        );
+        assert!(computed || TABLE.iter().any(|row| row.name == name), "{name}");
     }
 }
 
@@ -760,38 +420,19 @@ fn conf_prints_options_of_the_table_in_javas_order() {
 fn directories_that_cannot_be_used_give_exit_code_3() {
     let sandbox = Sandbox::new();
     let base = sandbox.0.display().to_string();
-    let prepare = |lines: &str| {
-        load_whole(&format!("clientPort=2181\n{lines}"), "")
-            .unwrap()
-            .config
-            .prepare_directories()
-    };
+    let prepare = |lines: &str| load_whole(&format!("clientPort=2181\n{lines}"), "").unwrap().config.prepare_directories();
     prepare(&format!("dataDir={base}/a\ndataLogDir={base}/b\n")).unwrap();
     assert!(sandbox.0.join("a/version-2").is_dir() && sandbox.0.join("b/version-2").is_dir());
-    assert_eq!(
-        std::fs::read_dir(sandbox.0.join("a/version-2"))
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(std::fs::read_dir(sandbox.0.join("a/version-2")).unwrap().count(), 0);
     sandbox.write("file", "");
     sandbox.write("a/version-2/log.1", "");
     sandbox.write("b/version-2/snapshot.0", "");
     std::fs::create_dir_all(sandbox.0.join("c/version-2")).unwrap();
     for (lines, part) in [
         (format!("dataDir={base}/file\n"), "cannot be made"),
-        (
-            format!("dataDir={base}/none\ndatadir.autocreate=false\n"),
-            "is missing",
-        ),
-        (
-            format!("dataDir={base}/a\ndataLogDir={base}/c\n"),
-            "holds transaction logs",
-        ),
-        (
-            format!("dataDir={base}/c\ndataLogDir={base}/b\n"),
-            "holds snapshots",
-        ),
+        (format!("dataDir={base}/none\ndatadir.autocreate=false\n"), "is missing"),
+        (format!("dataDir={base}/a\ndataLogDir={base}/c\n"), "holds transaction logs"),
+        (format!("dataDir={base}/c\ndataLogDir={base}/b\n"), "holds snapshots"),
         ("dataDir=/proc/none\n".to_owned(), "cannot be made"),
     ] {
         let error = prepare(&lines).unwrap_err();
@@ -800,4 +441,13 @@ fn directories_that_cannot_be_used_give_exit_code_3() {
     }
     // One directory for both holds both.
     prepare(&format!("dataDir={base}/a\n")).unwrap();
+}
+
+#[test]
+fn every_digest_algorithm_is_one_that_we_can_compute() {
+    let row = TABLE.iter().find(|row| row.name == "DigestAuthenticationProvider.digestAlg").unwrap();
+    let Kind::Choice(names) = row.kind else { panic!("{row:?}") };
+    for name in names {
+        assert!(name.parse::<oxkeeper_auth::DigestAlgorithm>().is_ok(), "{name}");
+    }
 }

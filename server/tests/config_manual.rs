@@ -13,8 +13,5 @@ fn the_manual_is_that_of_the_table() {
         std::fs::write(&page, &rendered).expect("write the manual");
     }
     let written = std::fs::read_to_string(&page).expect("docs/configuration.md");
-    assert!(
-        written == rendered,
-        "docs/configuration.md is stale: run OXKEEPER_BLESS=1 cargo test -p oxkeeper-server --test config_manual"
-    );
+    assert!(written == rendered, "docs/configuration.md is stale: run OXKEEPER_BLESS=1 cargo test -p oxkeeper-server --test config_manual");
 }

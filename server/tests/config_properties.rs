@@ -10,15 +10,11 @@ use oxkeeper_server::config::{self, properties};
 
 #[test]
 fn reads_every_vector_as_java_does() {
-    let directory =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../compat-tests/vectors/config");
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../compat-tests/vectors/config");
     let mut compared = 0;
     for file in std::fs::read_dir(&directory).expect("vectors") {
         let path = file.expect("directory entry").path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != "properties")
-        {
+        if path.extension().is_none_or(|extension| extension != "properties") {
             continue;
         }
         let expected = std::fs::read_to_string(path.with_extension("expected")).expect("answer");
@@ -26,11 +22,7 @@ fn reads_every_vector_as_java_does() {
         assert_eq!(ours, expected, "{}", path.display());
         compared += 1;
     }
-    assert!(
-        compared >= 60,
-        "only {compared} vectors found in {}",
-        directory.display()
-    );
+    assert!(compared >= 60, "only {compared} vectors found in {}", directory.display());
 }
 
 /// The layout of `DumpProperties.java`.
@@ -39,10 +31,7 @@ fn dump(text: &[u8]) -> String {
         return "ERROR\n".to_owned();
     };
     // Java sorts by UTF-16 unit, which is this order as long as no key leaves the BMP.
-    let last: BTreeMap<String, String> = entries
-        .into_iter()
-        .map(|entry| (entry.key, entry.value))
-        .collect();
+    let last: BTreeMap<String, String> = entries.into_iter().map(|entry| (entry.key, entry.value)).collect();
     let mut dump = String::new();
     for (key, value) in last {
         writeln!(dump, "{}\t{}", escape(&key), escape(&value)).expect("write to a string");
@@ -64,8 +53,7 @@ fn escape(text: &str) -> String {
 /// None of these files is a configuration for us, and none may be more than an error with a reason.
 #[test]
 fn no_vector_is_more_than_an_error() {
-    let directory =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../compat-tests/vectors/config");
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../compat-tests/vectors/config");
     for file in std::fs::read_dir(&directory).expect("vectors") {
         let path = file.expect("directory entry").path();
         if path.extension().is_none_or(|extension| extension != "properties") {

@@ -85,10 +85,7 @@ impl std::fmt::Debug for Definition {
 /// # Errors
 /// Exit code 2 for what Java refuses: an unknown option, or more than four words. No word at all, which Java
 /// refuses too, is a server with defaults here.
-pub fn parse(
-    arguments: impl IntoIterator<Item = String>,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Invocation, ConfigError> {
+pub fn parse(arguments: impl IntoIterator<Item = String>, variable: impl Fn(&str) -> Option<String>) -> Result<Invocation, ConfigError> {
     let mut request = Request::default();
     // zkServer.sh puts SERVER_JVMFLAGS in front of JVMFLAGS, and of equal -D words the last wins.
     for name in ["SERVER_JVMFLAGS", "JVMFLAGS"] {
@@ -115,13 +112,11 @@ pub fn parse(
             "--version" | "-version" | "-V" => return Ok(Invocation::Version),
             // Scripts that put this program in the place of java.
             "-cp" | "-classpath" | "--class-path" => drop(arguments.next()),
-            "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-            | "org.apache.zookeeper.server.ZooKeeperServerMain"
-                if words.is_empty() => {}
-            flag if is_jvm_flag(flag) => request.notices.push(Notice {
-                level: Level::Info,
-                message: format!("{} is a flag of the JVM; ignored", flag_name(flag)),
-            }),
+            "org.apache.zookeeper.server.quorum.QuorumPeerMain" | "org.apache.zookeeper.server.ZooKeeperServerMain" if words.is_empty() => {
+            }
+            flag if is_jvm_flag(flag) => {
+                request.notices.push(Notice { level: Level::Info, message: format!("{} is a flag of the JVM; ignored", flag_name(flag)) })
+            }
             flag if flag.starts_with('-') && flag.parse::<i64>().is_err() => {
                 return Err(usage(&format!("unknown option {}", flag_name(flag))));
             }
@@ -142,38 +137,19 @@ pub fn parse(
 
 /// An invocation that cannot be understood, with the usage behind the reason.
 pub(super) fn usage(reason: &str) -> ConfigError {
-    ConfigError {
-        exit_code: EXIT_INVALID_INVOCATION,
-        message: format!("Invalid arguments: {reason}\n{USAGE}"),
-    }
+    ConfigError { exit_code: EXIT_INVALID_INVOCATION, message: format!("Invalid arguments: {reason}\n{USAGE}") }
 }
 
 fn definition(word: &str, origin: &'static str) -> Option<Definition> {
-    let pair = word
-        .strip_prefix("-D")
-        .filter(|pair| !pair.is_empty() && !pair.starts_with('='))?;
+    let pair = word.strip_prefix("-D").filter(|pair| !pair.is_empty() && !pair.starts_with('='))?;
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-    Some(Definition {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        origin,
-    })
+    Some(Definition { key: key.to_owned(), value: value.to_owned(), origin })
 }
 
 fn is_jvm_flag(word: &str) -> bool {
-    [
-        "-X",
-        "-ea",
-        "-da",
-        "-esa",
-        "-dsa",
-        "-javaagent:",
-        "-agentlib:",
-        "-agentpath:",
-        "--add-",
-    ]
-    .iter()
-    .any(|beginning| word.starts_with(beginning))
+    ["-X", "-ea", "-da", "-esa", "-dsa", "-javaagent:", "-agentlib:", "-agentpath:", "--add-"]
+        .iter()
+        .any(|beginning| word.starts_with(beginning))
         || matches!(word, "-server" | "-client")
 }
 
@@ -219,19 +195,9 @@ mod tests {
     use super::*;
 
     fn serve(arguments: &[&str], server_flags: &str, flags: &str) -> Result<Request, ConfigError> {
-        let parsed = parse(
-            arguments.iter().map(|&argument| argument.to_owned()),
-            |name| {
-                Some(
-                    if name == "JVMFLAGS" {
-                        flags
-                    } else {
-                        server_flags
-                    }
-                    .to_owned(),
-                )
-            },
-        );
+        let parsed = parse(arguments.iter().map(|&argument| argument.to_owned()), |name| {
+            Some(if name == "JVMFLAGS" { flags } else { server_flags }.to_owned())
+        });
         match parsed? {
             Invocation::Serve(request) => Ok(request),
             other => panic!("{other:?}"),
@@ -247,10 +213,7 @@ mod tests {
             (r#"-Da="b \"c\" \d" ''"#, vec![r#"-Da=b "c" \d"#, ""]),
             (r"a\ b c\\", vec!["a b", r"c\"]),
             ("'a b", vec!["a b"]),
-            (
-                "-XX:OnOutOfMemoryError='kill -9 %p'",
-                vec!["-XX:OnOutOfMemoryError=kill -9 %p"],
-            ),
+            ("-XX:OnOutOfMemoryError='kill -9 %p'", vec!["-XX:OnOutOfMemoryError=kill -9 %p"]),
         ] {
             assert_eq!(split_words(text), expected, "{text}");
         }
@@ -263,43 +226,19 @@ mod tests {
             (&[][..], Source::Defaults),
             (&["server"], Source::Defaults),
             (&["zoo.cfg"], Source::File("zoo.cfg".into())),
-            (
-                &["server", "-Da=b", "server"],
-                Source::File("server".into()),
-            ),
+            (&["server", "-Da=b", "server"], Source::File("server".into())),
             // Java takes a lone port for a file, too.
             (&["2181"], Source::File("2181".into())),
             (&["2181", "/d"], words(&["2181", "/d"])),
-            (
-                &["server", "2181", "/d", "2000", "-1"],
-                words(&["2181", "/d", "2000", "-1"]),
-            ),
-            (
-                &[
-                    "-Xmx1g",
-                    "-cp",
-                    "a.jar",
-                    "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-                    "c",
-                ],
-                Source::File("c".into()),
-            ),
+            (&["server", "2181", "/d", "2000", "-1"], words(&["2181", "/d", "2000", "-1"])),
+            (&["-Xmx1g", "-cp", "a.jar", "org.apache.zookeeper.server.quorum.QuorumPeerMain", "c"], Source::File("c".into())),
         ] {
-            assert_eq!(
-                serve(arguments, "", "").unwrap().source,
-                source,
-                "{arguments:?}"
-            );
+            assert_eq!(serve(arguments, "", "").unwrap().source, source, "{arguments:?}");
         }
         for (argument, expected) in [("--version", Invocation::Version), ("-h", Invocation::Help)] {
             assert_eq!(parse([argument.to_owned()], |_| None), Ok(expected));
         }
-        for wrong in [
-            &["1", "2", "3", "4", "5"][..],
-            &["--frobnicate"],
-            &["-D"],
-            &["-D=x"],
-        ] {
+        for wrong in [&["1", "2", "3", "4", "5"][..], &["--frobnicate"], &["-D"], &["-D=x"]] {
             let error = serve(wrong, "", "").unwrap_err();
             assert_eq!(error.exit_code, 2, "{wrong:?}");
             assert!(error.message.contains("Usage: "), "{}", error.message);
@@ -308,17 +247,8 @@ mod tests {
 
     #[test]
     fn later_definitions_stand_behind_earlier_ones() {
-        let request = serve(
-            &["-Da=3", "-De"],
-            "-Da=1 -Xmx1g -Dx='1 2'",
-            "-Da=2 -javaagent:a.jar=pw",
-        )
-        .unwrap();
-        let found: Vec<_> = request
-            .definitions
-            .iter()
-            .map(|one| (one.key.as_str(), one.value.as_str(), one.origin))
-            .collect();
+        let request = serve(&["-Da=3", "-De"], "-Da=1 -Xmx1g -Dx='1 2'", "-Da=2 -javaagent:a.jar=pw").unwrap();
+        let found: Vec<_> = request.definitions.iter().map(|one| (one.key.as_str(), one.value.as_str(), one.origin)).collect();
         assert_eq!(
             found,
             [
@@ -329,17 +259,10 @@ mod tests {
                 ("e", "", "command line"),
             ]
         );
-        let notices: Vec<_> = request
-            .notices
-            .iter()
-            .map(|one| one.message.as_str())
-            .collect();
+        let notices: Vec<_> = request.notices.iter().map(|one| one.message.as_str()).collect();
         assert_eq!(
             notices,
-            [
-                "SERVER_JVMFLAGS: -Xmx1g is a flag of the JVM; ignored",
-                "JVMFLAGS: -javaagent is a flag of the JVM; ignored"
-            ]
+            ["SERVER_JVMFLAGS: -Xmx1g is a flag of the JVM; ignored", "JVMFLAGS: -javaagent is a flag of the JVM; ignored"]
         );
     }
 
@@ -347,14 +270,8 @@ mod tests {
     fn the_last_root_logger_counts() {
         let flags = "-Dzookeeper.root.logger=INFO,CONSOLE";
         let given = ["-Dzookeeper.root.logger=DEBUG"];
-        assert_eq!(
-            serve(&given, flags, "").unwrap().root_logger(),
-            Some("DEBUG")
-        );
-        assert_eq!(
-            serve(&[], flags, "").unwrap().root_logger(),
-            Some("INFO,CONSOLE")
-        );
+        assert_eq!(serve(&given, flags, "").unwrap().root_logger(), Some("DEBUG"));
+        assert_eq!(serve(&[], flags, "").unwrap().root_logger(), Some("INFO,CONSOLE"));
         assert_eq!(serve(&[], "", "").unwrap().root_logger(), None);
     }
 

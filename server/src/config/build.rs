@@ -17,9 +17,8 @@ use super::properties::{self, trim};
 use super::table::{self, OptionRow, Place, Status};
 use super::value::{self, Kind, Value};
 use super::{
-    ConfigError, ConnectionThrottle, ContainerReaping, EXIT_INVALID_INVOCATION,
-    EffectiveProperties, FourLetterWhitelist, LargeRequests, Loaded, Notice, RequestThrottle,
-    Secret, ServerConfig, SnapshotCompression, shown,
+    ConfigError, ConnectionThrottle, ContainerReaping, EXIT_INVALID_INVOCATION, EffectiveProperties, FourLetterWhitelist, LargeRequests,
+    Loaded, Notice, RequestThrottle, Secret, ServerConfig, SnapshotCompression, shown,
 };
 
 /// Reads the configuration that a command line asks for: files are read, host names looked up, nothing
@@ -28,24 +27,14 @@ use super::{
 /// # Errors
 /// Exit code 2 with a line for each thing that is wrong.
 pub fn load(request: &Request) -> Result<Loaded, ConfigError> {
-    let mut loader = Loader {
-        notices: request.notices.clone(),
-        ..Loader::default()
-    };
+    let mut loader = Loader { notices: request.notices.clone(), ..Loader::default() };
     let mut config_file = None;
     let mut initial_config = None;
     loader.add_definitions(request);
     match &request.source {
         Source::Defaults => {
-            loader.info(
-                "no configuration given: standalone on port 2181, data in ./data, tickTime 2000"
-                    .to_owned(),
-            );
-            for (key, text) in [
-                ("dataDir", "./data"),
-                ("clientPort", "2181"),
-                ("tickTime", "2000"),
-            ] {
+            loader.info("no configuration given: standalone on port 2181, data in ./data, tickTime 2000".to_owned());
+            for (key, text) in [("dataDir", "./data"), ("clientPort", "2181"), ("tickTime", "2000")] {
                 loader.set(key, text, Origin::Default);
             }
         }
@@ -57,14 +46,8 @@ pub fn load(request: &Request) -> Result<Loaded, ConfigError> {
     }
     let config = loader.build(config_file, initial_config);
     match config {
-        Some(config) if loader.problems.is_empty() => Ok(Loaded {
-            config,
-            notices: loader.notices,
-        }),
-        _ => Err(ConfigError {
-            exit_code: EXIT_INVALID_INVOCATION,
-            message: loader.problems.join("\n"),
-        }),
+        Some(config) if loader.problems.is_empty() => Ok(Loaded { config, notices: loader.notices }),
+        _ => Err(ConfigError { exit_code: EXIT_INVALID_INVOCATION, message: loader.problems.join("\n") }),
     }
 }
 
@@ -116,30 +99,16 @@ struct Loader {
 
 impl Loader {
     fn warn(&mut self, message: String) {
-        self.notices.push(Notice {
-            level: Level::Warn,
-            message,
-        });
+        self.notices.push(Notice { level: Level::Warn, message });
     }
 
     fn info(&mut self, message: String) {
-        self.notices.push(Notice {
-            level: Level::Info,
-            message,
-        });
+        self.notices.push(Notice { level: Level::Info, message });
     }
 
     fn set(&mut self, name: &'static str, text: &str, origin: Origin) {
         let row = table::find(name).expect("only names of the table are set from inside");
-        self.settings.insert(
-            name.to_owned(),
-            Setting {
-                row,
-                text: text.to_owned(),
-                origin,
-                property: None,
-            },
-        );
+        self.settings.insert(name.to_owned(), Setting { row, text: text.to_owned(), origin, property: None });
     }
 
     /// `-D` words. Of equal keys the last wins; `zookeeper.x` wins over a bare `x`.
@@ -161,12 +130,8 @@ impl Loader {
                     Place::FileOrProperty | Place::FileOrEitherProperty => {
                         self.insert(name, row, text, place, key);
                     }
-                    Place::File => self.warn(format!(
-                        "{place}: {key} has no effect: {name} is read from zoo.cfg only"
-                    )),
-                    Place::BareProperty => self.warn(format!(
-                        "{place}: {key} has no effect: its name is {name}, as -D{name}"
-                    )),
+                    Place::File => self.warn(format!("{place}: {key} has no effect: {name} is read from zoo.cfg only")),
+                    Place::BareProperty => self.warn(format!("{place}: {key} has no effect: its name is {name}, as -D{name}")),
                 },
                 None if prefixed => self.warn_unknown(&place, key, name),
                 Some(row) if row.place == Place::BareProperty => {
@@ -177,36 +142,20 @@ impl Loader {
                         self.insert(name, row, text, place, key);
                     }
                 }
-                Some(row) if row.place == Place::FileOrProperty && !row.name.ends_with('*') => self
-                    .warn(format!(
-                        "{place}: {key} has no effect: its name is zookeeper.{name}"
-                    )),
-                Some(row) if row.place == Place::File && !row.name.ends_with('*') => self.warn(
-                    format!("{place}: {key} has no effect: it is read from zoo.cfg only"),
-                ),
+                Some(row) if row.place == Place::FileOrProperty && !row.name.ends_with('*') => {
+                    self.warn(format!("{place}: {key} has no effect: its name is zookeeper.{name}"))
+                }
+                Some(row) if row.place == Place::File && !row.name.ends_with('*') => {
+                    self.warn(format!("{place}: {key} has no effect: it is read from zoo.cfg only"))
+                }
                 // Properties of the JVM and of other programs.
                 Some(_) | None => {}
             }
         }
     }
 
-    fn insert(
-        &mut self,
-        name: &str,
-        row: &'static OptionRow,
-        text: &str,
-        origin: Origin,
-        key: &str,
-    ) {
-        self.settings.insert(
-            name.to_owned(),
-            Setting {
-                row,
-                text: text.to_owned(),
-                origin,
-                property: Some(key.to_owned()),
-            },
-        );
+    fn insert(&mut self, name: &str, row: &'static OptionRow, text: &str, origin: Origin, key: &str) {
+        self.settings.insert(name.to_owned(), Setting { row, text: text.to_owned(), origin, property: Some(key.to_owned()) });
     }
 
     fn warn_unknown(&mut self, place: &Origin, key: &str, name: &str) {
@@ -214,18 +163,13 @@ impl Loader {
             Some(nearest) => format!("; is {nearest} meant?"),
             None => String::new(),
         };
-        self.warn(format!(
-            "{place}: {key} is not an option that ZooKeeper knows{meant}"
-        ));
+        self.warn(format!("{place}: {key} is not an option that ZooKeeper knows{meant}"));
     }
 
     /// Reads a zoo.cfg; gives its text.
     fn add_file(&mut self, path: &Path) -> Result<String, ConfigError> {
         if path.is_relative() && !path.starts_with(".") {
-            self.info(format!(
-                "{} is a relative path; ./ in front says that it is meant",
-                path.display()
-            ));
+            self.info(format!("{} is a relative path; ./ in front says that it is meant", path.display()));
         }
         let (bytes, entries) = read_properties(path)?;
         if bytes.starts_with(b"\xef\xbb\xbf") {
@@ -239,27 +183,13 @@ impl Loader {
             let (key, text) = (trim(&entry.key), trim(&entry.value));
             if let Some((earlier, line)) = last.insert(key, (text, entry.line)) {
                 if earlier != text {
-                    self.warn(format!(
-                        "{}:{}: {key} was set before on line {line}; the last one wins",
-                        path.display(),
-                        entry.line
-                    ));
+                    self.warn(format!("{}:{}: {key} was set before on line {line}; the last one wins", path.display(), entry.line));
                 }
             }
         }
-        let dynamic = last
-            .get("dynamicConfigFile")
-            .map(|&(text, _)| PathBuf::from(text));
+        let dynamic = last.get("dynamicConfigFile").map(|&(text, _)| PathBuf::from(text));
         for (&key, &(text, line)) in &last {
-            self.add_file_entry(
-                key,
-                text,
-                Origin::File {
-                    path: path.to_owned(),
-                    line,
-                },
-                dynamic.is_some(),
-            );
+            self.add_file_entry(key, text, Origin::File { path: path.to_owned(), line }, dynamic.is_some());
         }
         if let Some(dynamic) = dynamic {
             self.add_dynamic_file(&dynamic)?;
@@ -268,42 +198,22 @@ impl Loader {
     }
 
     fn add_file_entry(&mut self, key: &str, text: &str, origin: Origin, has_dynamic_file: bool) {
-        if ["server.", "group", "weight"]
-            .iter()
-            .any(|beginning| key.starts_with(beginning))
-            && has_dynamic_file
-        {
-            self.problems.push(format!(
-                "{origin}: {key} must stand in the dynamicConfigFile"
-            ));
+        if ["server.", "group", "weight"].iter().any(|beginning| key.starts_with(beginning)) && has_dynamic_file {
+            self.problems.push(format!("{origin}: {key} must stand in the dynamicConfigFile"));
             return;
         }
         if let Some(number) = key.strip_prefix("server.") {
-            self.server_lines
-                .insert(number.to_owned(), (text.to_owned(), origin));
+            self.server_lines.insert(number.to_owned(), (text.to_owned(), origin));
             return;
         }
         match table::find(key) {
             Some(row) if row.place == Place::File => {
-                self.settings.insert(
-                    key.to_owned(),
-                    Setting {
-                        row,
-                        text: text.to_owned(),
-                        origin,
-                        property: None,
-                    },
-                );
+                self.settings.insert(key.to_owned(), Setting { row, text: text.to_owned(), origin, property: None });
             }
             Some(row) if row.place != Place::BareProperty => {
                 let property = format!("zookeeper.{key}");
-                if let Some(earlier) = self
-                    .settings
-                    .get(key)
-                    .filter(|earlier| earlier.text != text)
-                {
-                    let message =
-                        format!("{origin}: {key} overrides the one of {}", earlier.origin);
+                if let Some(earlier) = self.settings.get(key).filter(|earlier| earlier.text != text) {
+                    let message = format!("{origin}: {key} overrides the one of {}", earlier.origin);
                     self.info(message);
                 }
                 self.raw.insert(property.clone(), text.to_owned());
@@ -311,17 +221,11 @@ impl Loader {
             }
             bare_or_unknown => {
                 self.raw.insert(format!("zookeeper.{key}"), text.to_owned());
-                let short = key
-                    .strip_prefix("zookeeper.")
-                    .filter(|name| table::find(name).is_some());
+                let short = key.strip_prefix("zookeeper.").filter(|name| table::find(name).is_some());
                 if bare_or_unknown.is_some() {
-                    self.warn(format!(
-                        "{origin}: {key} has no effect in zoo.cfg; give it as -D{key}=..."
-                    ));
+                    self.warn(format!("{origin}: {key} has no effect in zoo.cfg; give it as -D{key}=..."));
                 } else if let Some(name) = short {
-                    self.warn(format!(
-                        "{origin}: {key} has no effect in zoo.cfg; its name there is {name}"
-                    ));
+                    self.warn(format!("{origin}: {key} has no effect in zoo.cfg; its name there is {name}"));
                 } else {
                     self.warn_unknown(&origin, key, key);
                 }
@@ -334,17 +238,11 @@ impl Loader {
         let (_, entries) = read_properties(path)?;
         for entry in entries {
             let (key, text) = (trim(&entry.key), trim(&entry.value));
-            let origin = Origin::File {
-                path: path.to_owned(),
-                line: entry.line,
-            };
+            let origin = Origin::File { path: path.to_owned(), line: entry.line };
             if let Some(number) = key.strip_prefix("server.") {
-                self.server_lines
-                    .insert(number.to_owned(), (text.to_owned(), origin));
+                self.server_lines.insert(number.to_owned(), (text.to_owned(), origin));
             } else if !key.starts_with("group") && !key.starts_with("weight") {
-                self.problems.push(format!(
-                    "{origin}: {key} is not allowed in a dynamic configuration: only server.N, group.N, weight.N"
-                ));
+                self.problems.push(format!("{origin}: {key} is not allowed in a dynamic configuration: only server.N, group.N, weight.N"));
             }
         }
         Ok(())
@@ -353,16 +251,10 @@ impl Loader {
     /// `<port> <dataDir> [tickTime] [maxClientCnxns]`. Java has no limit of connections for an address here.
     fn add_words(&mut self, words: &[String]) -> Result<(), ConfigError> {
         self.set("maxClientCnxns", "0", Origin::Default);
-        for (name, text) in ["clientPort", "dataDir", "tickTime", "maxClientCnxns"]
-            .iter()
-            .zip(words)
-        {
+        for (name, text) in ["clientPort", "dataDir", "tickTime", "maxClientCnxns"].iter().zip(words) {
             let row = table::find(name).expect("a name of the table");
             if row.kind.parse(text).is_none() {
-                return Err(args::usage(&format!(
-                    "{name}={text} is wrong; allowed: {}",
-                    row.kind.allowed()
-                )));
+                return Err(args::usage(&format!("{name}={text} is wrong; allowed: {}", row.kind.allowed())));
             }
             self.set(name, text, Origin::Word);
         }
@@ -371,11 +263,7 @@ impl Loader {
 
     /// Reads all values and puts the configuration together; `None`, or `problems` not empty, if something is
     /// wrong.
-    fn build(
-        &mut self,
-        config_file: Option<PathBuf>,
-        initial_config: Option<Secret>,
-    ) -> Option<ServerConfig> {
+    fn build(&mut self, config_file: Option<PathBuf>, initial_config: Option<Secret>) -> Option<ServerConfig> {
         self.read_values();
         self.judge_statuses();
         if self.optional("dataDir").is_none() && !self.settings.contains_key("dataDir") {
@@ -406,17 +294,12 @@ impl Loader {
             ));
         }
         if self.int("maxCnxns") < 0 {
-            self.warn(format!(
-                "{}: maxCnxns is negative; taken as 0, no limit",
-                self.origin("maxCnxns")
-            ));
+            self.warn(format!("{}: maxCnxns is negative; taken as 0, no limit", self.origin("maxCnxns")));
         }
         let threshold = self.int("largeRequestThreshold");
         if threshold == 0 || threshold < -1 {
             let origin = self.origin("largeRequestThreshold");
-            self.warn(format!(
-                "{origin}: largeRequestThreshold={threshold} is not positive; taken as -1, off"
-            ));
+            self.warn(format!("{origin}: largeRequestThreshold={threshold} is not positive; taken as -1, off"));
         }
         let four_letter_whitelist = self.four_letter_whitelist();
         let super_digest = self.super_digest();
@@ -494,11 +377,9 @@ impl Loader {
             container_reaping: ContainerReaping {
                 check_interval_ms: self.u32("znode.container.checkIntervalMs"),
                 max_per_minute: self.u32("znode.container.maxPerMinute"),
-                max_never_used_interval_ms: u64::try_from(
-                    self.int("znode.container.maxNeverUsedIntervalMs"),
-                )
-                .ok()
-                .filter(|&age_ms| age_ms > 0),
+                max_never_used_interval_ms: u64::try_from(self.int("znode.container.maxNeverUsedIntervalMs"))
+                    .ok()
+                    .filter(|&age_ms| age_ms > 0),
             },
             skip_acl: self.bool("skipACL"),
             eager_acl_check: self.bool("enableEagerACLCheck"),
@@ -520,20 +401,13 @@ impl Loader {
     }
 
     fn read_value(&mut self, name: &str, setting: &Setting) -> Option<Value> {
-        let Setting {
-            row,
-            text,
-            origin,
-            property,
-        } = setting;
+        let Setting { row, text, origin, property } = setting;
         if text.is_empty() && row.place != Place::File {
             let read = row.kind.parse(text);
             return match row.kind {
                 // Boolean.getBoolean and Boolean.parseBoolean: everything but "true" is false.
                 Kind::Bool => {
-                    self.warn(format!(
-                        "{origin}: {name} is empty, which Java takes for false"
-                    ));
+                    self.warn(format!("{origin}: {name} is empty, which Java takes for false"));
                     Some(Value::Bool(false))
                 }
                 _ if read.is_some() => read,
@@ -550,9 +424,9 @@ impl Loader {
                 Some(head) if !head.is_empty() && !Path::new(kept).exists() && Path::new(head).exists() => {
                     kept = head;
                 }
-                Some(_) if !Path::new(kept).exists() => self.warn(format!(
-                    "{origin}: {name}={kept}: a comment cannot stand behind a value; this is a path with # in it"
-                )),
+                Some(_) if !Path::new(kept).exists() => {
+                    self.warn(format!("{origin}: {name}={kept}: a comment cannot stand behind a value; this is a path with # in it"))
+                }
                 _ => {}
             }
         } else if let (Some(head), true) = (head, row.kind.tail_is_comment()) {
@@ -570,16 +444,8 @@ impl Loader {
         }
         let read = row.kind.parse(kept);
         if read.is_none() {
-            let more = if name == "autopurge.purgeInterval" {
-                ""
-            } else {
-                unit_hint(row)
-            };
-            self.problems.push(format!(
-                "{origin}: {name}={} is wrong; allowed: {}{more}",
-                shown(name, text),
-                row.kind.allowed()
-            ));
+            let more = if name == "autopurge.purgeInterval" { "" } else { unit_hint(row) };
+            self.problems.push(format!("{origin}: {name}={} is wrong; allowed: {}{more}", shown(name, text), row.kind.allowed()));
         }
         read
     }
@@ -588,19 +454,14 @@ impl Loader {
     fn judge_statuses(&mut self) {
         let no_admin = self.values.get("admin.enableServer") == Some(&Value::Bool(false));
         if !self.values.contains_key("admin.enableServer") {
-            self.info(
-                "AdminServer, which ZooKeeper 3.9 starts on port 8080 by default, is not supported yet"
-                    .to_owned(),
-            );
+            self.info("AdminServer, which ZooKeeper 3.9 starts on port 8080 by default, is not supported yet".to_owned());
         }
         let mut notices = Vec::new();
         for (name, setting) in &self.settings {
             let Some(value) = self.values.get(name) else {
                 continue;
             };
-            let Setting {
-                row, text, origin, ..
-            } = setting;
+            let Setting { row, text, origin, .. } = setting;
             let text = shown(name, text);
             match row.status {
                 Status::Protective(why) if asks_for_protection(name, value) => {
@@ -614,20 +475,13 @@ impl Loader {
                         && row.kind.parse(row.default).as_ref() != Some(value)
                         && !(no_admin && name.starts_with("admin.")) =>
                 {
-                    notices.push(format!(
-                        "{origin}: {name}={text} is not supported yet: {why}"
-                    ));
+                    notices.push(format!("{origin}: {name}={text} is not supported yet: {why}"));
                 }
                 Status::KnownNotYet(why) if name == "admin.enableServer" && !no_admin => {
-                    notices.push(format!(
-                        "{origin}: {name}={text} is not supported yet: {why}"
-                    ));
+                    notices.push(format!("{origin}: {name}={text} is not supported yet: {why}"));
                 }
                 Status::Ignored(why) => {
-                    self.notices.push(Notice {
-                        level: Level::Info,
-                        message: format!("{origin}: {name}={text} has no effect: {why}"),
-                    });
+                    self.notices.push(Notice { level: Level::Info, message: format!("{origin}: {name}={text} has no effect: {why}") });
                 }
                 _ => {}
             }
@@ -641,10 +495,9 @@ impl Loader {
         for (number, (text, origin)) in &self.server_lines {
             match members::parse(number, text, several) {
                 Some(member) => members.push(member),
-                None => self.problems.push(format!(
-                    "{origin}: server.{number}={text} is wrong; allowed: a number, and {}",
-                    members::ALLOWED
-                )),
+                None => {
+                    self.problems.push(format!("{origin}: server.{number}={text} is wrong; allowed: a number, and {}", members::ALLOWED))
+                }
             }
         }
         members
@@ -665,12 +518,9 @@ impl Loader {
                 members.len()
             ));
         } else if observers > 0 {
-            self.problems.push(format!(
-                "{observers} observers without an ensemble that they could observe"
-            ));
+            self.problems.push(format!("{observers} observers without an ensemble that they could observe"));
         } else if !standalone_enabled {
-            self.problems
-                .push("standaloneEnabled=false without any server.N that votes".to_owned());
+            self.problems.push("standaloneEnabled=false without any server.N that votes".to_owned());
         } else if voters == 1 {
             self.warn("only one server.N: it runs standalone, and the line is ignored".to_owned());
         }
@@ -684,45 +534,28 @@ impl Loader {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) => {
-                self.problems
-                    .push(format!("{} cannot be read: {error}", path.display()));
+                self.problems.push(format!("{} cannot be read: {error}", path.display()));
                 return None;
             }
         };
         let first_line = text.split(['\n', '\r']).next().unwrap_or_default();
         let my_id = first_line.parse().ok();
         if my_id.is_none() {
-            self.problems.push(format!(
-                "{}:1: {first_line:?} is wrong; allowed: a number, and nothing else on the line",
-                path.display()
-            ));
+            self.problems.push(format!("{}:1: {first_line:?} is wrong; allowed: a number, and nothing else on the line", path.display()));
         }
         my_id
     }
 
     /// The port and address for clients: of the file, or of this server's own line.
-    fn client_address(
-        &mut self,
-        members: &[Member],
-        my_id: Option<i64>,
-    ) -> (Option<u16>, Option<IpAddr>) {
-        let port = self
-            .optional_int("clientPort")
-            .and_then(|port| u16::try_from(port).ok());
-        let own = members
-            .iter()
-            .find(|member| Some(member.sid) == my_id)
-            .and_then(|member| member.client.clone());
+    fn client_address(&mut self, members: &[Member], my_id: Option<i64>) -> (Option<u16>, Option<IpAddr>) {
+        let port = self.optional_int("clientPort").and_then(|port| u16::try_from(port).ok());
+        let own = members.iter().find(|member| Some(member.sid) == my_id).and_then(|member| member.client.clone());
         let set = self.settings.contains_key("clientPort");
-        let host = self
-            .optional("clientPortAddress")
-            .map(|_| self.text("clientPortAddress"));
+        let host = self.optional("clientPortAddress").map(|_| self.text("clientPortAddress"));
         let address = host.and_then(|host| {
             let origin = self.origin("clientPortAddress");
             if !set {
-                self.problems.push(format!(
-                    "{origin}: clientPortAddress is set but clientPort is not"
-                ));
+                self.problems.push(format!("{origin}: clientPortAddress is set but clientPort is not"));
                 return None;
             }
             self.resolve(&origin, "clientPortAddress", &host)
@@ -734,21 +567,14 @@ impl Loader {
             return (port, address);
         };
         let own_address = own_host.and_then(|host| {
-            let line = self
-                .server_lines
-                .iter()
-                .find(|(number, _)| number.parse().ok() == my_id);
+            let line = self.server_lines.iter().find(|(number, _)| number.parse().ok() == my_id);
             let origin = line.map_or(Origin::Default, |(_, (_, origin))| origin.clone());
             self.resolve(&origin, "server.N", &host)
         });
         // What is left of Java's check: an address in the file must be the line's own.
-        if port.is_some_and(|port| port != own_port)
-            || (address.is_some() && address != own_address)
-        {
+        if port.is_some_and(|port| port != own_port) || (address.is_some() && address != own_address) {
             let origin = self.origin("clientPort");
-            self.problems.push(format!(
-                "{origin}: clientPort and clientPortAddress differ from those of this server's server.N line"
-            ));
+            self.problems.push(format!("{origin}: clientPort and clientPortAddress differ from those of this server's server.N line"));
         }
         (Some(own_port), own_address)
     }
@@ -756,22 +582,14 @@ impl Loader {
     /// Looks a host name up; of several addresses the first IPv4 one, as Java does. The wildcard becomes
     /// `None`.
     fn resolve(&mut self, origin: &Origin, name: &str, host: &str) -> Option<IpAddr> {
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let found: Vec<IpAddr> = match (bare, 0).to_socket_addrs() {
             Ok(addresses) => addresses.map(|address| address.ip()).collect(),
             Err(_) => Vec::new(),
         };
-        let chosen = found
-            .iter()
-            .find(|address| address.is_ipv4())
-            .or(found.first())
-            .copied();
+        let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first()).copied();
         if chosen.is_none() {
-            self.problems
-                .push(format!("{origin}: {name}: the host {host} has no address"));
+            self.problems.push(format!("{origin}: {name}: the host {host} has no address"));
         }
         chosen.filter(|address| !address.is_unspecified())
     }
@@ -779,24 +597,18 @@ impl Loader {
     /// Both limits with their defaults of 2 and 20 ticks.
     fn session_timeouts(&mut self) -> (u32, u32) {
         let tick = self.int("tickTime");
-        let min = Some(self.int("minSessionTimeout"))
-            .filter(|&ms| ms != -1)
-            .unwrap_or(tick * 2);
-        let max = Some(self.int("maxSessionTimeout"))
-            .filter(|&ms| ms != -1)
-            .unwrap_or(tick * 20);
+        let min = Some(self.int("minSessionTimeout")).filter(|&ms| ms != -1).unwrap_or(tick * 2);
+        let max = Some(self.int("maxSessionTimeout")).filter(|&ms| ms != -1).unwrap_or(tick * 20);
         if min > max {
-            self.problems.push(format!(
-                "minSessionTimeout ({min} ms) must not be larger than maxSessionTimeout ({max} ms)"
-            ));
+            self.problems.push(format!("minSessionTimeout ({min} ms) must not be larger than maxSessionTimeout ({max} ms)"));
         }
         (clamp(min), clamp(max))
     }
 
     fn four_letter_whitelist(&mut self) -> FourLetterWhitelist {
         const KNOWN: [&str; 18] = [
-            "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok",
-            "srst", "srvr", "stat", "stmk", "wchc", "wchp", "wchs",
+            "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat", "stmk", "wchc",
+            "wchp", "wchs",
         ];
         let listed = match self.optional("4lw.commands.whitelist") {
             Some(Value::List(words)) => words,
@@ -805,16 +617,9 @@ impl Loader {
         // Java stops at the star, and so takes no word behind it; all are in it anyhow.
         let all = listed.iter().any(|word| word == "*");
         let mut words: BTreeSet<String> = listed.into_iter().filter(|word| word != "*").collect();
-        for word in words
-            .iter()
-            .filter(|word| !KNOWN.contains(&word.as_str()))
-            .cloned()
-            .collect::<Vec<_>>()
-        {
+        for word in words.iter().filter(|word| !KNOWN.contains(&word.as_str())).cloned().collect::<Vec<_>>() {
             let origin = self.origin("4lw.commands.whitelist");
-            self.warn(format!(
-                "{origin}: 4lw.commands.whitelist: there is no four-letter word {word}"
-            ));
+            self.warn(format!("{origin}: 4lw.commands.whitelist: there is no four-letter word {word}"));
         }
         words.insert("srvr".to_owned());
         if self.bool("readonlymode.enabled") {
@@ -829,9 +634,7 @@ impl Loader {
         let digest = self.text(NAME);
         if !digest.contains(':') {
             let origin = self.origin(NAME);
-            self.warn(format!(
-                "{origin}: {NAME} is not user:hash, so nobody can be super"
-            ));
+            self.warn(format!("{origin}: {NAME} is not user:hash, so nobody can be super"));
         }
         Some(Secret(digest)).filter(|digest| !digest.0.is_empty())
     }
@@ -841,17 +644,13 @@ impl Loader {
         let value = self.int(name);
         if value < i64::from(smallest) {
             let origin = self.origin(name);
-            self.warn(format!(
-                "{origin}: {name}={value} is too small; raised to {smallest}"
-            ));
+            self.warn(format!("{origin}: {name}={value} is too small; raised to {smallest}"));
         }
         clamp(value).max(smallest)
     }
 
     fn origin(&self, name: &str) -> Origin {
-        self.settings
-            .get(name)
-            .map_or(Origin::Default, |setting| setting.origin.clone())
+        self.settings.get(name).map_or(Origin::Default, |setting| setting.origin.clone())
     }
 
     /// What was set.
@@ -870,9 +669,7 @@ impl Loader {
     fn value(&self, name: &'static str) -> Value {
         self.optional(name).unwrap_or_else(|| {
             let row = table::find(name).expect("an option of the table");
-            row.kind
-                .parse(row.default)
-                .expect("a default that its own row allows")
+            row.kind.parse(row.default).expect("a default that its own row allows")
         })
     }
 
@@ -931,29 +728,20 @@ impl Loader {
 
 /// The file's bytes and its entries.
 fn read_properties(path: &Path) -> Result<(Vec<u8>, Vec<properties::Entry>), ConfigError> {
-    let refuse = |message: String| ConfigError {
-        exit_code: EXIT_INVALID_INVOCATION,
-        message,
-    };
-    let bytes = std::fs::read(path)
-        .map_err(|error| refuse(format!("{} cannot be read: {error}", path.display())))?;
-    let entries = properties::parse(&bytes)
-        .map_err(|error| refuse(format!("{}:{}: {error}", path.display(), error.line)))?;
+    let refuse = |message: String| ConfigError { exit_code: EXIT_INVALID_INVOCATION, message };
+    let bytes = std::fs::read(path).map_err(|error| refuse(format!("{} cannot be read: {error}", path.display())))?;
+    let entries = properties::parse(&bytes).map_err(|error| refuse(format!("{}:{}: {error}", path.display(), error.line)))?;
     Ok((bytes, entries))
 }
 
 /// Whether this value of a protective option asks for anything.
 fn asks_for_protection(name: &str, value: &Value) -> bool {
-    const BUILT_IN: [&str; 2] = [
-        "org.apache.zookeeper.server.auth.DigestAuthenticationProvider",
-        "org.apache.zookeeper.server.auth.IPAuthenticationProvider",
-    ];
+    const BUILT_IN: [&str; 2] =
+        ["org.apache.zookeeper.server.auth.DigestAuthenticationProvider", "org.apache.zookeeper.server.auth.IPAuthenticationProvider"];
     match value {
         Value::Bool(asked) => *asked,
         Value::List(words) => !words.is_empty(),
-        Value::Text(class) if name.starts_with("authProvider.") => {
-            !BUILT_IN.contains(&class.as_str())
-        }
+        Value::Text(class) if name.starts_with("authProvider.") => !BUILT_IN.contains(&class.as_str()),
         Value::Text(text) => !text.is_empty() && text != "none",
         // A timeout or a size protects nothing; a TLS port does.
         Value::Int(_) => name == "secureClientPort",
@@ -973,10 +761,7 @@ fn unit_hint(row: &OptionRow) -> &'static str {
 
 /// Kilobytes as bytes; 0 and less mean off.
 fn bytes_of_kb(kilobytes: i64) -> Option<u64> {
-    u64::try_from(kilobytes)
-        .ok()
-        .filter(|&kilobytes| kilobytes > 0)
-        .map(|kb| kb.saturating_mul(1024))
+    u64::try_from(kilobytes).ok().filter(|&kilobytes| kilobytes > 0).map(|kb| kb.saturating_mul(1024))
 }
 
 /// What does not fit becomes the nearest that does; the table's ranges let nothing larger through.

@@ -75,30 +75,14 @@ mod tests {
     #[test]
     fn reads_the_forms_of_a_line() {
         let member = |votes, client: Option<(Option<&str>, u16)>| {
-            Some(Member {
-                sid: 1,
-                votes,
-                client: client.map(|(host, port)| (host.map(Into::into), port)),
-            })
+            Some(Member { sid: 1, votes, client: client.map(|(host, port)| (host.map(Into::into), port)) })
         };
         for (value, several, expected) in [
             ("a:2888:3888", false, member(true, None)),
             ("a:2888:3888:observer", false, member(false, None)),
-            (
-                "a:2888:3888:PARTICIPANT;2181",
-                false,
-                member(true, Some((None, 2181))),
-            ),
-            (
-                "[::1]:2888:3888;127.0.0.1:2181",
-                false,
-                member(true, Some((Some("127.0.0.1"), 2181))),
-            ),
-            (
-                "a:2888:3888;[::1]:2181",
-                false,
-                member(true, Some((Some("::1"), 2181))),
-            ),
+            ("a:2888:3888:PARTICIPANT;2181", false, member(true, Some((None, 2181)))),
+            ("[::1]:2888:3888;127.0.0.1:2181", false, member(true, Some((Some("127.0.0.1"), 2181)))),
+            ("a:2888:3888;[::1]:2181", false, member(true, Some((Some("::1"), 2181)))),
             ("a:1:2|b:1:2;2181", true, member(true, Some((None, 2181)))),
             ("a:1:2|b:1:2;2181", false, None),
             ("a", false, None),

@@ -96,9 +96,7 @@ pub struct EffectiveProperties(pub BTreeMap<String, String>);
 impl EffectiveProperties {
     /// Name and value of each, secrets as `***`: for logs and the AdminServer.
     pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(key, value)| (key.as_str(), shown(key, value)))
+        self.0.iter().map(|(key, value)| (key.as_str(), shown(key, value)))
     }
 }
 
@@ -123,16 +121,7 @@ pub fn is_secret(key: &str) -> bool {
     }
     let lower = name.to_ascii_lowercase();
     !lower.ends_with("passwordpath")
-        && [
-            "password",
-            "passwd",
-            "passphrase",
-            "secret",
-            "superdigest",
-            "credential",
-        ]
-        .iter()
-        .any(|word| lower.contains(word))
+        && ["password", "passwd", "passphrase", "secret", "superdigest", "credential"].iter().any(|word| lower.contains(word))
 }
 
 /// Which four-letter words are answered.
@@ -377,10 +366,7 @@ impl ServerConfig {
             ("maxClientCnxns", self.max_client_cnxns.to_string()),
             ("minSessionTimeout", self.min_session_timeout_ms.to_string()),
             ("maxSessionTimeout", self.max_session_timeout_ms.to_string()),
-            (
-                "clientPortListenBacklog",
-                self.client_port_listen_backlog.to_string(),
-            ),
+            ("clientPortListenBacklog", self.client_port_listen_backlog.to_string()),
             // Java's standalone server has 0 here, whatever myid says.
             ("serverId", "0".to_owned()),
         ]
@@ -401,29 +387,20 @@ impl ServerConfig {
             let shown = directory.display();
             if !directory.exists() {
                 if !self.data_dir_autocreate {
-                    return Err(refuse(format!(
-                        "{shown} ({option}) is missing, and zookeeper.datadir.autocreate is false"
-                    )));
+                    return Err(refuse(format!("{shown} ({option}) is missing, and zookeeper.datadir.autocreate is false")));
                 }
-                std::fs::create_dir_all(&directory).map_err(|error| {
-                    refuse(format!("{shown} ({option}) cannot be made: {error}"))
-                })?;
+                std::fs::create_dir_all(&directory).map_err(|error| refuse(format!("{shown} ({option}) cannot be made: {error}")))?;
             }
             if !directory.is_dir() {
                 return Err(refuse(format!("{shown} ({option}) is not a directory")));
             }
-            probe_writable(&directory).map_err(|error| {
-                refuse(format!("{shown} ({option}) cannot be written to: {error}"))
-            })?;
+            probe_writable(&directory).map_err(|error| refuse(format!("{shown} ({option}) cannot be written to: {error}")))?;
         }
         if self.data_dir != self.data_log_dir {
-            for (directory, beginning, kind, option) in [
-                (self.log_dir(), "snapshot.", "snapshots", "dataLogDir"),
-                (self.snap_dir(), "log.", "transaction logs", "dataDir"),
-            ] {
-                if holds(&directory, beginning).map_err(|error| {
-                    refuse(format!("{} cannot be read: {error}", directory.display()))
-                })? {
+            for (directory, beginning, kind, option) in
+                [(self.log_dir(), "snapshot.", "snapshots", "dataLogDir"), (self.snap_dir(), "log.", "transaction logs", "dataDir")]
+            {
+                if holds(&directory, beginning).map_err(|error| refuse(format!("{} cannot be read: {error}", directory.display())))? {
                     return Err(refuse(format!(
                         "{} ({option}) holds {kind}; dataDir and dataLogDir may have been changed: move the \
                          files",
@@ -446,14 +423,7 @@ fn probe_writable(directory: &Path) -> io::Result<()> {
             let _ = std::fs::remove_file(&probe);
             Ok(())
         }
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-            ) =>
-        {
-            Err(error)
-        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => Err(error),
         Err(_) => Ok(()),
     }
 }

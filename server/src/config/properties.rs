@@ -27,10 +27,7 @@ pub struct PropertiesError {
 
 impl fmt::Display for PropertiesError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "malformed \\uXXXX escape: four hexadecimal digits must follow \\u"
-        )
+        write!(formatter, "malformed \\uXXXX escape: four hexadecimal digits must follow \\u")
     }
 }
 
@@ -42,11 +39,7 @@ impl std::error::Error for PropertiesError {}
 /// # Errors
 /// A `\u` escape without four hexadecimal digits.
 pub fn parse(text: &[u8]) -> Result<Vec<Entry>, PropertiesError> {
-    let mut lines = LogicalLines {
-        text,
-        position: 0,
-        line: 1,
-    };
+    let mut lines = LogicalLines { text, position: 0, line: 1 };
     let mut units = Vec::new();
     let mut entries = Vec::new();
     while let Some(line) = lines.next_into(&mut units) {
@@ -218,35 +211,20 @@ mod tests {
     #[test]
     fn entries_know_the_line_on_which_they_begin() {
         let text = b"# one\n\na=1\r\nb=\\\r\n   2\n!c\n\\\n\\\nd=\\\n\\\n3\r\re=5";
-        let found: Vec<_> = parse(text)
-            .unwrap()
-            .into_iter()
-            .map(|entry| (entry.key, entry.value, entry.line))
-            .collect();
+        let found: Vec<_> = parse(text).unwrap().into_iter().map(|entry| (entry.key, entry.value, entry.line)).collect();
         let expected = [("a", "1", 3), ("b", "2", 4), ("d", "3", 9), ("e", "5", 13)];
-        assert_eq!(
-            found,
-            expected.map(|(key, value, line)| (key.into(), value.into(), line))
-        );
+        assert_eq!(found, expected.map(|(key, value, line)| (key.into(), value.into(), line)));
     }
 
     #[test]
     fn a_broken_escape_names_its_line() {
         assert_eq!(parse(b"a=1\nb=\\u12g4\n"), Err(PropertiesError { line: 2 }));
-        assert_eq!(
-            parse(b"a=1\n\nb\\u12=4\n"),
-            Err(PropertiesError { line: 3 })
-        );
+        assert_eq!(parse(b"a=1\n\nb\\u12=4\n"), Err(PropertiesError { line: 3 }));
     }
 
     #[test]
     fn trims_as_java_does() {
-        for (text, trimmed) in [
-            (" a ", "a"),
-            ("\u{1}\ta b\u{b}\n", "a b"),
-            ("\u{a0}a\u{a0}", "\u{a0}a\u{a0}"),
-            (" ", ""),
-        ] {
+        for (text, trimmed) in [(" a ", "a"), ("\u{1}\ta b\u{b}\n", "a b"), ("\u{a0}a\u{a0}", "\u{a0}a\u{a0}"), (" ", "")] {
             assert_eq!(trim(text), trimmed, "{text:?}");
         }
     }

@@ -73,10 +73,7 @@ impl OptionRow {
 /// The row for a name in zoo.cfg spelling; a row with the whole name wins over one with a beginning.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static OptionRow> {
-    TABLE
-        .iter()
-        .find(|row| row.name == name)
-        .or_else(|| TABLE.iter().find(|row| row.matches(name)))
+    TABLE.iter().find(|row| row.name == name).or_else(|| TABLE.iter().find(|row| row.matches(name)))
 }
 
 /// The known name nearest to a mistyped one, if any is near enough to be meant.
@@ -87,12 +84,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     TABLE
         .iter()
         .filter(|row| !row.name.ends_with('*'))
-        .map(|row| {
-            (
-                edit_distance(&lower, &row.name.to_ascii_lowercase()),
-                row.name,
-            )
-        })
+        .map(|row| (edit_distance(&lower, &row.name.to_ascii_lowercase()), row.name))
         .filter(|&(distance, _)| distance <= allowed)
         .min()
         .map(|(_, nearest)| nearest)
@@ -121,9 +113,7 @@ pub fn render_markdown() -> String {
     for (title, introduction, belongs) in SECTIONS {
         let rows: Vec<_> = TABLE.iter().filter(|row| belongs(&row.status)).collect();
         write!(text, "\n## {title}\n\n{introduction}\n\n").expect("write to a string");
-        text.push_str(
-            "| Option | Where | Values | Default | Unit | Effect |\n|---|---|---|---|---|---|\n",
-        );
+        text.push_str("| Option | Where | Values | Default | Unit | Effect |\n|---|---|---|---|---|---|\n");
         for row in rows {
             let place = match row.place {
                 Place::File => "file",
@@ -137,11 +127,7 @@ pub fn render_markdown() -> String {
                     format!(" *{note}*")
                 }
             };
-            let default = if row.default.is_empty() {
-                String::new()
-            } else {
-                format!("`{}`", row.default)
-            };
+            let default = if row.default.is_empty() { String::new() } else { format!("`{}`", row.default) };
             writeln!(
                 text,
                 "| `{}` | {place} | {} | {default} | {} | {}{note} |",
@@ -185,30 +171,22 @@ exists. A name that nobody knows is named in a warning, with the nearest one kno
 type Section = (&'static str, &'static str, fn(&Status) -> bool);
 
 const SECTIONS: [Section; 5] = [
-    ("Supported", "These do what they say.", |status| {
-        matches!(status, Status::Supported)
-    }),
+    ("Supported", "These do what they say.", |status| matches!(status, Status::Supported)),
     (
         "Protection that is not there yet",
         "Asking for one of these stops the start with exit code 2: a server that was told to protect itself never \
          starts open.",
         |status| matches!(status, Status::Protective(_)),
     ),
-    (
-        "Known, not supported yet",
-        "Each one that is set is named in a warning at start; the server runs without it.",
-        |status| matches!(status, Status::KnownNotYet(_)),
-    ),
-    (
-        "For members of an ensemble",
-        "These are read and checked, and have no effect on a standalone server, as in Java.",
-        |status| matches!(status, Status::EnsembleOnly),
-    ),
-    (
-        "Ignored",
-        "These steer the inside of the Java program and have nothing to steer here; each states why.",
-        |status| matches!(status, Status::Ignored(_)),
-    ),
+    ("Known, not supported yet", "Each one that is set is named in a warning at start; the server runs without it.", |status| {
+        matches!(status, Status::KnownNotYet(_))
+    }),
+    ("For members of an ensemble", "These are read and checked, and have no effect on a standalone server, as in Java.", |status| {
+        matches!(status, Status::EnsembleOnly)
+    }),
+    ("Ignored", "These steer the inside of the Java program and have nothing to steer here; each states why.", |status| {
+        matches!(status, Status::Ignored(_))
+    }),
 ];
 
 const fn row(
@@ -220,21 +198,10 @@ const fn row(
     effect: &'static str,
     status: Status,
 ) -> OptionRow {
-    OptionRow {
-        name,
-        place,
-        kind,
-        default,
-        unit,
-        effect,
-        status,
-    }
+    OptionRow { name, place, kind, default, unit, effect, status }
 }
 
-use Kind::{
-    Bool, Class, Host, HoursOrDuration, Int, JavaInt, List, Path, Real, Secret, StrictBool, Text,
-    YesNo,
-};
+use Kind::{Bool, Class, Host, HoursOrDuration, Int, JavaInt, List, Path, Real, Secret, StrictBool, Text, YesNo};
 use Place::{BareProperty, File, FileOrEitherProperty, FileOrProperty};
 use Status::{EnsembleOnly, Ignored, KnownNotYet, Protective, Supported};
 
@@ -378,7 +345,7 @@ pub const TABLE: &[OptionRow] = &[
     row("skipACL", FileOrProperty, YesNo, "no", "", "`yes`: ACLs are not checked. Dangerous.", Supported),
     row("enableEagerACLCheck", FileOrProperty, Bool, "false", "", "ACLs of writes are checked before they are queued, too.", Supported),
     row("DigestAuthenticationProvider.enabled", FileOrProperty, Bool, "true", "", "Scheme `digest`.", Supported),
-    row("DigestAuthenticationProvider.digestAlg", FileOrProperty, Kind::Choice(&["SHA1", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512", "SHA-512/224", "SHA-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "MD5", "MD2"]), "SHA1", "", "Hash of the scheme `digest`.", Supported),
+    row("DigestAuthenticationProvider.digestAlg", FileOrProperty, Kind::Choice(&["SHA1", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512", "SHA-512/224", "SHA-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512", "SHA512/224", "SHA512/256"]), "SHA1", "", "Hash of the scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.superDigest", FileOrProperty, Secret, "", "", "`super:<hash>`: who authenticates with that user and password may do everything.", Supported),
     row("IPAuthenticationProvider.usexforwardedfor", FileOrProperty, Bool, "false", "", "The AdminServer takes the address from X-Forwarded-For.", KnownNotYet(NO_ADMIN)),
     row("authProvider.*", FileOrProperty, Class, "", "", "A further authentication scheme. The classes of the built-in schemes ip and digest are accepted.", Protective("Further authentication providers are not supported yet.")),

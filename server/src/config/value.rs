@@ -72,17 +72,11 @@ impl Kind {
     #[must_use]
     pub fn parse(self, text: &str) -> Option<Value> {
         match self {
-            Kind::Int { min, max } => decimal(text)
-                .filter(|value| (min..=max).contains(value))
-                .map(Value::Int),
-            Kind::JavaInt { min, max } => decode(text)
-                .filter(|value| (min..=max).contains(value))
-                .map(Value::Int),
-            Kind::Real { min, max } => text
-                .parse()
-                .ok()
-                .filter(|value: &f64| value.is_finite() && (min..=max).contains(value))
-                .map(Value::Real),
+            Kind::Int { min, max } => decimal(text).filter(|value| (min..=max).contains(value)).map(Value::Int),
+            Kind::JavaInt { min, max } => decode(text).filter(|value| (min..=max).contains(value)).map(Value::Int),
+            Kind::Real { min, max } => {
+                text.parse().ok().filter(|value: &f64| value.is_finite() && (min..=max).contains(value)).map(Value::Real)
+            }
             Kind::StrictBool | Kind::Bool => match text {
                 _ if text.eq_ignore_ascii_case("true") => Some(Value::Bool(true)),
                 _ if text.eq_ignore_ascii_case("false") => Some(Value::Bool(false)),
@@ -93,21 +87,15 @@ impl Kind {
                 "no" => Some(Value::Bool(false)),
                 _ => None,
             },
-            Kind::Choice(choices) => choices
-                .iter()
-                .find(|choice| choice.eq_ignore_ascii_case(text))
-                .map(|&choice| Value::Text(choice.to_owned())),
+            Kind::Choice(choices) => {
+                choices.iter().find(|choice| choice.eq_ignore_ascii_case(text)).map(|&choice| Value::Text(choice.to_owned()))
+            }
             Kind::HoursOrDuration => duration_ms(text).map(Value::DurationMs),
             Kind::Path | Kind::Class => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
-            Kind::Host => (!text.is_empty() && !text.contains(char::is_whitespace))
-                .then(|| Value::Text(text.to_owned())),
-            Kind::List => Some(Value::List(
-                text.split(',')
-                    .map(super::properties::trim)
-                    .filter(|word| !word.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
-            )),
+            Kind::Host => (!text.is_empty() && !text.contains(char::is_whitespace)).then(|| Value::Text(text.to_owned())),
+            Kind::List => {
+                Some(Value::List(text.split(',').map(super::properties::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()))
+            }
             Kind::Text | Kind::Secret => Some(Value::Text(text.to_owned())),
         }
     }
@@ -123,11 +111,9 @@ impl Kind {
             Kind::Real { min, max } => format!("number from {min} to {max}"),
             Kind::StrictBool | Kind::Bool => "true, false".to_owned(),
             Kind::YesNo => "yes, no".to_owned(),
-            Kind::Choice(choices) => choices
-                .iter()
-                .map(|choice| if choice.is_empty() { "(empty)" } else { choice })
-                .collect::<Vec<_>>()
-                .join(", "),
+            Kind::Choice(choices) => {
+                choices.iter().map(|choice| if choice.is_empty() { "(empty)" } else { choice }).collect::<Vec<_>>().join(", ")
+            }
             Kind::HoursOrDuration => "integer with ms, s, m, h, d, or hours".to_owned(),
             Kind::Path => "path".to_owned(),
             Kind::Host => "host name or address".to_owned(),
@@ -142,25 +128,14 @@ impl Kind {
     /// yes and no: for Java `skipACL=yes # x` is not yes, and mending it would open the server.
     #[must_use]
     pub fn tail_is_comment(self) -> bool {
-        matches!(
-            self,
-            Kind::Int { .. }
-                | Kind::JavaInt { .. }
-                | Kind::Real { .. }
-                | Kind::StrictBool
-                | Kind::Bool
-                | Kind::HoursOrDuration
-        )
+        matches!(self, Kind::Int { .. } | Kind::JavaInt { .. } | Kind::Real { .. } | Kind::StrictBool | Kind::Bool | Kind::HoursOrDuration)
     }
 }
 
 /// What stands before a blank and `#`, without the blanks; `None` if there is no such tail.
 #[must_use]
 pub fn before_comment(text: &str) -> Option<&str> {
-    let tail = text
-        .match_indices('#')
-        .find(|&(index, _)| text[..index].ends_with([' ', '\t', '\x0c']))?
-        .0;
+    let tail = text.match_indices('#').find(|&(index, _)| text[..index].ends_with([' ', '\t', '\x0c']))?.0;
     Some(super::properties::trim(&text[..tail]))
 }
 
@@ -179,10 +154,7 @@ fn range(min: i64, max: i64) -> String {
 fn decimal(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     // Rust's parse takes the same signs; Java also takes digits of other scripts, we do not.
-    digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// As `Long.decode`.
@@ -191,17 +163,14 @@ fn decode(text: &str) -> Option<i64> {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let (radix, digits) = if let Some(digits) = rest
-        .strip_prefix("0x")
-        .or_else(|| rest.strip_prefix("0X"))
-        .or_else(|| rest.strip_prefix('#'))
-    {
-        (16, digits)
-    } else if rest.len() > 1 && rest.starts_with('0') {
-        (8, &rest[1..])
-    } else {
-        (10, rest)
-    };
+    let (radix, digits) =
+        if let Some(digits) = rest.strip_prefix("0x").or_else(|| rest.strip_prefix("0X")).or_else(|| rest.strip_prefix('#')) {
+            (16, digits)
+        } else if rest.len() > 1 && rest.starts_with('0') {
+            (8, &rest[1..])
+        } else {
+            (10, rest)
+        };
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
@@ -215,15 +184,9 @@ fn duration_ms(text: &str) -> Option<i64> {
     if let Some(hours) = decimal(text) {
         return hours.checked_mul(HOUR_MS);
     }
-    [
-        ("ms", 1),
-        ("s", 1000),
-        ("m", 60_000),
-        ("h", HOUR_MS),
-        ("d", 24 * HOUR_MS),
-    ]
-    .into_iter()
-    .find_map(|(suffix, unit_ms)| decimal(text.strip_suffix(suffix)?)?.checked_mul(unit_ms))
+    [("ms", 1), ("s", 1000), ("m", 60_000), ("h", HOUR_MS), ("d", 24 * HOUR_MS)]
+        .into_iter()
+        .find_map(|(suffix, unit_ms)| decimal(text.strip_suffix(suffix)?)?.checked_mul(unit_ms))
 }
 
 #[cfg(test)]
@@ -233,10 +196,7 @@ mod tests {
     #[test]
     fn reads_each_kind() {
         let port = Kind::Int { min: 0, max: 65535 };
-        let java = Kind::JavaInt {
-            min: -10,
-            max: 0xf_ffff,
-        };
+        let java = Kind::JavaInt { min: -10, max: 0xf_ffff };
         let ratio = Kind::Real { min: 0.0, max: 1.0 };
         let method = Kind::Choice(&["", "gz"]);
         let text = |text: &str| Some(Value::Text(text.to_owned()));
@@ -273,27 +233,11 @@ mod tests {
             (method, "GZ", text("gz")),
             (method, "", text("")),
             (method, "zip", None),
-            (
-                Kind::HoursOrDuration,
-                "24",
-                Some(Value::DurationMs(86_400_000)),
-            ),
-            (
-                Kind::HoursOrDuration,
-                "30m",
-                Some(Value::DurationMs(1_800_000)),
-            ),
-            (
-                Kind::HoursOrDuration,
-                "1d",
-                Some(Value::DurationMs(86_400_000)),
-            ),
+            (Kind::HoursOrDuration, "24", Some(Value::DurationMs(86_400_000))),
+            (Kind::HoursOrDuration, "30m", Some(Value::DurationMs(1_800_000))),
+            (Kind::HoursOrDuration, "1d", Some(Value::DurationMs(86_400_000))),
             (Kind::HoursOrDuration, "500ms", Some(Value::DurationMs(500))),
-            (
-                Kind::HoursOrDuration,
-                "-1",
-                Some(Value::DurationMs(-3_600_000)),
-            ),
+            (Kind::HoursOrDuration, "-1", Some(Value::DurationMs(-3_600_000))),
             (Kind::HoursOrDuration, "1w", None),
             (Kind::HoursOrDuration, "m", None),
             (Kind::HoursOrDuration, "9223372036854775807", None),
@@ -301,11 +245,7 @@ mod tests {
             (Kind::Path, "/a b", text("/a b")),
             (Kind::Host, "a b", None),
             (Kind::Host, "::1", text("::1")),
-            (
-                Kind::List,
-                " a, b,,c ",
-                Some(Value::List(["a", "b", "c"].map(String::from).into())),
-            ),
+            (Kind::List, " a, b,,c ", Some(Value::List(["a", "b", "c"].map(String::from).into()))),
             (Kind::Text, "", text("")),
         ] {
             assert_eq!(kind.parse(written), expected, "{kind:?} from {written:?}");
