@@ -296,14 +296,7 @@ impl Core {
         let zxid = self.begin();
         let header = TxnHeader { client_id: session.0, cxid: 0, zxid: zxid.0, time: now.wall_ms, kind: OpCode::CREATE_SESSION.0 };
         let payload = self.encode(&header, &Txn::CreateSession(CreateSessionTxn { time_out: timeout_ms }));
-        let origin = Origin {
-            connection,
-            session,
-            xid: 0,
-            op: OpCode::CREATE_SESSION,
-            before: Vec::new(),
-            received_ms: now.mono_ms,
-        };
+        let origin = Origin { connection, session, xid: 0, op: OpCode::CREATE_SESSION, before: Vec::new(), received_ms: now.mono_ms };
         self.propose(zxid, payload, Some(origin), Some(session), None);
     }
 

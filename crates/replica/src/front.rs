@@ -220,13 +220,7 @@ pub struct Front {
 
 impl Front {
     /// A front without connections.
-    pub fn new(
-        index: u16,
-        shared: Arc<FrontShared>,
-        schemes: Arc<Schemes>,
-        options: FrontOptions,
-        in_flight: Arc<AtomicUsize>,
-    ) -> Self {
+    pub fn new(index: u16, shared: Arc<FrontShared>, schemes: Arc<Schemes>, options: FrontOptions, in_flight: Arc<AtomicUsize>) -> Self {
         Self {
             index,
             shared,
@@ -413,7 +407,17 @@ impl Front {
                 connection.parked.push(Parked { xid, op, body: body.to_vec(), identities, received_ms: now.mono_ms });
                 return self.credit(slot);
             }
-            serve(&self.shared, &self.schemes, self.options.max_length, tree, slot, connection.session, &connection.identities, (xid, op, body), out);
+            serve(
+                &self.shared,
+                &self.schemes,
+                self.options.max_length,
+                tree,
+                slot,
+                connection.session,
+                &connection.identities,
+                (xid, op, body),
+                out,
+            );
             self.answered(slot, now, Answered { xid, op, zxid: tree.last_zxid().0, received_ms: now.mono_ms, write: false });
             return Flow::Continue;
         }

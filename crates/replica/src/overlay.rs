@@ -1,8 +1,8 @@
 //! What has been proposed and is not applied yet, on top of the tree: the state that the next write
 //! is checked against.
 
-use oxkeeper_proto::records::StatPersisted;
 use oxkeeper_proto::collections::HashMap;
+use oxkeeper_proto::records::StatPersisted;
 use oxkeeper_proto::{AclList, Zxid};
 use oxkeeper_tree::Tree;
 use oxkeeper_tree::digest::{ContentCrc, node_digest};
@@ -50,14 +50,7 @@ fn key(path: &str) -> &str {
 impl Overlay {
     /// Nothing pending on a tree with this digest.
     pub fn new(digest: u64) -> Self {
-        Self {
-            by_path: HashMap::default(),
-            order: VecDeque::new(),
-            digest,
-            undo: Vec::new(),
-            digest_before: digest,
-            zxid: Zxid::ZERO,
-        }
+        Self { by_path: HashMap::default(), order: VecDeque::new(), digest, undo: Vec::new(), digest_before: digest, zxid: Zxid::ZERO }
     }
 
     /// The digest of the tree after everything pending.

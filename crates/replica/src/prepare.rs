@@ -96,11 +96,8 @@ impl<'a> Preparation<'a> {
         let acl = self.schemes.fix_acl(acl.as_deref(), self.identities)?;
         let parent = self.record(parent_path)?;
         self.permit(&parent.acl, perms::CREATE)?;
-        let name: Cow<'r, str> = if create_flags::is_sequential(flags) {
-            format!("{name}{:010}", parent.stat.cversion).into()
-        } else {
-            name.clone()
-        };
+        let name: Cow<'r, str> =
+            if create_flags::is_sequential(flags) { format!("{name}{:010}", parent.stat.cversion).into() } else { name.clone() };
         path::validate(&name).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
         if self.overlay.get(self.tree, &name).is_some() {
             return Err(ErrorCode::NODE_EXISTS);
@@ -321,7 +318,9 @@ impl<'a> Preparation<'a> {
         }
         let Some(quota) = self.tree.quota(name) else { return Ok(()) };
         let over = |usage: i64, more: i64, hard: i64| more != 0 && hard > -1 && usage + more > hard;
-        if over(quota.usage.count(), count, quota.limit.count_hard_limit()) || over(quota.usage.bytes(), bytes, quota.limit.byte_hard_limit()) {
+        if over(quota.usage.count(), count, quota.limit.count_hard_limit())
+            || over(quota.usage.bytes(), bytes, quota.limit.byte_hard_limit())
+        {
             return Err(ErrorCode::QUOTA_EXCEEDED);
         }
         Ok(())

@@ -199,9 +199,9 @@ impl<'a> Reading<'a> {
                 let kind = WatcherType::from_wire(request.kind).ok_or(ErrorCode::MARSHALLING_ERROR)?;
                 let path = given(request.path.as_deref())?;
                 let watcher = self.watcher;
-                let found = self.watches.with(|w| {
-                    if op == OpCode::CHECK_WATCHES { w.contains(path, watcher, kind) } else { w.remove(path, watcher, kind) }
-                });
+                let found = self
+                    .watches
+                    .with(|w| if op == OpCode::CHECK_WATCHES { w.contains(path, watcher, kind) } else { w.remove(path, watcher, kind) });
                 if !found {
                     return Err(ErrorCode::NO_WATCHER.into());
                 }

@@ -36,7 +36,7 @@ impl Clock {
             }
             if now.mono_ms >= next_check_ms && due.is_empty() {
                 next_check_ms = now.mono_ms + check_ms;
-                due = self.shared.tree().reapable(now.wall_ms, reaping.max_never_used_interval_ms as i64);
+                due = self.shared.tree().reapable(now.wall_ms, reaping.max_never_used_interval_ms.map_or(0, |ms| ms as i64));
                 due.reverse();
                 next_reap_ms = now.mono_ms as f64;
             }

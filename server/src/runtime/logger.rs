@@ -9,9 +9,9 @@ use oxkeeper_net::Wakeup;
 use oxkeeper_proto::Zxid;
 use oxkeeper_replica::core::Input;
 use oxkeeper_store::txn_log::{AppendError, TxnLog, ZeroAhead};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a full disk is tried again.
@@ -102,9 +102,9 @@ impl Logger {
             };
             if let Some(warning) = synced.warning(&format!("SyncThread:{}", 0), self.shared.config.fsync_warning_threshold_ms) {
                 warn!("{warning}");
-                self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceed);
+                self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceeded);
             }
-            self.recorder.observe(Summary::Fsynctime, synced.elapsed.as_millis() as i64);
+            self.recorder.observe(Summary::FsyncTime, synced.elapsed.as_millis() as i64);
             let through = synced.through.expect("something was appended");
             let now = self.shared.now();
             self.shared.bring(now, [Input::Applied { through: applied }, Input::LogSynced { through }]);

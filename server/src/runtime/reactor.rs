@@ -316,7 +316,11 @@ impl Reactor {
                 return false;
             }
             Ok(ReadOutcome::BadLength(length)) => {
-                warn!("Close of session {}: Len error. A message from /{} with advertised length of {length} is either a malformed message or too large to process (length is greater than jute.maxbuffer={max_frame})", front.session(slot), connection.peer);
+                warn!(
+                    "Close of session {}: Len error. A message from /{} with advertised length of {length} is either a malformed message or too large to process (length is greater than jute.maxbuffer={max_frame})",
+                    front.session(slot),
+                    connection.peer
+                );
                 return false;
             }
             Err(failure) => {

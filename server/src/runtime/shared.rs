@@ -192,7 +192,12 @@ impl Shared {
             (effects, tree.last_zxid())
         };
         for mismatch in &effects.digest_mismatches {
-            log::error!("The digest of transaction {} is {:#x}, its writer announced {:#x}", mismatch.zxid, mismatch.actual, mismatch.announced);
+            log::error!(
+                "The digest of transaction {} is {:#x}, its writer announced {:#x}",
+                mismatch.zxid,
+                mismatch.actual,
+                mismatch.announced
+            );
         }
         self.wake(effects.fronts);
         last

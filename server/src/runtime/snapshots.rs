@@ -56,7 +56,7 @@ impl Snapshots {
                     let elapsed_ms = begun.elapsed().as_millis() as i64;
                     info!("Snapshot taken in {elapsed_ms} ms: {} of {} bytes", file.name, file.size_bytes);
                     self.recorder.add(Counter::SnapCount, 1);
-                    self.recorder.observe(Summary::Snapshottime, elapsed_ms);
+                    self.recorder.observe(Summary::SnapshotTime, elapsed_ms);
                 }
                 // Java ends here. Nothing is lost: the log before stays, and the next one is tried.
                 Err(failure) => error!("The snapshot of {zxid} could not be written, the log is kept: {failure}"),

@@ -66,12 +66,9 @@ impl From<OpenError> for Failure {
 /// What keeps the server from starting.
 pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let begun = Instant::now();
-    let mut signals = signal_hook::iterator::Signals::new([
-        signal_hook::consts::SIGTERM,
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGHUP,
-    ])
-    .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("cannot wait for signals: {e}")))?;
+    let mut signals =
+        signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP])
+            .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("cannot wait for signals: {e}")))?;
     let schemes = Arc::new(schemes(&config)?);
     config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
     let listener = bind(&config)?;
@@ -121,19 +118,8 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let log_wakeup = Wakeup::of_thread(logger_thread.thread().clone());
     let log_queue: Arc<Queue<LogEntry>> = Queue::new(usize::MAX, log_wakeup.clone());
     let client_port = address.port();
-    let shared = Shared::new(Parts {
-        schemes,
-        metrics,
-        max_length,
-        reactors,
-        log: log_queue,
-        core,
-        tree,
-        store,
-        client_port,
-        epoch,
-        config,
-    });
+    let shared =
+        Shared::new(Parts { schemes, metrics, max_length, reactors, log: log_queue, core, tree, store, client_port, epoch, config });
 
     let (snapshot_jobs, jobs) = mpsc::sync_channel::<Job>(1);
     let snapshot_running = Arc::new(AtomicBool::new(false));
@@ -280,9 +266,8 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
         autocreate_database: config.db_autocreate,
         trust_empty_snapshot: config.trust_empty_snapshot,
     };
-    let opened = Store::open(disk, &directories, &options, |reader| {
-        oxkeeper_tree::snapshot::load(reader, tree_options).map_err(|e| e.to_string())
-    })?;
+    let opened =
+        Store::open(disk, &directories, &options, |reader| oxkeeper_tree::snapshot::load(reader, tree_options).map_err(|e| e.to_string()))?;
     for note in &opened.notes {
         warn!("{note}");
     }
@@ -309,7 +294,12 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
             .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("transaction {} in the log cannot be read: {e}", record.zxid)))?;
         let applied = tree.apply(&logged, &mut NoopSink);
         if let Some(mismatch) = applied.digest_mismatch {
-            log::error!("Digests are not matching at {}: {:#x} was announced, the tree has {:#x}", mismatch.zxid, mismatch.announced, mismatch.actual);
+            log::error!(
+                "Digests are not matching at {}: {:#x} was announced, the tree has {:#x}",
+                mismatch.zxid,
+                mismatch.announced,
+                mismatch.actual
+            );
         }
         replayed += 1;
     }
@@ -326,7 +316,7 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
         opened.last_zxid,
         tree.digest() as i64
     );
-    recorder.observe(Summary::Dbinittime, begun.elapsed().as_millis() as i64);
+    recorder.observe(Summary::DbInitTime, begun.elapsed().as_millis() as i64);
     let mut store = opened.store;
     if opened.needs_snapshot {
         // Without a snapshot Java (and we) would not start on the first log: it has to be there
