@@ -237,7 +237,8 @@ impl Tree {
     /// Puts the root into its slot.
     pub(crate) fn add_root(&mut self, data: Option<&[u8]>, acl: u32, owner_kind: OwnerKind, stat: &StatPersisted) {
         assert!(self.records.len() == 0, "the root is the first node");
-        self.data_size += 1;
+        // Java counts it under both of its names.
+        self.data_size += 1 + 2 * data.map_or(0, <[u8]>::len) as i64;
         let content = digest::content_crc("", data);
         self.insert(&NewNode { parent: NONE, name: b"", data, content, acl, owner_kind, stat: *stat }, "");
     }
@@ -659,4 +660,53 @@ impl<'a> Node<'a> {
 /// The length that Java's strings have.
 pub(crate) fn utf16_length(path: &str) -> i64 {
     if path.is_ascii() { path.len() as i64 } else { path.encode_utf16().count() as i64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NoopSink;
+    use oxkeeper_proto::txn::LoggedTxn;
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        digits.chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_fresh_tree_is_as_java_counts_it() {
+        let tree = Tree::new(TreeOptions::default());
+        assert_eq!((tree.node_count(), tree.approximate_data_size(), tree.digest()), (5, 44, 1_371_985_504));
+        for (path, cversion, children, aversion) in
+            [("/", -1, 1, 0), ("", -1, 1, 0), ("/zookeeper", -2, 2, 0), ("/zookeeper/config", 0, 0, -1), ("/zookeeper/quota", 0, 0, 0)]
+        {
+            let stat = tree.get(path).unwrap().stat();
+            let expected = Stat { cversion, num_children: children, aversion, ..Stat::default() };
+            assert_eq!(stat, expected, "{path:?}");
+            assert_eq!(tree.get(path).unwrap().data(), Some(&b""[..]));
+        }
+        for none in ["/zookeeper/", "//", "zookeeper", "/zookeeper/con", "//zookeeper", "\0"] {
+            assert!(tree.get(none).is_none(), "{none:?}");
+        }
+        assert_eq!(**tree.get("/zookeeper/config").unwrap().acl(), *oxkeeper_proto::acl::read_only());
+        assert_eq!(**tree.get("/").unwrap().acl(), *oxkeeper_proto::acl::open());
+    }
+
+    /// The first transactions of a log that Java wrote; each announces the digest after it.
+    #[test]
+    fn digests_are_those_that_java_announced() {
+        let mut tree = Tree::new(TreeOptions::default());
+        for payload in [
+            "010000126cb80000 00000000 0000000000000001 000001a2015bf1c5 fffffff6 00002710 00000002 0000000051c6d660",
+            "010000126cb80000 00000001 0000000000000002 000001a2015bf1e5 00000001 00000002 2f61 00000005 68656c6c6f 00000001 0000001f \
+             00000005 776f726c64 00000006 616e796f6e65 00 00000001 00000002 00000000caa3a7a5",
+        ] {
+            let payload = hex(payload);
+            let applied = tree.apply(&LoggedTxn::read(&payload).unwrap(), &mut NoopSink);
+            assert_eq!((applied.err, applied.digest_mismatch), (oxkeeper_proto::ErrorCode::OK, None));
+        }
+        assert_eq!(tree.digest(), 0xcaa3_a7a5);
+        assert_eq!(tree.session_timeout_ms(SessionId(0x0100_0012_6cb8_0000)), Some(10_000));
+        assert_eq!(tree.last_zxid(), Zxid(2));
+    }
 }
