@@ -369,11 +369,9 @@ impl Tree {
         let content = digest::content_crc(path, data);
         let record = self.records.get_mut(slot);
         let old_length = record.data_length() as i64;
-        record.set_data(data);
-        record.crc = content.0;
+        record.set_data(data, content, version);
         record.mtime = when.time;
         record.mzxid = when.zxid;
-        record.version = version;
         let difference = record.data_length() as i64 - old_length;
         self.add_digest(slot, path);
         self.data_size += difference;
@@ -428,8 +426,7 @@ impl Tree {
         self.preserve(slot);
         self.subtract_digest(slot, path);
         let record = self.records.get_mut(slot);
-        record.set_data(Some(data));
-        record.crc = digest::content_crc(path, Some(data)).0;
+        record.set_data(Some(data), digest::content_crc(path, Some(data)), record.version());
         self.add_digest(slot, path);
     }
 }

@@ -1,6 +1,6 @@
 //! The tree itself: nodes in slots, found by (parent's slot, name); reads of every kind.
 //!
-//! A node is 80 bytes in a slab and one allocation for its name and data. What most nodes do not
+//! A node is 72 bytes in a slab and one allocation for its name and data. What most nodes do not
 //! have (children, an ACL that was set, a pzxid of its own) stands in a second slab. A child's slot is
 //! always greater than its parent's, so a scan of the slots meets parents first: that is what a
 //! snapshot is written by (`view`). How transactions change it all is in `apply`.
@@ -51,20 +51,18 @@ const VACANT: u32 = u32::MAX;
 /// A node, as it stands in its slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    /// The name and, right after it, the data.
-    pub content: Box<[u8]>,
+    /// Four bytes of CRC, four of version, the name, the data.
+    content: Box<[u8]>,
     pub czxid: i64,
     pub mzxid: i64,
     pub ctime: i64,
     pub mtime: i64,
     pub name_length: u32,
-    pub crc: u32,
     pub parent: u32,
     /// Where the name stands among the parent's.
     pub place: u32,
     pub acl: u32,
     pub owner: u32,
-    pub version: i32,
     /// Its number in the slab of extras, or `NONE`.
     pub extra: u32,
 }
@@ -86,12 +84,23 @@ impl Record {
 
     #[inline]
     fn name_end(&self) -> usize {
-        (self.name_length & !NULL_DATA) as usize
+        HEAD + (self.name_length & !NULL_DATA) as usize
+    }
+
+    /// The CRC over path and data.
+    #[inline]
+    pub fn crc(&self) -> ContentCrc {
+        ContentCrc(u32::from_le_bytes(self.content[..4].try_into().expect("four bytes")))
+    }
+
+    #[inline]
+    pub fn version(&self) -> i32 {
+        i32::from_le_bytes(self.content[4..8].try_into().expect("four bytes"))
     }
 
     #[inline]
     pub fn name(&self) -> &[u8] {
-        &self.content[..self.name_end()]
+        &self.content[HEAD..self.name_end()]
     }
 
     #[inline]
@@ -105,20 +114,28 @@ impl Record {
     }
 
     /// Replaces the data: in place where the length stays, else by one new allocation.
-    pub fn set_data(&mut self, data: Option<&[u8]>) {
+    pub fn set_data(&mut self, data: Option<&[u8]>, crc: ContentCrc, version: i32) {
         let name_end = self.name_end();
         let bytes = data.unwrap_or_default();
         if self.content.len() == name_end + bytes.len() {
             self.content[name_end..].copy_from_slice(bytes);
+            self.content[..4].copy_from_slice(&crc.0.to_le_bytes());
+            self.content[4..8].copy_from_slice(&version.to_le_bytes());
         } else {
-            self.content = join(&self.content[..name_end], bytes);
+            self.content = join(crc, version, &self.content[HEAD..name_end], bytes);
         }
-        self.name_length = name_end as u32 | if data.is_none() { NULL_DATA } else { 0 };
+        self.name_length = (name_end - HEAD) as u32 | if data.is_none() { NULL_DATA } else { 0 };
     }
 }
 
-fn join(name: &[u8], data: &[u8]) -> Box<[u8]> {
-    let mut content = Vec::with_capacity(name.len() + data.len());
+/// What stands before the name. Beside the name it costs no more than in the slot, and a slot stays at
+/// 72 bytes.
+const HEAD: usize = 8;
+
+fn join(crc: ContentCrc, version: i32, name: &[u8], data: &[u8]) -> Box<[u8]> {
+    let mut content = Vec::with_capacity(HEAD + name.len() + data.len());
+    content.extend_from_slice(&crc.0.to_le_bytes());
+    content.extend_from_slice(&version.to_le_bytes());
     content.extend_from_slice(name);
     content.extend_from_slice(data);
     content.into_boxed_slice()
@@ -171,8 +188,7 @@ impl Tree {
     /// A fresh tree: `/`, `/zookeeper`, `/zookeeper/quota` and `/zookeeper/config`.
     pub fn new(options: TreeOptions) -> Self {
         let mut tree = Self::empty(options);
-        tree.add_root(None, acls::OPEN, OwnerKind::Void, &StatPersisted::default());
-        tree.records.get_mut(ROOT).set_data(Some(b""));
+        tree.add_root(Some(b""), acls::OPEN, OwnerKind::Void, &StatPersisted::default());
         tree.add_built_in(ROOT, "/zookeeper");
         let zookeeper = tree.find("/zookeeper").expect("just added");
         tree.add_built_in(zookeeper, "/zookeeper/quota");
@@ -237,7 +253,8 @@ impl Tree {
     /// Puts the root into its slot.
     pub(crate) fn add_root(&mut self, data: Option<&[u8]>, acl: u32, owner_kind: OwnerKind, stat: &StatPersisted) {
         assert!(self.records.len() == 0, "the root is the first node");
-        self.data_size += 1;
+        // Java counts it under both of its names.
+        self.data_size += 1 + 2 * data.map_or(0, <[u8]>::len) as i64;
         let content = digest::content_crc("", data);
         self.insert(&NewNode { parent: NONE, name: b"", data, content, acl, owner_kind, stat: *stat }, "");
     }
@@ -447,7 +464,7 @@ impl Tree {
             mzxid: record.mzxid,
             ctime: record.ctime,
             mtime: record.mtime,
-            version: record.version,
+            version: record.version(),
             cversion,
             aversion,
             ephemeral_owner: self.owners.get(record.owner).raw,
@@ -479,18 +496,16 @@ impl Tree {
         let stat = &new.stat;
         let place = if new.parent == NONE { 0 } else { self.extra_mut(new.parent).children.insert(new.name) };
         let mut record = Record {
-            content: join(new.name, new.data.unwrap_or_default()),
+            content: join(new.content, stat.version, new.name, new.data.unwrap_or_default()),
             czxid: stat.czxid,
             mzxid: stat.mzxid,
             ctime: stat.ctime,
             mtime: stat.mtime,
             name_length: new.name.len() as u32 | if new.data.is_none() { NULL_DATA } else { 0 },
-            crc: new.content.0,
             parent: new.parent,
             place,
             acl: new.acl,
             owner: owners::NOBODY,
-            version: stat.version,
             extra: NONE,
         };
         let slot = match if new.parent == NONE { None } else { self.free.take_after(new.parent) } {
@@ -529,7 +544,7 @@ impl Tree {
         self.subtract_digest(slot, path);
         let record = self.records.get_mut(slot);
         let content = std::mem::take(&mut record.content);
-        let name = &content[..(record.name_length & !NULL_DATA) as usize];
+        let name = &content[HEAD..HEAD + (record.name_length & !NULL_DATA) as usize];
         let (parent, place, acl, owner, extra) = (record.parent, record.place, record.acl, record.owner, record.extra);
         record.name_length = VACANT;
         record.extra = NONE;
@@ -548,7 +563,7 @@ impl Tree {
     /// Before a change of a node's Stat or content: takes it out of the digest.
     pub(crate) fn subtract_digest(&mut self, slot: u32, path: &str) {
         if self.options.digest_enabled && !digest::is_excluded(path) {
-            let crc = ContentCrc(self.records.get(slot).crc);
+            let crc = self.records.get(slot).crc();
             self.digest = self.digest.wrapping_sub(digest::included_node_digest(crc, &self.persisted(slot)));
         }
     }
@@ -556,7 +571,7 @@ impl Tree {
     /// After the change: counts it in again.
     pub(crate) fn add_digest(&mut self, slot: u32, path: &str) {
         if self.options.digest_enabled && !digest::is_excluded(path) {
-            let crc = ContentCrc(self.records.get(slot).crc);
+            let crc = self.records.get(slot).crc();
             self.digest = self.digest.wrapping_add(digest::included_node_digest(crc, &self.persisted(slot)));
         }
     }
@@ -642,7 +657,7 @@ impl<'a> Node<'a> {
 
     /// The CRC over its path and data.
     pub fn content_crc(&self) -> ContentCrc {
-        ContentCrc(self.record.crc)
+        self.record.crc()
     }
 
     /// The number of creates below it: what the next sequential name shows.
@@ -659,4 +674,53 @@ impl<'a> Node<'a> {
 /// The length that Java's strings have.
 pub(crate) fn utf16_length(path: &str) -> i64 {
     if path.is_ascii() { path.len() as i64 } else { path.encode_utf16().count() as i64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NoopSink;
+    use oxkeeper_proto::txn::LoggedTxn;
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        digits.chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_fresh_tree_is_as_java_counts_it() {
+        let tree = Tree::new(TreeOptions::default());
+        assert_eq!((tree.node_count(), tree.approximate_data_size(), tree.digest()), (5, 44, 1_371_985_504));
+        for (path, cversion, children, aversion) in
+            [("/", -1, 1, 0), ("", -1, 1, 0), ("/zookeeper", -2, 2, 0), ("/zookeeper/config", 0, 0, -1), ("/zookeeper/quota", 0, 0, 0)]
+        {
+            let stat = tree.get(path).unwrap().stat();
+            let expected = Stat { cversion, num_children: children, aversion, ..Stat::default() };
+            assert_eq!(stat, expected, "{path:?}");
+            assert_eq!(tree.get(path).unwrap().data(), Some(&b""[..]));
+        }
+        for none in ["/zookeeper/", "//", "zookeeper", "/zookeeper/con", "//zookeeper", "\0"] {
+            assert!(tree.get(none).is_none(), "{none:?}");
+        }
+        assert_eq!(**tree.get("/zookeeper/config").unwrap().acl(), *oxkeeper_proto::acl::read_only());
+        assert_eq!(**tree.get("/").unwrap().acl(), *oxkeeper_proto::acl::open());
+    }
+
+    /// The first transactions of a log that Java wrote; each announces the digest after it.
+    #[test]
+    fn digests_are_those_that_java_announced() {
+        let mut tree = Tree::new(TreeOptions::default());
+        for payload in [
+            "010000126cb80000 00000000 0000000000000001 000001a2015bf1c5 fffffff6 00002710 00000002 0000000051c6d660",
+            "010000126cb80000 00000001 0000000000000002 000001a2015bf1e5 00000001 00000002 2f61 00000005 68656c6c6f 00000001 0000001f \
+             00000005 776f726c64 00000006 616e796f6e65 00 00000001 00000002 00000000caa3a7a5",
+        ] {
+            let payload = hex(payload);
+            let applied = tree.apply(&LoggedTxn::read(&payload).unwrap(), &mut NoopSink);
+            assert_eq!((applied.err, applied.digest_mismatch), (oxkeeper_proto::ErrorCode::OK, None));
+        }
+        assert_eq!(tree.digest(), 0xcaa3_a7a5);
+        assert_eq!(tree.session_timeout_ms(SessionId(0x0100_0012_6cb8_0000)), Some(10_000));
+        assert_eq!(tree.last_zxid(), Zxid(2));
+    }
 }
