@@ -36,7 +36,10 @@ oxkeeper-bench echo --port P --directory DIR
 pub fn main(arguments: &[String]) -> ExitCode {
     let outcome = match arguments.split_first() {
         Some((command, rest)) => Options::parse(rest).and_then(|options| match command.as_str() {
-            "compare" if options.flag("help") => Err(help()),
+            _ if options.flag("help") => {
+                println!("{}", help());
+                Ok(())
+            }
             "compare" => run_compare(&options),
             "load" => run_load(&options),
             "storm" => run_storm(&options),
@@ -57,10 +60,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 fn help() -> String {
     let mut text = format!("{HELP}\nworkloads:\n");
     for workload in WORKLOADS {
-        text.push_str(&format!(
-            "  {:14} {}; expected {}\n",
-            workload.key, workload.title, workload.expected
-        ));
+        text.push_str(&format!("  {:14} {}; expected {}\n", workload.key, workload.title, workload.expected));
     }
     text
 }
@@ -95,17 +95,12 @@ struct Options {
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self, String> {
-        let mut options = Self {
-            values: Vec::new(),
-            words: Vec::new(),
-        };
+        let mut options = Self { values: Vec::new(), words: Vec::new() };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match argument.strip_prefix("--") {
                 None => options.words.push(argument.clone()),
-                Some(name) if FLAGS.contains(&name) => {
-                    options.values.push((name.to_string(), String::new()))
-                }
+                Some(name) if FLAGS.contains(&name) => options.values.push((name.to_string(), String::new())),
                 Some(name) if VALUES.contains(&name) => {
                     let value = rest.next().ok_or(format!("--{name} wants a value"))?;
                     options.values.push((name.to_string(), value.clone()));
@@ -121,19 +116,13 @@ impl Options {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.values
-            .iter()
-            .rev()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.values.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     fn value<T: std::str::FromStr>(&self, name: &str, default: T) -> Result<T, String> {
         match self.text(name) {
             None => Ok(default),
-            Some(text) => text
-                .parse()
-                .map_err(|_| format!("--{name} {text}: not a number")),
+            Some(text) => text.parse().map_err(|_| format!("--{name} {text}: not a number")),
         }
     }
 
@@ -144,48 +133,32 @@ impl Options {
 
     fn address(&self) -> Result<SocketAddr, String> {
         let text = self.text("address").ok_or("--address is missing")?;
-        text.parse()
-            .map_err(|_| format!("--address {text}: not <ip>:<port>"))
+        text.parse().map_err(|_| format!("--address {text}: not <ip>:<port>"))
     }
 }
 
 fn run_compare(options: &Options) -> Result<(), String> {
     let quick = options.flag("quick");
-    let directory = options
-        .text("directory")
-        .map_or_else(std::env::temp_dir, PathBuf::from);
-    std::fs::create_dir_all(&directory)
-        .map_err(|error| format!("{}: {error}", directory.display()))?;
+    let directory = options.text("directory").map_or_else(std::env::temp_dir, PathBuf::from);
+    std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let scratch = Scratch::new(&directory).map_err(|error| error.to_string())?;
-    let oxkeeper = PathBuf::from(
-        options
-            .text("oxkeeper")
-            .unwrap_or("target/release/oxkeeper"),
-    );
+    let oxkeeper = PathBuf::from(options.text("oxkeeper").unwrap_or("target/release/oxkeeper"));
     let heap = options.text("heap").unwrap_or("4g");
     let names: Vec<&str> = match options.text("servers") {
         Some(list) => list.split(',').collect(),
         None if oxkeeper.is_file() => vec!["java-3.8.0", "oxkeeper", "echo"],
         None => {
-            eprintln!(
-                "{} is not there: measuring without Oxkeeper",
-                oxkeeper.display()
-            );
+            eprintln!("{} is not there: measuring without Oxkeeper", oxkeeper.display());
             vec!["java-3.8.0", "echo"]
         }
     };
-    let servers: Vec<Kind> = names
-        .iter()
-        .map(|name| Kind::named(name, &oxkeeper, heap, scratch.path()))
-        .collect::<Result<_, _>>()?;
+    let servers: Vec<Kind> = names.iter().map(|name| Kind::named(name, &oxkeeper, heap, scratch.path())).collect::<Result<_, _>>()?;
     let workloads = match options.words.is_empty() {
         true => WORKLOADS.iter().collect(),
         false => options
             .words
             .iter()
-            .map(|key| {
-                workload::named(key).ok_or_else(|| format!("{key} is not a workload\n\n{}", help()))
-            })
+            .map(|key| workload::named(key).ok_or_else(|| format!("{key} is not a workload\n\n{}", help())))
             .collect::<Result<_, _>>()?,
     };
     let settings = Settings {
@@ -197,12 +170,7 @@ fn run_compare(options: &Options) -> Result<(), String> {
         warm_up: options.seconds("warm", 20.0)?,
         directory: directory.clone(),
     };
-    if settings.servers.iter().all(Kind::is_echo)
-        && settings
-            .workloads
-            .iter()
-            .any(|each| !each.work.suits_echo())
-    {
+    if settings.servers.iter().all(Kind::is_echo) && settings.workloads.iter().any(|each| !each.work.suits_echo()) {
         return Err("the echo server alone cannot run these workloads".into());
     }
     let conditions = conditions(&settings, heap, &directory)?;
@@ -222,11 +190,7 @@ fn run_compare(options: &Options) -> Result<(), String> {
 }
 
 /// Written after each workload, so that a run that is cut off leaves what it had.
-fn write_document(
-    path: &Path,
-    outcome: &compare::Outcome,
-    conditions: &str,
-) -> std::io::Result<()> {
+fn write_document(path: &Path, outcome: &compare::Outcome, conditions: &str) -> std::io::Result<()> {
     let mut document = Document::parse(&std::fs::read_to_string(path).unwrap_or_default());
     document.put(outcome, conditions);
     std::fs::write(path, document.text())
@@ -234,34 +198,19 @@ fn write_document(
 
 /// Where and how: one line.
 fn conditions(settings: &Settings, heap: &str, directory: &Path) -> Result<String, String> {
-    let sync = server::disk_sync_p50(directory)
-        .map_err(|error| format!("{}: {error}", directory.display()))?;
+    let sync = server::disk_sync_p50(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let java = if settings.servers.iter().any(Kind::is_java) {
-        let version = Command::new("java")
-            .arg("-version")
-            .output()
-            .map_err(|error| format!("java: {error}"))?;
-        let version = String::from_utf8_lossy(&version.stderr)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_string();
+        let version = Command::new("java").arg("-version").output().map_err(|error| format!("java: {error}"))?;
+        let version = String::from_utf8_lossy(&version.stderr).lines().next().unwrap_or_default().to_string();
         format!(", {version}, -Xmx{heap}, G1, warmed {:?}", settings.warm_up)
     } else {
         String::new()
     };
-    let commit = Command::new("git")
-        .args(["rev-parse", "--short", "HEAD"])
-        .output()
-        .ok();
-    let commit = commit
-        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string())
-        .unwrap_or_default();
-    let day = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs() / 86_400);
+    let commit = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok();
+    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string()).unwrap_or_default();
+    let day = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400);
     let (year, month, day) = civil(day as i64);
     Ok(format!(
         "Measured {year}-{month:02}-{day:02} at commit {commit}: {cores} cores, Linux {}, fdatasync of 4 KB appended p50 \
@@ -271,12 +220,7 @@ fn conditions(settings: &Settings, heap: &str, directory: &Path) -> Result<Strin
         settings.alternations,
         settings.heavy_alternations,
         settings.duration,
-        settings
-            .servers
-            .iter()
-            .map(Kind::name)
-            .collect::<Vec<_>>()
-            .join(", "),
+        settings.servers.iter().map(Kind::name).collect::<Vec<_>>().join(", "),
     ))
 }
 
@@ -289,20 +233,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
         left -= 365 + i64::from(leap(year));
         year += 1;
     }
-    let lengths = [
-        31,
-        28 + i64::from(leap(year)),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
+    let lengths = [31, 28 + i64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let mut month = 0;
     while left >= lengths[month] {
         left -= lengths[month];
@@ -319,69 +250,33 @@ fn run_load(options: &Options) -> Result<(), String> {
     let count = 1000;
     let mut session = server::Plain::open(address).map_err(text)?;
     // -110: they are there from an earlier load.
-    let made = session
-        .call(crate::frame::create(parent, b""))
-        .map_err(text)?;
-    for group in source::paths(parent, count)
-        .chunks(50)
-        .filter(|_| made == 0)
-    {
-        session
-            .must(crate::frame::multi_create(
-                group.iter().map(String::as_str),
-                &data,
-            ))
-            .map_err(text)?;
+    let made = session.call(crate::frame::create(parent, b"")).map_err(text)?;
+    for group in source::paths(parent, count).chunks(50).filter(|_| made == 0) {
+        session.must(crate::frame::multi_create(group.iter().map(String::as_str), &data)).map_err(text)?;
     }
     let paths = source::paths(parent, count);
-    let read = |op| {
-        source::Repeat::new(
-            paths
-                .iter()
-                .map(|path| crate::frame::read(op, path, false))
-                .collect(),
-        )
-    };
+    let read = |op| source::Repeat::new(paths.iter().map(|path| crate::frame::read(op, path, false)).collect());
     let mut source: Box<dyn Source> = match options.text("op").unwrap_or("get") {
         "get" => Box::new(read(op::GET_DATA)),
         "exists" => Box::new(read(op::EXISTS)),
         "set" => Box::new(source::writes(parent, count, &data)),
         "mixed" => Box::new(source::mixed(parent, count, &data)),
         "multi" => Box::new(source::multis(parent, count, 10, &data)),
-        "children" => Box::new(source::Repeat::new(vec![crate::frame::read(
-            op::GET_CHILDREN,
-            parent,
-            false,
-        )])),
+        "children" => Box::new(source::Repeat::new(vec![crate::frame::read(op::GET_CHILDREN, parent, false)])),
         "create" => {
             let directory = format!("/created-{}", std::process::id());
-            session
-                .must(crate::frame::create(&directory, b""))
-                .map_err(text)?;
+            session.must(crate::frame::create(&directory, b"")).map_err(text)?;
             Box::new(Creates::new(&format!("{directory}/"), false, &data, 1, 0))
         }
         other => return Err(format!("--op {other} is not known\n\n{HELP}")),
     };
     let pace = match options.text("rate") {
-        Some(_) => Pace::Open {
-            per_second: options.value("rate", 0.0)?,
-        },
-        None => Pace::Closed {
-            outstanding: options.value("outstanding", 16)?,
-        },
+        Some(_) => Pace::Open { per_second: options.value("rate", 0.0)? },
+        None => Pace::Closed { outstanding: options.value("outstanding", 16)? },
     };
-    let opening = Opening {
-        addresses: options.value("addresses", 200)?,
-        ..Opening::gently(options.value("sessions", 16)?)
-    };
+    let opening = Opening { addresses: options.value("addresses", 200)?, ..Opening::gently(options.value("sessions", 16)?) };
     let (mut pool, _) = Pool::open(address, opening).map_err(text)?;
-    let report = pool
-        .run(
-            &mut *source,
-            pace,
-            Stop::After(options.seconds("seconds", 5.0)?),
-        )
-        .map_err(text)?;
+    let report = pool.run(&mut *source, pace, Stop::After(options.seconds("seconds", 5.0)?)).map_err(text)?;
     let micros = |fraction| report.latency.quantile(fraction) as f64 / 1e3;
     println!(
         "{:.0} ops/s; p50 {:.0} us, p99 {:.0} us, p99.9 {:.0} us, max {:.0} us; errors {} (last {}); \
@@ -400,14 +295,8 @@ fn run_load(options: &Options) -> Result<(), String> {
 
 fn run_storm(options: &Options) -> Result<(), String> {
     let opening = Opening::storm(options.value("sessions", 5000)?);
-    let (pool, opened) =
-        Pool::open(options.address()?, opening).map_err(|error| error.to_string())?;
-    println!(
-        "{} sessions open after {:?}, {} retries",
-        pool.len(),
-        opened.took,
-        opened.retries
-    );
+    let (pool, opened) = Pool::open(options.address()?, opening).map_err(|error| error.to_string())?;
+    println!("{} sessions open after {:?}, {} retries", pool.len(), opened.took, opened.retries);
     pool.close().map_err(|error| error.to_string())
 }
 
@@ -415,8 +304,7 @@ fn run_echo(options: &Options) -> Result<(), String> {
     let directory = PathBuf::from(options.text("directory").ok_or("--directory is missing")?);
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, options.value("port", 2181)?));
     let echo = Echo::bind(address, &directory).map_err(|error| format!("{address}: {error}"))?;
-    echo.run(&Arc::new(AtomicBool::new(false)))
-        .map_err(|error| error.to_string())
+    echo.run(&Arc::new(AtomicBool::new(false))).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -425,16 +313,11 @@ mod tests {
 
     #[test]
     fn options_in_any_order() {
-        let words: Vec<String> = ["storm", "--seconds", "0.5", "--quick", "fill"]
-            .map(String::from)
-            .to_vec();
+        let words: Vec<String> = ["storm", "--seconds", "0.5", "--quick", "fill"].map(String::from).to_vec();
         let options = Options::parse(&words).unwrap();
         assert_eq!(options.words, ["storm", "fill"]);
         assert!(options.flag("quick") && !options.flag("help"));
-        assert_eq!(
-            options.seconds("seconds", 5.0),
-            Ok(Duration::from_millis(500))
-        );
+        assert_eq!(options.seconds("seconds", 5.0), Ok(Duration::from_millis(500)));
         assert_eq!(options.value("sessions", 7), Ok(7));
         assert!(Options::parse(&["--colour".to_string()]).is_err());
         assert!(Options::parse(&["--seconds".to_string()]).is_err());

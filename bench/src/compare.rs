@@ -58,11 +58,7 @@ pub struct Outcome {
 /// Runs everything; `done` is told of each workload as soon as it is through.
 pub fn run(settings: &Settings, mut done: impl FnMut(&Outcome)) -> io::Result<()> {
     let shares = |workload: &&&'static Workload| workload.work.shares_server();
-    if settings
-        .workloads
-        .iter()
-        .any(|workload| workload.work.shares_server())
-    {
+    if settings.workloads.iter().any(|workload| workload.work.shares_server()) {
         let mut standing = Vec::new();
         for kind in &settings.servers {
             eprintln!("starting {}", kind.name());
@@ -77,11 +73,7 @@ pub fn run(settings: &Settings, mut done: impl FnMut(&Outcome)) -> io::Result<()
             warm(server.address, settings, settings.warm_up)?;
         }
         for server in standing.iter().filter(|server| !server.kind.is_java()) {
-            warm(
-                server.address,
-                settings,
-                settings.warm_up.min(Duration::from_secs(1)),
-            )?;
+            warm(server.address, settings, settings.warm_up.min(Duration::from_secs(1)))?;
         }
         let mut creations = 0;
         for workload in settings.workloads.iter().filter(shares) {
@@ -94,23 +86,12 @@ pub fn run(settings: &Settings, mut done: impl FnMut(&Outcome)) -> io::Result<()
         }
     }
     let mut left_behind = None;
-    for workload in settings
-        .workloads
-        .iter()
-        .filter(|workload| !workload.work.shares_server())
-    {
-        if let Work::StartFull {
-            znodes,
-            transactions,
-        } = workload.work
+    for workload in settings.workloads.iter().filter(|workload| !workload.work.shares_server()) {
+        if let Work::StartFull { znodes, transactions } = workload.work
             && left_behind.is_none()
         {
             // One directory for all, made by Java if it takes part.
-            let maker = settings
-                .servers
-                .iter()
-                .find(|kind| !kind.is_echo())
-                .expect("a server that has a tree");
+            let maker = settings.servers.iter().find(|kind| !kind.is_echo()).expect("a server that has a tree");
             eprintln!("{} prepares a directory of {znodes} znodes", maker.name());
             left_behind = Some(leave_directory(maker, settings, znodes, transactions)?);
         }
@@ -129,49 +110,21 @@ pub fn run(settings: &Settings, mut done: impl FnMut(&Outcome)) -> io::Result<()
     Ok(())
 }
 
-fn alternate(
-    settings: &Settings,
-    workload: &'static Workload,
-    mut measure: impl FnMut(usize) -> io::Result<Sample>,
-) -> Outcome {
+fn alternate(settings: &Settings, workload: &'static Workload, mut measure: impl FnMut(usize) -> io::Result<Sample>) -> Outcome {
     let suited = |index: &usize| workload.work.suits_echo() || !settings.servers[*index].is_echo();
     let order: Vec<usize> = (0..settings.servers.len()).filter(suited).collect();
-    let baseline = order
-        .iter()
-        .copied()
-        .find(|index| settings.servers[*index].is_java())
-        .or(order.first().copied());
-    let mut series: Vec<Series> = order
-        .iter()
-        .map(|index| Series {
-            server: settings.servers[*index].name(),
-            samples: Vec::new(),
-        })
-        .collect();
-    let mut again = Series {
-        server: String::new(),
-        samples: Vec::new(),
-    };
-    let times = if workload.work.is_heavy() {
-        settings.heavy_alternations
-    } else {
-        settings.alternations
-    };
+    let baseline = order.iter().copied().find(|index| settings.servers[*index].is_java()).or(order.first().copied());
+    let mut series: Vec<Series> =
+        order.iter().map(|index| Series { server: settings.servers[*index].name(), samples: Vec::new() }).collect();
+    let mut again = Series { server: String::new(), samples: Vec::new() };
+    let times = if workload.work.is_heavy() { settings.heavy_alternations } else { settings.alternations };
     let mut once = |index: usize| {
         let sample = measure(index).map_err(|error| error.to_string());
         let told = match &sample {
-            Ok(sample) => sample
-                .iter()
-                .map(|(metric, value)| format!("{} {value:.1}", metric.title()))
-                .collect::<Vec<_>>(),
+            Ok(sample) => sample.iter().map(|(metric, value)| format!("{} {value:.1}", metric.title())).collect::<Vec<_>>(),
             Err(error) => vec![error.clone()],
         };
-        eprintln!(
-            "{} {}: {}",
-            workload.key,
-            settings.servers[index].name(),
-            told.join(", ")
-        );
+        eprintln!("{} {}: {}", workload.key, settings.servers[index].name(), told.join(", "));
         sample
     };
     for turn in 0..times {
@@ -186,33 +139,20 @@ fn alternate(
             again.samples.push(once(baseline));
         }
     }
-    Outcome {
-        workload,
-        series,
-        again: (!again.samples.is_empty()).then_some(again),
-    }
+    Outcome { workload, series, again: (!again.samples.is_empty()).then_some(again) }
 }
 
 /// The nodes that the loads use.
 fn populate(address: SocketAddr) -> io::Result<()> {
     let mut session = Plain::open(address)?;
-    for (path, data) in [
-        ("/bench", &b""[..]),
-        ("/large", b""),
-        ("/children", b""),
-        ("/created", b""),
-        (FAN_OUT_NODE, b""),
-    ] {
+    for (path, data) in [("/bench", &b""[..]), ("/large", b""), ("/children", b""), ("/created", b""), (FAN_OUT_NODE, b"")] {
         session.must(frame::create(path, data))?;
     }
     for group in source::paths("/bench", NODES).chunks(100) {
         session.must(frame::multi_create(group.iter().map(String::as_str), &DATA))?;
     }
     for group in source::paths("/large", NODES).chunks(100) {
-        session.must(frame::multi_create(
-            group.iter().map(String::as_str),
-            &LARGE_DATA,
-        ))?;
+        session.must(frame::multi_create(group.iter().map(String::as_str), &LARGE_DATA))?;
     }
     let mut children = Creates::new("/children/", false, b"", 100, 0);
     for _ in 0..crate::echo::CHILDREN / 100 {
@@ -237,17 +177,9 @@ fn warm(address: SocketAddr, settings: &Settings, duration: Duration) -> io::Res
         .collect();
     let (mut pool, _) = Pool::open(address, Opening::gently(16))?;
     for requests in &closed {
-        let outstanding = if matches!(requests, Requests::GetChildren10k) {
-            1
-        } else {
-            16
-        };
+        let outstanding = if matches!(requests, Requests::GetChildren10k) { 1 } else { 16 };
         let part = duration / closed.len() as u32;
-        pool.run(
-            &mut *source_of(*requests, 0),
-            Pace::Closed { outstanding },
-            Stop::After(part),
-        )?;
+        pool.run(&mut *source_of(*requests, 0), Pace::Closed { outstanding }, Stop::After(part))?;
     }
     pool.close()
 }
@@ -257,37 +189,19 @@ fn source_of(requests: Requests, run: u64) -> Box<dyn Source> {
         Requests::GetData => Box::new(source::reads(op::GET_DATA, NODES)),
         Requests::Exists => Box::new(source::reads(op::EXISTS, NODES)),
         Requests::SetData(100) => Box::new(source::writes("/bench", NODES, &DATA)),
-        Requests::SetData(bytes) => Box::new(source::writes(
-            "/large",
-            NODES,
-            &LARGE_DATA[..bytes.min(LARGE_DATA.len())],
-        )),
+        Requests::SetData(bytes) => Box::new(source::writes("/large", NODES, &LARGE_DATA[..bytes.min(LARGE_DATA.len())])),
         Requests::Mixed => Box::new(source::mixed("/bench", NODES, &DATA)),
         Requests::Multi10 => Box::new(source::multis("/bench", NODES, 10, &DATA)),
-        Requests::GetChildren10k => Box::new(source::Repeat::new(vec![frame::read(
-            op::GET_CHILDREN,
-            "/children",
-            false,
-        )])),
+        Requests::GetChildren10k => Box::new(source::Repeat::new(vec![frame::read(op::GET_CHILDREN, "/children", false)])),
         // No run makes a million; the names of two runs must not meet.
-        Requests::Create => Box::new(Creates::new(
-            "/created/",
-            false,
-            &DATA,
-            1,
-            run * 1_000_000 % 100_000_000,
-        )),
+        Requests::Create => Box::new(Creates::new("/created/", false, &DATA, 1, run * 1_000_000 % 100_000_000)),
     }
 }
 
 fn measure_shared(server: &Server, work: Work, duration: Duration, run: u64) -> io::Result<Sample> {
     let settle = Duration::from_millis(150);
     match work {
-        Work::Closed {
-            requests,
-            sessions,
-            outstanding,
-        } => {
+        Work::Closed { requests, sessions, outstanding } => {
             let (mut pool, _) = Pool::open(server.address, Opening::gently(sessions))?;
             let mut source = source_of(requests, run);
             let pace = Pace::Closed { outstanding };
@@ -296,11 +210,7 @@ fn measure_shared(server: &Server, work: Work, duration: Duration, run: u64) -> 
             pool.close()?;
             Ok(sample)
         }
-        Work::Open {
-            requests,
-            sessions,
-            per_second,
-        } => {
+        Work::Open { requests, sessions, per_second } => {
             let (mut pool, _) = Pool::open(server.address, Opening::gently(sessions))?;
             let mut source = source_of(requests, run);
             let pace = Pace::Open { per_second };
@@ -323,8 +233,7 @@ fn measure_shared(server: &Server, work: Work, duration: Duration, run: u64) -> 
                 used += server.cpu().saturating_sub(before);
             }
             pool.close()?;
-            let per_event =
-                |time: Duration| time.as_secs_f64() * 1e6 / (watchers * FAN_OUT_ROUNDS) as f64;
+            let per_event = |time: Duration| time.as_secs_f64() * 1e6 / (watchers * FAN_OUT_ROUNDS) as f64;
             Ok(vec![
                 (Metric::Milliseconds, crate::report::median(&times)),
                 (Metric::ServerCpuUs, per_event(used)),
@@ -334,23 +243,14 @@ fn measure_shared(server: &Server, work: Work, duration: Duration, run: u64) -> 
         Work::Storm { sessions } => {
             let (pool, opened) = Pool::open(server.address, Opening::storm(sessions))?;
             pool.close()?;
-            Ok(vec![
-                (Metric::Milliseconds, opened.took.as_secs_f64() * 1e3),
-                (Metric::Retries, opened.retries as f64),
-            ])
+            Ok(vec![(Metric::Milliseconds, opened.took.as_secs_f64() * 1e3), (Metric::Retries, opened.retries as f64)])
         }
         _ => unreachable!("starts its own server"),
     }
 }
 
 /// Drives the load and states the numbers that every load has.
-fn load(
-    server: &Server,
-    pool: &mut Pool,
-    source: &mut dyn Source,
-    pace: Pace,
-    stop: Stop,
-) -> io::Result<Sample> {
+fn load(server: &Server, pool: &mut Pool, source: &mut dyn Source, pace: Pace, stop: Stop) -> io::Result<Sample> {
     let before = server.cpu();
     let report = pool.run(source, pace, stop)?;
     let used = server.cpu().saturating_sub(before);
@@ -387,22 +287,13 @@ fn measure_fill(kind: &Kind, settings: &Settings, znodes: u64) -> io::Result<Sam
     let (mut pool, _) = Pool::open(server.address, Opening::gently(16))?;
     let (before, _) = server.memory();
     let mut creates = Creates::new("/fill/", true, &DATA, 1, 0);
-    let mut sample = load(
-        &server,
-        &mut pool,
-        &mut creates,
-        Pace::Closed { outstanding: 16 },
-        Stop::Count(znodes),
-    )?;
+    let mut sample = load(&server, &mut pool, &mut creates, Pace::Closed { outstanding: 16 }, Stop::Count(znodes))?;
     // A snapshot that the fill began may still be running.
     std::thread::sleep(Duration::from_secs(1));
     let (after, _) = server.memory();
     let own = (DATA.len() + NAME_BYTES) as f64;
     sample.push((Metric::Megabytes, after as f64 / MEGABYTE));
-    sample.push((
-        Metric::ZnodeBytes,
-        after.saturating_sub(before) as f64 / znodes as f64 - own,
-    ));
+    sample.push((Metric::ZnodeBytes, after.saturating_sub(before) as f64 / znodes as f64 - own));
     drop(pool);
     Ok(sample)
 }
@@ -419,22 +310,13 @@ fn create_parents(address: SocketAddr, znodes: u64) -> io::Result<()> {
 
 /// A server fills a tree, is stopped and started again (Java then writes a snapshot), makes further transactions
 /// without another snapshot and is killed.
-fn leave_directory(
-    kind: &Kind,
-    settings: &Settings,
-    znodes: u64,
-    transactions: u64,
-) -> io::Result<Scratch> {
+fn leave_directory(kind: &Kind, settings: &Settings, znodes: u64, transactions: u64) -> io::Result<Scratch> {
     let server = Server::start(kind, &settings.directory)?;
     create_parents(server.address, znodes)?;
     let (mut pool, _) = Pool::open(server.address, Opening::gently(4))?;
     let many = 100;
     let mut creates = Creates::new("/fill/", true, &DATA, many, 0);
-    pool.run(
-        &mut creates,
-        Pace::Closed { outstanding: 4 },
-        Stop::Count(znodes / many as u64),
-    )?;
+    pool.run(&mut creates, Pace::Closed { outstanding: 4 }, Stop::Count(znodes / many as u64))?;
     pool.close()?;
     let mut server = Server::spawn(kind, server.stop()?, "snapCount=100000000\n")?;
     server.wait_ready(Duration::from_secs(120))?;
@@ -444,11 +326,7 @@ fn leave_directory(
         session.must(frame::multi_create(group.iter().map(String::as_str), &DATA))?;
     }
     let (mut pool, _) = Pool::open(server.address, Opening::gently(16))?;
-    let report = pool.run(
-        &mut source::writes("/bench", NODES, &DATA),
-        Pace::Closed { outstanding: 16 },
-        Stop::Count(transactions),
-    )?;
+    let report = pool.run(&mut source::writes("/bench", NODES, &DATA), Pace::Closed { outstanding: 16 }, Stop::Count(transactions))?;
     if report.errors > 0 {
         return Err(io::Error::other("the directory could not be prepared"));
     }
@@ -468,18 +346,11 @@ fn measure_start(kind: &Kind, settings: &Settings, left: Option<&Scratch>) -> io
     session.must(frame::create("/first", &DATA))?;
     let took = server.begun.elapsed();
     if left.is_some() {
-        session.must(frame::read(
-            op::EXISTS,
-            &source::paths("/bench", NODES)[NODES - 1],
-            false,
-        ))?;
+        session.must(frame::read(op::EXISTS, &source::paths("/bench", NODES)[NODES - 1], false))?;
         session.must(frame::read(op::EXISTS, "/fill/p0999/n00999999", false))?;
     }
     let (memory, _) = server.memory();
-    Ok(vec![
-        (Metric::Milliseconds, took.as_secs_f64() * 1e3),
-        (Metric::Megabytes, memory as f64 / MEGABYTE),
-    ])
+    Ok(vec![(Metric::Milliseconds, took.as_secs_f64() * 1e3), (Metric::Megabytes, memory as f64 / MEGABYTE)])
 }
 
 fn measure_hostile(kind: &Kind, settings: &Settings, sockets: usize) -> io::Result<Sample> {
@@ -489,11 +360,7 @@ fn measure_hostile(kind: &Kind, settings: &Settings, sockets: usize) -> io::Resu
     let (mut pool, _) = Pool::open(server.address, Opening::gently(4))?;
     let mut reads = source::reads(op::GET_DATA, NODES);
     let pace = Pace::Closed { outstanding: 1 };
-    let warm_up = if kind.is_java() {
-        settings.warm_up / 2
-    } else {
-        duration
-    };
+    let warm_up = if kind.is_java() { settings.warm_up / 2 } else { duration };
     pool.run(&mut reads, pace, Stop::After(warm_up))?;
     let before = pool.run(&mut reads, pace, Stop::After(duration))?;
     let (memory, _) = server.memory();
@@ -508,17 +375,11 @@ fn measure_hostile(kind: &Kind, settings: &Settings, sockets: usize) -> io::Resu
     }
     let during = during?;
     if !all {
-        eprintln!(
-            "hostile {}: only {standing} of {sockets} sockets stood, {closed} were closed",
-            kind.name()
-        );
+        eprintln!("hostile {}: only {standing} of {sockets} sockets stood, {closed} were closed", kind.name());
     }
     let p99 = |report: &LoadReport| report.latency.quantile(0.99) as f64 / 1e3;
     Ok(vec![
-        (
-            Metric::Megabytes,
-            peak.saturating_sub(memory) as f64 / MEGABYTE,
-        ),
+        (Metric::Megabytes, peak.saturating_sub(memory) as f64 / MEGABYTE),
         (Metric::P99Us, p99(&during)),
         (Metric::P99Growth, p99(&during) / p99(&before)),
         (Metric::Retries, closed as f64),

@@ -58,8 +58,7 @@ impl Echo {
         socket.listen(16 * 1024)?;
         let mut listener = TcpListener::from_std(socket.into());
         let poll = Poll::new()?;
-        poll.registry()
-            .register(&mut listener, LISTENER, Interest::READABLE)?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let mut children = Vec::new();
         let mut writer = FrameWriter::bare(&mut children);
         writer.int(CHILDREN as i32);
@@ -89,19 +88,14 @@ impl Echo {
         let mut buffer = vec![0; READ_BYTES];
         let mut dirty = Vec::new();
         while !stop.load(Ordering::Relaxed) {
-            match self
-                .poll
-                .poll(&mut events, Some(Duration::from_millis(200)))
-            {
+            match self.poll.poll(&mut events, Some(Duration::from_millis(200))) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept()?,
-                    Token(index) => {
-                        self.read(index, event.is_read_closed(), &mut buffer, &mut dirty)
-                    }
+                    Token(index) => self.read(index, event.is_read_closed(), &mut buffer, &mut dirty),
                 }
             }
             self.log.sync()?;
@@ -124,20 +118,9 @@ impl Echo {
                 self.clients.push(None);
                 self.clients.len() - 1
             });
-            self.poll.registry().register(
-                &mut stream,
-                Token(index),
-                Interest::READABLE | Interest::WRITABLE,
-            )?;
-            self.clients[index] = Some(Client {
-                stream,
-                partial: Vec::new(),
-                out: Vec::new(),
-                written: 0,
-                connected: false,
-                closing: false,
-                dirty: false,
-            });
+            self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+            self.clients[index] =
+                Some(Client { stream, partial: Vec::new(), out: Vec::new(), written: 0, connected: false, closing: false, dirty: false });
         }
     }
 
@@ -205,23 +188,12 @@ impl Echo {
             self.sessions += 1;
             // A session is a transaction too.
             self.log.append(frame);
-            let timeout_ms = frame.get(12..16).map_or(30_000, |field| {
-                i32::from_be_bytes(field.try_into().expect("4"))
-            });
-            FrameWriter::bare(&mut out)
-                .int(0)
-                .int(timeout_ms)
-                .long(self.sessions)
-                .bytes(&[0; 16])
-                .byte(0)
-                .end();
+            let timeout_ms = frame.get(12..16).map_or(30_000, |field| i32::from_be_bytes(field.try_into().expect("4")));
+            FrameWriter::bare(&mut out).int(0).int(timeout_ms).long(self.sessions).bytes(&[0; 16]).byte(0).end();
         } else if frame.len() >= 8 {
             let xid = i32::from_be_bytes(frame[..4].try_into().expect("4"));
             let operation = i32::from_be_bytes(frame[4..8].try_into().expect("4"));
-            if matches!(
-                operation,
-                op::CREATE | op::SET_DATA | op::MULTI | op::CLOSE_SESSION
-            ) {
+            if matches!(operation, op::CREATE | op::SET_DATA | op::MULTI | op::CLOSE_SESSION) {
                 self.zxid += 1;
                 self.log.append(frame);
             }
@@ -231,20 +203,10 @@ impl Echo {
             }
             let unknown = !matches!(
                 operation,
-                op::CREATE
-                    | op::SET_DATA
-                    | op::MULTI
-                    | op::CLOSE_SESSION
-                    | op::PING
-                    | op::EXISTS
-                    | op::GET_DATA
-                    | op::GET_CHILDREN
+                op::CREATE | op::SET_DATA | op::MULTI | op::CLOSE_SESSION | op::PING | op::EXISTS | op::GET_DATA | op::GET_CHILDREN
             );
             let mut writer = FrameWriter::bare(&mut out);
-            writer
-                .int(xid)
-                .long(self.zxid)
-                .int(if unknown { -6 } else { 0 });
+            writer.int(xid).long(self.zxid).int(if unknown { -6 } else { 0 });
             match operation {
                 op::CREATE => {
                     let length = u32::from_be_bytes(frame[8..12].try_into().expect("4")) as usize;
@@ -282,14 +244,7 @@ impl Echo {
     fn tell(&mut self, frame: &[u8], dirty: &mut Vec<usize>) {
         let length = u32::from_be_bytes(frame[8..12].try_into().expect("4")) as usize;
         let mut event = Vec::new();
-        FrameWriter::bare(&mut event)
-            .int(NOTIFICATION_XID)
-            .long(self.zxid)
-            .int(0)
-            .int(3)
-            .int(3)
-            .bytes(&frame[12..12 + length])
-            .end();
+        FrameWriter::bare(&mut event).int(NOTIFICATION_XID).long(self.zxid).int(0).int(3).int(3).bytes(&frame[12..12 + length]).end();
         for watcher in std::mem::take(&mut self.watchers) {
             if let Some(client) = &mut self.clients[watcher] {
                 client.out.extend_from_slice(&event);
@@ -365,11 +320,7 @@ impl Log {
         }
         file.sync_all()?;
         file.rewind()?;
-        Ok(Self {
-            file,
-            at: 0,
-            waiting: Vec::new(),
-        })
+        Ok(Self { file, at: 0, waiting: Vec::new() })
     }
 
     fn append(&mut self, record: &[u8]) {

@@ -94,14 +94,7 @@ impl<'a> FrameWriter<'a> {
 /// A connect frame for a new session.
 pub fn connect(timeout_ms: i32) -> Vec<u8> {
     let mut out = Vec::new();
-    FrameWriter::bare(&mut out)
-        .int(0)
-        .long(0)
-        .int(timeout_ms)
-        .long(0)
-        .bytes(&[0; 16])
-        .byte(0)
-        .end();
+    FrameWriter::bare(&mut out).int(0).long(0).int(timeout_ms).long(0).bytes(&[0; 16]).byte(0).end();
     out
 }
 
@@ -120,33 +113,21 @@ pub fn close_session(xid: i32) -> Vec<u8> {
 /// getData, exists or getChildren, which share one record.
 pub fn read(op: i32, path: &str, watch: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    FrameWriter::request(&mut out, 0, op)
-        .bytes(path.as_bytes())
-        .byte(u8::from(watch))
-        .end();
+    FrameWriter::request(&mut out, 0, op).bytes(path.as_bytes()).byte(u8::from(watch)).end();
     out
 }
 
 /// setData with any version.
 pub fn set_data(path: &str, data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    FrameWriter::request(&mut out, 0, op::SET_DATA)
-        .bytes(path.as_bytes())
-        .bytes(data)
-        .int(-1)
-        .end();
+    FrameWriter::request(&mut out, 0, op::SET_DATA).bytes(path.as_bytes()).bytes(data).int(-1).end();
     out
 }
 
 /// Creation of a persistent node, open to all.
 pub fn create(path: &str, data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    FrameWriter::request(&mut out, 0, op::CREATE)
-        .bytes(path.as_bytes())
-        .bytes(data)
-        .open_acl()
-        .int(0)
-        .end();
+    FrameWriter::request(&mut out, 0, op::CREATE).bytes(path.as_bytes()).bytes(data).open_acl().int(0).end();
     out
 }
 
@@ -155,11 +136,7 @@ pub fn multi_set_data<'p>(paths: impl Iterator<Item = &'p str>, data: &[u8]) -> 
     let mut out = Vec::new();
     let mut writer = FrameWriter::request(&mut out, 0, op::MULTI);
     for path in paths {
-        writer
-            .multi_header(op::SET_DATA, false)
-            .bytes(path.as_bytes())
-            .bytes(data)
-            .int(-1);
+        writer.multi_header(op::SET_DATA, false).bytes(path.as_bytes()).bytes(data).int(-1);
     }
     writer.multi_header(-1, true).end();
     out
@@ -170,12 +147,7 @@ pub fn multi_create<'p>(paths: impl Iterator<Item = &'p str>, data: &[u8]) -> Ve
     let mut out = Vec::new();
     let mut writer = FrameWriter::request(&mut out, 0, op::MULTI);
     for path in paths {
-        writer
-            .multi_header(op::CREATE, false)
-            .bytes(path.as_bytes())
-            .bytes(data)
-            .open_acl()
-            .int(0);
+        writer.multi_header(op::CREATE, false).bytes(path.as_bytes()).bytes(data).open_acl().int(0);
     }
     writer.multi_header(-1, true).end();
     out
@@ -201,10 +173,7 @@ impl Reply {
     /// The first answer on a connection is a ConnectResponse, which has no reply header: its first 16 bytes are
     /// protocol version, negotiated timeout (ms; 0 = refused) and session id. Returns the last two.
     pub fn as_connect(&self) -> (i32, i64) {
-        (
-            (self.zxid >> 32) as i32,
-            (self.zxid << 32) | i64::from(self.err as u32),
-        )
+        ((self.zxid >> 32) as i32, (self.zxid << 32) | i64::from(self.err as u32))
     }
 }
 
@@ -265,12 +234,7 @@ impl ReplyScanner {
         self.have = 0;
         let zxid = i64::from_be_bytes(self.head[8..16].try_into().expect("8 bytes"));
         let body_len = self.int_at(0) as usize - 16;
-        Ok(Some(Reply {
-            xid: self.int_at(4),
-            zxid,
-            err: self.int_at(16),
-            body_len,
-        }))
+        Ok(Some(Reply { xid: self.int_at(4), zxid, err: self.int_at(16), body_len }))
     }
 
     fn int_at(&self, at: usize) -> i32 {
@@ -284,10 +248,7 @@ mod tests {
 
     fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        digits
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
+        digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
 
     #[test]
@@ -295,10 +256,7 @@ mod tests {
         let mut get = read(op::GET_DATA, "/a", true);
         set_xid(&mut get, 7);
         assert_eq!(get, hex("0000000f 00000007 00000004 00000002 2f61 01"));
-        assert_eq!(
-            set_data("/a", b"xy"),
-            hex("00000018 00000000 00000005 00000002 2f61 00000002 7879 ffffffff")
-        );
+        assert_eq!(set_data("/a", b"xy"), hex("00000018 00000000 00000005 00000002 2f61 00000002 7879 ffffffff"));
         assert_eq!(
             create("/a", b""),
             hex("00000031 00000000 00000001 00000002 2f61 00000000
@@ -307,17 +265,13 @@ mod tests {
         assert_eq!(ping(), hex("00000008 fffffffe 0000000b"));
         assert_eq!(
             connect(10_000),
-            hex(
-                "0000002d 00000000 0000000000000000 00002710 0000000000000000
-                 00000010 00000000000000000000000000000000 00"
-            )
+            hex("0000002d 00000000 0000000000000000 00002710 0000000000000000
+                 00000010 00000000000000000000000000000000 00")
         );
         assert_eq!(
             multi_set_data(["/a"].into_iter(), b"x"),
-            hex(
-                "00000029 00000000 0000000e 00000005 00 ffffffff 00000002 2f61 00000001 78 ffffffff
-                 ffffffff 01 ffffffff"
-            )
+            hex("00000029 00000000 0000000e 00000005 00 ffffffff 00000002 2f61 00000001 78 ffffffff
+                 ffffffff 01 ffffffff")
         );
         let one = create("/a", b"");
         let many = multi_create(["/a", "/a"].into_iter(), b"");
@@ -331,24 +285,9 @@ mod tests {
         stream.extend(hex("00000012 ffffffff ffffffffffffffff 00000000 aabb"));
         stream.extend(hex("00000010 00000002 0000000000000003 ffffff9b"));
         let expected = [
-            Reply {
-                xid: 1,
-                zxid: 2,
-                err: 0,
-                body_len: 0,
-            },
-            Reply {
-                xid: -1,
-                zxid: -1,
-                err: 0,
-                body_len: 2,
-            },
-            Reply {
-                xid: 2,
-                zxid: 3,
-                err: -101,
-                body_len: 0,
-            },
+            Reply { xid: 1, zxid: 2, err: 0, body_len: 0 },
+            Reply { xid: -1, zxid: -1, err: 0, body_len: 2 },
+            Reply { xid: 2, zxid: 3, err: -101, body_len: 0 },
         ];
         for piece in 1..=stream.len() {
             let mut scanner = ReplyScanner::default();
@@ -364,9 +303,7 @@ mod tests {
 
     #[test]
     fn a_connect_response_is_read_through_the_same_window() {
-        let bytes = hex(
-            "00000025 00000000 00002710 010000126cb80000 00000010 3a5e98303f6c958ba87cf4c1204c9a6d 00",
-        );
+        let bytes = hex("00000025 00000000 00002710 010000126cb80000 00000010 3a5e98303f6c958ba87cf4c1204c9a6d 00");
         let mut input = &bytes[..];
         let reply = ReplyScanner::default().next(&mut input).unwrap().unwrap();
         assert_eq!(reply.as_connect(), (10_000, 0x0100_0012_6cb8_0000));
@@ -376,9 +313,6 @@ mod tests {
     #[test]
     fn a_length_that_no_answer_has_is_an_error() {
         let bytes = hex("0000000f 00000001 0000000000000002 00000000");
-        assert_eq!(
-            ReplyScanner::default().next(&mut &bytes[..]),
-            Err(BadFrame(15))
-        );
+        assert_eq!(ReplyScanner::default().next(&mut &bytes[..]), Err(BadFrame(15)));
     }
 }

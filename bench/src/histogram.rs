@@ -26,13 +26,7 @@ impl Default for Histogram {
 
 impl Histogram {
     pub fn new() -> Self {
-        Self {
-            counts: vec![0; BUCKETS].into_boxed_slice(),
-            total: 0,
-            sum: 0,
-            min: u64::MAX,
-            max: 0,
-        }
+        Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, sum: 0, min: u64::MAX, max: 0 }
     }
 
     #[inline]
@@ -75,11 +69,7 @@ impl Histogram {
 
     /// The mean of the values recorded; 0 if there is none.
     pub fn mean(&self) -> f64 {
-        if self.is_empty() {
-            0.0
-        } else {
-            self.sum as f64 / self.total as f64
-        }
+        if self.is_empty() { 0.0 } else { self.sum as f64 / self.total as f64 }
     }
 
     /// The upper edge of the bucket that holds the value of rank `ceil(fraction * len)`, never above the maximum;
@@ -141,26 +131,15 @@ mod tests {
         assert_eq!(histogram.len(), 1000);
         assert_eq!((histogram.min(), histogram.max()), (1, 1000));
         assert_eq!(histogram.mean(), 500.5);
-        for (fraction, exact) in [
-            (0.0, 1),
-            (0.1, 100),
-            (0.5, 500),
-            (0.99, 990),
-            (0.999, 999),
-            (1.0, 1000),
-        ] {
+        for (fraction, exact) in [(0.0, 1), (0.1, 100), (0.5, 500), (0.99, 990), (0.999, 999), (1.0, 1000)] {
             let told = histogram.quantile(fraction);
-            assert!(
-                told >= exact && told - exact <= exact / 128,
-                "{fraction}: {told} for {exact}"
-            );
+            assert!(told >= exact && told - exact <= exact / 128, "{fraction}: {told} for {exact}");
         }
     }
 
     #[test]
     fn merging_is_recording_both() {
-        let (mut left, mut right, mut both) =
-            (Histogram::new(), Histogram::new(), Histogram::new());
+        let (mut left, mut right, mut both) = (Histogram::new(), Histogram::new(), Histogram::new());
         for value in 0..500u64 {
             let value = value * value;
             if value % 2 == 0 {
@@ -172,23 +151,12 @@ mod tests {
         }
         left.merge(&right);
         assert_eq!(left.counts, both.counts);
-        assert_eq!(
-            (left.len(), left.min(), left.max(), left.mean()),
-            (both.len(), both.min(), both.max(), both.mean())
-        );
+        assert_eq!((left.len(), left.min(), left.max(), left.mean()), (both.len(), both.min(), both.max(), both.mean()));
     }
 
     #[test]
     fn an_empty_histogram_answers_zero() {
         let histogram = Histogram::new();
-        assert_eq!(
-            (
-                histogram.quantile(0.5),
-                histogram.min(),
-                histogram.max(),
-                histogram.mean()
-            ),
-            (0, 0, 0, 0.0)
-        );
+        assert_eq!((histogram.quantile(0.5), histogram.min(), histogram.max(), histogram.mean()), (0, 0, 0, 0.0));
     }
 }

@@ -16,12 +16,7 @@ impl Pacer {
     /// The first burst is due one tick after time 0.
     pub fn new(per_second: f64, tick_ns: u64) -> Self {
         assert!(per_second > 0.0 && tick_ns > 0);
-        Self {
-            per_second,
-            tick_ns,
-            next_tick: 1,
-            released: 0,
-        }
+        Self { per_second, tick_ns, next_tick: 1, released: 0 }
     }
 
     /// The next burst due at or before `now_ns`: the time it was meant for and how many requests it holds (0 at a
@@ -45,12 +40,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_kept_at_any_tick() {
-        for (per_second, tick_ns) in [
-            (20_000.0, 200_000),
-            (1.0, 200_000),
-            (333_333.0, 1_000_000),
-            (7.5, 50_000_000),
-        ] {
+        for (per_second, tick_ns) in [(20_000.0, 200_000), (1.0, 200_000), (333_333.0, 1_000_000), (7.5, 50_000_000)] {
             let mut pacer = Pacer::new(per_second, tick_ns);
             let mut released = 0;
             while let Some((_, burst)) = pacer.due(10_000_000_000) {

@@ -65,21 +65,12 @@ pub struct Opening {
 impl Opening {
     /// Gently: 32 at a time, from 200 addresses, 30 s timeout.
     pub fn gently(sessions: usize) -> Self {
-        Self {
-            sessions,
-            addresses: 200,
-            window: 32,
-            timeout_ms: 30_000,
-            within: Duration::from_secs(120),
-        }
+        Self { sessions, addresses: 200, window: 32, timeout_ms: 30_000, within: Duration::from_secs(120) }
     }
 
     /// All at once, as after a restart of the server.
     pub fn storm(sessions: usize) -> Self {
-        Self {
-            window: sessions,
-            ..Self::gently(sessions)
-        }
+        Self { window: sessions, ..Self::gently(sessions) }
     }
 }
 
@@ -154,10 +145,7 @@ impl Connection {
         self.answered_xid += 1;
         match self.pending.pop_front() {
             Some(at_ns) if reply.xid == self.answered_xid => Ok(at_ns),
-            _ => Err(io::Error::other(format!(
-                "a reply to xid {} where {} is due",
-                reply.xid, self.answered_xid
-            ))),
+            _ => Err(io::Error::other(format!("a reply to xid {} where {} is due", reply.xid, self.answered_xid))),
         }
     }
 
@@ -231,13 +219,9 @@ pub struct Pool {
 impl Pool {
     /// Opens sessions; an attempt that fails is tried again after up to a second, as real clients do.
     pub fn open(server: SocketAddr, opening: Opening) -> io::Result<(Self, Opened)> {
-        let timer = rustix::time::timerfd_create(
-            TimerfdClockId::Monotonic,
-            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-        )?;
+        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         let poll = Poll::new()?;
-        poll.registry()
-            .register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         let origin = Instant::now();
         let mut pool = Self {
             poll,
@@ -256,8 +240,7 @@ impl Pool {
         let begin = self.now_ns();
         let hello = frame::connect(opening.timeout_ms);
         // Attempts waiting for their time: (negated due time, index), the earliest on top.
-        let mut waiting: BinaryHeap<(i64, usize)> =
-            (0..opening.sessions).map(|index| (0, index)).collect();
+        let mut waiting: BinaryHeap<(i64, usize)> = (0..opening.sessions).map(|index| (0, index)).collect();
         let (mut under_way, mut open, mut retries) = (0usize, 0usize, 0u64);
         let mut jitter = Jitter::new(opening.sessions as u64);
         let mut swept = begin;
@@ -266,22 +249,13 @@ impl Pool {
             if now - begin > opening.within.as_nanos() as u64 {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    format!(
-                        "{open} of {} sessions open after {:?}, {retries} retries",
-                        opening.sessions, opening.within
-                    ),
+                    format!("{open} of {} sessions open after {:?}, {retries} retries", opening.sessions, opening.within),
                 ));
             }
-            while under_way < opening.window
-                && waiting.peek().is_some_and(|(due, _)| -due <= now as i64)
-            {
+            while under_way < opening.window && waiting.peek().is_some_and(|(due, _)| -due <= now as i64) {
                 let (_, index) = waiting.pop().expect("one was seen");
                 let mut stream = connect_from(source_address(index, opening.addresses), server)?;
-                self.poll.registry().register(
-                    &mut stream,
-                    Token(index),
-                    Interest::READABLE | Interest::WRITABLE,
-                )?;
+                self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
                 self.connections[index] = Some(Connection::new(stream, now));
                 under_way += 1;
             }
@@ -327,10 +301,7 @@ impl Pool {
             }
             self.ping_if_due()?;
         }
-        Ok(Opened {
-            took: Duration::from_nanos(self.now_ns() - begin),
-            retries,
-        })
+        Ok(Opened { took: Duration::from_nanos(self.now_ns() - begin), retries })
     }
 
     /// Nanoseconds since the pool began.
@@ -485,9 +456,7 @@ impl Pool {
         while untold > 0 || !replied {
             self.pump(Duration::from_millis(100), |_, connection, reply, now| {
                 if reply.xid == NOTIFICATION_XID {
-                    untold = untold
-                        .checked_sub(1)
-                        .ok_or_else(|| io::Error::other("told more often than watched"))?;
+                    untold = untold.checked_sub(1).ok_or_else(|| io::Error::other("told more often than watched"))?;
                     last = now;
                 } else {
                     connection.answered(&reply)?;
@@ -502,12 +471,7 @@ impl Pool {
 
     /// Drives the sessions. Returns when every request has been answered; answers after the end of `Stop::After` do
     /// not count. Error replies count as errors and in the latencies.
-    pub fn run(
-        &mut self,
-        source: &mut dyn Source,
-        pace: Pace,
-        stop: Stop,
-    ) -> io::Result<LoadReport> {
+    pub fn run(&mut self, source: &mut dyn Source, pace: Pace, stop: Stop) -> io::Result<LoadReport> {
         let cpu_before = own_cpu();
         let begin = self.now_ns();
         let (deadline, mut left) = match stop {
@@ -574,10 +538,7 @@ impl Pool {
                 }
             }
             if now.saturating_sub(last_reply) > SILENCE.as_nanos() as u64 {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("{in_flight} requests unanswered"),
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{in_flight} requests unanswered")));
             }
             // Only sessions without requests need pings, and here none is without for long; but the open loop at a
             // low rate may leave one alone.
@@ -586,11 +547,7 @@ impl Pool {
         if !closed_loop {
             self.set_timer(0)?;
         }
-        let end = if deadline == u64::MAX {
-            last_reply
-        } else {
-            deadline
-        };
+        let end = if deadline == u64::MAX { last_reply } else { deadline };
         Ok(LoadReport {
             completed,
             errors,
@@ -602,14 +559,8 @@ impl Pool {
     }
 
     fn set_timer(&mut self, period_ns: u64) -> io::Result<()> {
-        let period = Timespec {
-            tv_sec: 0,
-            tv_nsec: period_ns as _,
-        };
-        let setting = Itimerspec {
-            it_interval: period,
-            it_value: period,
-        };
+        let period = Timespec { tv_sec: 0, tv_nsec: period_ns as _ };
+        let setting = Itimerspec { it_interval: period, it_value: period };
         rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &setting)?;
         Ok(())
     }
@@ -618,16 +569,12 @@ impl Pool {
     pub fn close(mut self) -> io::Result<()> {
         for connection in self.connections.iter_mut().flatten() {
             connection.last_xid += 1;
-            connection
-                .out
-                .extend_from_slice(&frame::close_session(connection.last_xid));
+            connection.out.extend_from_slice(&frame::close_session(connection.last_xid));
             let _ = connection.flush();
             connection.phase = Phase::Closing;
         }
         let begin = Instant::now();
-        while self.connections.iter().any(Option::is_some)
-            && begin.elapsed() < Duration::from_secs(10)
-        {
+        while self.connections.iter().any(Option::is_some) && begin.elapsed() < Duration::from_secs(10) {
             self.pump(Duration::from_millis(100), |_, _, _, _| Ok(()))?;
         }
         Ok(())
@@ -636,10 +583,7 @@ impl Pool {
 
 fn not_silent(heard: Instant) -> io::Result<()> {
     match heard.elapsed() > SILENCE {
-        true => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the server answers nothing",
-        )),
+        true => Err(io::Error::new(io::ErrorKind::TimedOut, "the server answers nothing")),
         false => Ok(()),
     }
 }

@@ -42,29 +42,18 @@ impl Spread {
 }
 
 fn value(sample: &Result<Sample, String>, metric: Metric) -> Option<f64> {
-    sample
-        .as_ref()
-        .ok()?
-        .iter()
-        .find(|(name, _)| *name == metric)
-        .map(|(_, value)| *value)
+    sample.as_ref().ok()?.iter().find(|(name, _)| *name == metric).map(|(_, value)| *value)
 }
 
 /// The values of one metric in a series, failures left out.
 pub fn values(series: &Series, metric: Metric) -> Vec<f64> {
-    series
-        .samples
-        .iter()
-        .filter_map(|sample| value(sample, metric))
-        .collect()
+    series.samples.iter().filter_map(|sample| value(sample, metric)).collect()
 }
 
 /// Ratios of the samples of the same alternation.
 pub fn ratios(series: &Series, to: &Series, metric: Metric) -> Vec<f64> {
     let pairs = series.samples.iter().zip(&to.samples);
-    pairs
-        .filter_map(|(one, other)| Some(value(one, metric)? / value(other, metric)?))
-        .collect()
+    pairs.filter_map(|(one, other)| Some(value(one, metric)? / value(other, metric)?)).collect()
 }
 
 /// Whether an expectation is met, and what was measured for it.
@@ -107,64 +96,35 @@ impl Outcome {
         let (met, text) = match expectation.bound {
             Bound::AtLeastTimesJava(times) => {
                 let ratio = Spread::of(&ratios(ours, self.java()?, metric))?;
-                (
-                    ratio.median >= times,
-                    format!("{title} {:.2} x Java, expected >= {times}", ratio.median),
-                )
+                (ratio.median >= times, format!("{title} {:.2} x Java, expected >= {times}", ratio.median))
             }
             Bound::AtMostTimesJava(times) => {
                 let ratio = Spread::of(&ratios(ours, self.java()?, metric))?;
-                (
-                    ratio.median <= times,
-                    format!("{title} {:.3} x Java, expected <= {times}", ratio.median),
-                )
+                (ratio.median <= times, format!("{title} {:.3} x Java, expected <= {times}", ratio.median))
             }
             Bound::AtLeastTimesEcho(times) => {
                 let ratio = Spread::of(&ratios(ours, self.echo()?, metric))?;
-                (
-                    ratio.median >= times,
-                    format!("{title} {:.2} x echo, expected >= {times}", ratio.median),
-                )
+                (ratio.median >= times, format!("{title} {:.2} x echo, expected >= {times}", ratio.median))
             }
             Bound::AtMost(limit) => {
                 let measured = Spread::of(&values(ours, metric))?.median;
-                (
-                    measured <= limit,
-                    format!("{title} {}, expected <= {limit}", number(measured)),
-                )
+                (measured <= limit, format!("{title} {}, expected <= {limit}", number(measured)))
             }
             Bound::AtMostOnEchoScale { limit, echo } => {
                 let measured = Spread::of(&values(ours, metric))?.median;
                 let scaled = limit * Spread::of(&values(self.echo()?, metric))?.median / echo;
-                (
-                    measured <= scaled,
-                    format!(
-                        "{title} {}, expected <= {}",
-                        number(measured),
-                        number(scaled)
-                    ),
-                )
+                (measured <= scaled, format!("{title} {}, expected <= {}", number(measured), number(scaled)))
             }
         };
-        Some(if met {
-            Verdict::Met(text)
-        } else {
-            Verdict::Short(text)
-        })
+        Some(if met { Verdict::Met(text) } else { Verdict::Short(text) })
     }
 
     /// The section: a table of the servers, the ratios, and expected against measured.
     pub fn section(&self) -> String {
         let main = self.workload.main;
         let mut text = format!("### {}\n\n", self.workload.title);
-        let mut metrics: Vec<Metric> = self
-            .series
-            .iter()
-            .flat_map(|series| &series.samples)
-            .flatten()
-            .flatten()
-            .map(|(metric, _)| *metric)
-            .collect();
+        let mut metrics: Vec<Metric> =
+            self.series.iter().flat_map(|series| &series.samples).flatten().flatten().map(|(metric, _)| *metric).collect();
         metrics.sort();
         metrics.dedup();
         let mut header = "| server | n |".to_string();
@@ -174,26 +134,14 @@ impl Outcome {
         let _ = writeln!(text, "{header} {0} / Java | {0} / echo |", main.title());
         let _ = writeln!(text, "|---|---|{}---|---|", "---|".repeat(metrics.len()));
         for series in &self.series {
-            let _ = write!(
-                text,
-                "| {} | {} |",
-                series.server,
-                series.samples.iter().flatten().count()
-            );
+            let _ = write!(text, "| {} | {} |", series.server, series.samples.iter().flatten().count());
             for metric in &metrics {
-                let cell = Spread::of(&values(series, *metric)).map_or("-".to_string(), |spread| {
-                    if *metric == main {
-                        ranged(spread)
-                    } else {
-                        number(spread.median)
-                    }
-                });
+                let cell = Spread::of(&values(series, *metric))
+                    .map_or("-".to_string(), |spread| if *metric == main { ranged(spread) } else { number(spread.median) });
                 let _ = write!(text, " {cell} |");
             }
             for other in [self.java(), self.echo()] {
-                let ratio = other
-                    .filter(|other| !std::ptr::eq(*other, series))
-                    .and_then(|other| Spread::of(&ratios(series, other, main)));
+                let ratio = other.filter(|other| !std::ptr::eq(*other, series)).and_then(|other| Spread::of(&ratios(series, other, main)));
                 let _ = write!(text, " {} |", ratio.map_or("-".to_string(), told_ratio));
             }
             text.push('\n');
@@ -203,19 +151,10 @@ impl Outcome {
             && let Some(first) = self.series_of(|name| name == again.server)
             && let Some(spread) = Spread::of(&ratios(again, first, main))
         {
-            let _ = writeln!(
-                text,
-                "A/A ({} measured twice): {}.\n",
-                again.server,
-                told_ratio(spread)
-            );
+            let _ = writeln!(text, "A/A ({} measured twice): {}.\n", again.server, told_ratio(spread));
         }
         for series in &self.series {
-            for error in series
-                .samples
-                .iter()
-                .filter_map(|sample| sample.as_ref().err())
-            {
+            for error in series.samples.iter().filter_map(|sample| sample.as_ref().err()) {
                 let _ = writeln!(text, "- {} failed: {error}", series.server);
             }
         }
@@ -236,23 +175,13 @@ impl Outcome {
         let main = self.workload.main;
         let cell = |series: Option<&Series>| {
             let spread = series.and_then(|series| Spread::of(&values(series, main)));
-            spread.map_or("-".to_string(), |spread| {
-                format!("{} {}", number(spread.median), main.title())
-            })
+            spread.map_or("-".to_string(), |spread| format!("{} {}", number(spread.median), main.title()))
         };
         let ratio = |other: Option<&Series>| {
-            let spread = self
-                .ours()
-                .zip(other)
-                .and_then(|(ours, other)| Spread::of(&ratios(ours, other, main)));
+            let spread = self.ours().zip(other).and_then(|(ours, other)| Spread::of(&ratios(ours, other, main)));
             spread.map_or("-".to_string(), told_ratio)
         };
-        let verdicts: Vec<Verdict> = self
-            .workload
-            .expectations
-            .iter()
-            .map(|each| self.judge(each))
-            .collect();
+        let verdicts: Vec<Verdict> = self.workload.expectations.iter().map(|each| self.judge(each)).collect();
         let short: Vec<&str> = verdicts
             .iter()
             .filter_map(|verdict| match verdict {
@@ -290,19 +219,11 @@ fn number(value: f64) -> String {
 }
 
 fn ranged(spread: Spread) -> String {
-    format!(
-        "{} ({} to {})",
-        number(spread.median),
-        number(spread.min),
-        number(spread.max)
-    )
+    format!("{} ({} to {})", number(spread.median), number(spread.min), number(spread.max))
 }
 
 fn told_ratio(spread: Spread) -> String {
-    let range = format!(
-        "{:.2} ({:.2} to {:.2})",
-        spread.median, spread.min, spread.max
-    );
+    let range = format!("{:.2} ({:.2} to {:.2})", spread.median, spread.min, spread.max);
     match (spread.median - 1.0).abs() < DIFFERENCE {
         true => format!("{range}, no difference"),
         false => range,
@@ -349,9 +270,7 @@ impl Document {
             let key = workload.key;
             let mark = row_mark(key);
             if let Some(line) = text.lines().find(|line| line.ends_with(&mark)) {
-                document
-                    .rows
-                    .insert(key, line[..line.len() - mark.len()].trim_end().to_string());
+                document.rows.insert(key, line[..line.len() - mark.len()].trim_end().to_string());
             }
             let (begin, end) = section_marks(key);
             if let Some((_, rest)) = text.split_once(&begin)
@@ -365,12 +284,8 @@ impl Document {
 
     /// Replaces a workload's pieces. `conditions` says where and how it was measured.
     pub fn put(&mut self, outcome: &Outcome, conditions: &str) {
-        self.rows
-            .insert(outcome.workload.key, outcome.summary_row());
-        self.sections.insert(
-            outcome.workload.key,
-            format!("{}\n{conditions}", outcome.section()),
-        );
+        self.rows.insert(outcome.workload.key, outcome.summary_row());
+        self.sections.insert(outcome.workload.key, format!("{}\n{conditions}", outcome.section()));
     }
 
     pub fn text(&self) -> String {
@@ -395,10 +310,7 @@ fn row_mark(key: &str) -> String {
 }
 
 fn section_marks(key: &str) -> (String, String) {
-    (
-        format!("<!-- begin {key} -->"),
-        format!("<!-- end {key} -->"),
-    )
+    (format!("<!-- begin {key} -->"), format!("<!-- end {key} -->"))
 }
 
 #[cfg(test)]
@@ -407,23 +319,13 @@ mod tests {
     use crate::workload;
 
     fn series(server: &str, metric: Metric, values: &[f64]) -> Series {
-        Series {
-            server: server.to_string(),
-            samples: values
-                .iter()
-                .map(|value| Ok(vec![(metric, *value)]))
-                .collect(),
-        }
+        Series { server: server.to_string(), samples: values.iter().map(|value| Ok(vec![(metric, *value)])).collect() }
     }
 
     fn outcome(key: &str, metric: Metric, java: &[f64], ours: &[f64], echo: &[f64]) -> Outcome {
         Outcome {
             workload: workload::named(key).unwrap(),
-            series: vec![
-                series("java-3.8.0", metric, java),
-                series("oxkeeper", metric, ours),
-                series("echo", metric, echo),
-            ],
+            series: vec![series("java-3.8.0", metric, java), series("oxkeeper", metric, ours), series("echo", metric, echo)],
             again: Some(series("java-3.8.0", metric, java)),
         }
     }
@@ -447,37 +349,13 @@ mod tests {
 
     #[test]
     fn expected_against_measured() {
-        let times = |bound| Expectation {
-            metric: Metric::PerSecond,
-            bound,
-        };
-        let good = outcome(
-            "get-200x1",
-            Metric::PerSecond,
-            &[10.0, 11.0],
-            &[30.0, 33.0],
-            &[35.0, 35.0],
-        );
-        assert!(matches!(
-            good.judge(&times(Bound::AtLeastTimesJava(2.2))),
-            Verdict::Met(_)
-        ));
-        assert!(matches!(
-            good.judge(&times(Bound::AtLeastTimesJava(3.1))),
-            Verdict::Short(_)
-        ));
-        assert!(matches!(
-            good.judge(&times(Bound::AtLeastTimesEcho(0.8))),
-            Verdict::Met(_)
-        ));
-        assert!(matches!(
-            good.judge(&times(Bound::AtMost(30.0))),
-            Verdict::Short(_)
-        ));
-        let latency = |limit| Expectation {
-            metric: Metric::P50Us,
-            bound: Bound::AtMostOnEchoScale { limit, echo: 70.0 },
-        };
+        let times = |bound| Expectation { metric: Metric::PerSecond, bound };
+        let good = outcome("get-200x1", Metric::PerSecond, &[10.0, 11.0], &[30.0, 33.0], &[35.0, 35.0]);
+        assert!(matches!(good.judge(&times(Bound::AtLeastTimesJava(2.2))), Verdict::Met(_)));
+        assert!(matches!(good.judge(&times(Bound::AtLeastTimesJava(3.1))), Verdict::Short(_)));
+        assert!(matches!(good.judge(&times(Bound::AtLeastTimesEcho(0.8))), Verdict::Met(_)));
+        assert!(matches!(good.judge(&times(Bound::AtMost(30.0))), Verdict::Short(_)));
+        let latency = |limit| Expectation { metric: Metric::P50Us, bound: Bound::AtMostOnEchoScale { limit, echo: 70.0 } };
         // The echo server takes half of the reference's 70 us here, so the limit is halved too.
         let scaled = outcome("get-1x1", Metric::P50Us, &[80.0], &[44.0], &[35.0]);
         assert!(matches!(scaled.judge(&latency(90.0)), Verdict::Met(_)));
@@ -486,16 +364,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_failed_is_never_met() {
-        let expectation = Expectation {
-            metric: Metric::PerSecond,
-            bound: Bound::AtLeastTimesJava(0.0),
-        };
+        let expectation = Expectation { metric: Metric::PerSecond, bound: Bound::AtLeastTimesJava(0.0) };
         let mut outcome = outcome("get-200x1", Metric::PerSecond, &[1.0], &[1.0], &[1.0]);
         outcome.series[1].samples.push(Err("gone".into()));
-        assert_eq!(
-            outcome.judge(&expectation),
-            Verdict::Short("failed: gone".into())
-        );
+        assert_eq!(outcome.judge(&expectation), Verdict::Short("failed: gone".into()));
         outcome.series.remove(1);
         assert_eq!(outcome.judge(&expectation), Verdict::NotMeasured);
         assert!(outcome.summary_row().contains("not measured"));
@@ -503,49 +375,20 @@ mod tests {
 
     #[test]
     fn under_ten_percent_is_no_difference() {
-        assert!(
-            told_ratio(Spread {
-                median: 1.09,
-                min: 0.9,
-                max: 1.2
-            })
-            .ends_with("no difference")
-        );
-        assert!(
-            !told_ratio(Spread {
-                median: 0.89,
-                min: 0.8,
-                max: 1.2
-            })
-            .ends_with("no difference")
-        );
+        assert!(told_ratio(Spread { median: 1.09, min: 0.9, max: 1.2 }).ends_with("no difference"));
+        assert!(!told_ratio(Spread { median: 0.89, min: 0.8, max: 1.2 }).ends_with("no difference"));
     }
 
     #[test]
     fn a_run_replaces_its_own_pieces_of_the_document_only() {
         let mut document = Document::default();
-        document.put(
-            &outcome("storm", Metric::Milliseconds, &[9.0], &[1.0], &[1.0]),
-            "here",
-        );
-        document.put(
-            &outcome("fan-out", Metric::Milliseconds, &[9.0], &[1.0], &[1.0]),
-            "here",
-        );
+        document.put(&outcome("storm", Metric::Milliseconds, &[9.0], &[1.0], &[1.0]), "here");
+        document.put(&outcome("fan-out", Metric::Milliseconds, &[9.0], &[1.0], &[1.0]), "here");
         let mut read = Document::parse(&document.text());
         assert_eq!(read.text(), document.text());
-        read.put(
-            &outcome("storm", Metric::Milliseconds, &[7.0], &[1.0], &[1.0]),
-            "there",
-        );
+        read.put(&outcome("storm", Metric::Milliseconds, &[7.0], &[1.0], &[1.0]), "there");
         let text = read.text();
-        assert_eq!(
-            (
-                text.matches("there").count(),
-                text.matches("\nhere").count()
-            ),
-            (1, 1)
-        );
+        assert_eq!((text.matches("there").count(), text.matches("\nhere").count()), (1, 1));
         assert_eq!(text.matches("### storm").count(), 1);
     }
 }

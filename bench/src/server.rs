@@ -13,39 +13,22 @@ use std::time::{Duration, Instant};
 /// A server that can be started.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    Java {
-        version: String,
-        class_path: String,
-        heap: String,
-    },
-    Oxkeeper {
-        program: PathBuf,
-    },
-    Echo {
-        program: PathBuf,
-    },
+    Java { version: String, class_path: String, heap: String },
+    Oxkeeper { program: PathBuf },
+    Echo { program: PathBuf },
 }
 
 impl Kind {
     /// From a name as given on the command line: `java-<version>`, `oxkeeper`, `echo`.
     pub fn named(name: &str, oxkeeper: &Path, heap: &str, scratch: &Path) -> Result<Self, String> {
         match name {
-            "oxkeeper" if oxkeeper.is_file() => Ok(Self::Oxkeeper {
-                program: oxkeeper.to_path_buf(),
-            }),
-            "oxkeeper" => Err(format!(
-                "{} is not there: build it with cargo build --release",
-                oxkeeper.display()
-            )),
-            "echo" => std::env::current_exe()
-                .map(|program| Self::Echo { program })
-                .map_err(|error| format!("own program: {error}")),
+            "oxkeeper" if oxkeeper.is_file() => Ok(Self::Oxkeeper { program: oxkeeper.to_path_buf() }),
+            "oxkeeper" => Err(format!("{} is not there: build it with cargo build --release", oxkeeper.display())),
+            "echo" => std::env::current_exe().map(|program| Self::Echo { program }).map_err(|error| format!("own program: {error}")),
             _ => match name.strip_prefix("java-") {
-                Some(version) => Ok(Self::Java {
-                    version: version.to_string(),
-                    class_path: class_path(version, scratch)?,
-                    heap: heap.to_string(),
-                }),
+                Some(version) => {
+                    Ok(Self::Java { version: version.to_string(), class_path: class_path(version, scratch)?, heap: heap.to_string() })
+                }
                 None => Err(format!("{name}: not java-<version>, oxkeeper or echo")),
             },
         }
@@ -69,37 +52,21 @@ impl Kind {
 
     fn command(&self, directory: &Path, port: u16) -> Command {
         match self {
-            Self::Java {
-                class_path, heap, ..
-            } => {
+            Self::Java { class_path, heap, .. } => {
                 let mut command = Command::new("java");
-                command
-                    .arg(format!("-Xmx{heap}"))
-                    .arg("-XX:+UseG1GC")
-                    .arg("-Dzookeeper.admin.enableServer=false");
-                command
-                    .arg("-cp")
-                    .arg(format!("{}:{class_path}", directory.display()));
-                command
-                    .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
-                    .arg(directory.join("zoo.cfg"));
+                command.arg(format!("-Xmx{heap}")).arg("-XX:+UseG1GC").arg("-Dzookeeper.admin.enableServer=false");
+                command.arg("-cp").arg(format!("{}:{class_path}", directory.display()));
+                command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(directory.join("zoo.cfg"));
                 command
             }
             Self::Oxkeeper { program } => {
                 let mut command = Command::new(program);
-                command
-                    .arg("-Dzookeeper.admin.enableServer=false")
-                    .arg(directory.join("zoo.cfg"));
+                command.arg("-Dzookeeper.admin.enableServer=false").arg(directory.join("zoo.cfg"));
                 command
             }
             Self::Echo { program } => {
                 let mut command = Command::new(program);
-                command
-                    .arg("echo")
-                    .arg("--port")
-                    .arg(port.to_string())
-                    .arg("--directory")
-                    .arg(directory.join("data"));
+                command.arg("echo").arg("--port").arg(port.to_string()).arg("--directory").arg(directory.join("data"));
                 command
             }
         }
@@ -137,14 +104,9 @@ fn class_path(version: &str, scratch: &Path) -> Result<String, String> {
         .output()
         .map_err(|error| format!("mvn: {error}"))?;
     if !output.status.success() {
-        return Err(format!(
-            "mvn found no ZooKeeper {version}: {}",
-            String::from_utf8_lossy(&output.stdout)
-        ));
+        return Err(format!("mvn found no ZooKeeper {version}: {}", String::from_utf8_lossy(&output.stdout)));
     }
-    fs::read_to_string(&list)
-        .map(|text| text.trim().to_string())
-        .map_err(|error| format!("{}: {error}", list.display()))
+    fs::read_to_string(&list).map(|text| text.trim().to_string()).map_err(|error| format!("{}: {error}", list.display()))
 }
 
 /// A directory that is removed when this is dropped.
@@ -197,10 +159,7 @@ impl Server {
         fs::create_dir_all(&data)?;
         fs::write(
             path.join("zoo.cfg"),
-            format!(
-                "tickTime=2000\ndataDir={}\nclientPort={port}\n4lw.commands.whitelist=*\n{settings}",
-                data.display()
-            ),
+            format!("tickTime=2000\ndataDir={}\nclientPort={port}\n4lw.commands.whitelist=*\n{settings}", data.display()),
         )?;
         // Debian's 3.8 logs through log4j, 3.9 without a logging backend logs nothing.
         fs::write(path.join("log4j.properties"), "log4j.rootLogger=OFF\n")?;
@@ -214,13 +173,7 @@ impl Server {
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", kind.name())))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Ok(Self {
-            child,
-            kind: kind.clone(),
-            address,
-            directory,
-            begun,
-        })
+        Ok(Self { child, kind: kind.clone(), address, directory, begun })
     }
 
     /// Waits until a new session is answered; the session is closed again.
@@ -239,20 +192,14 @@ impl Server {
             match Plain::open_within(self.address, patience) {
                 Ok(session) => return Ok(session),
                 Err(error) if begin.elapsed() > within || !self.is_alive() => {
-                    let output = fs::read_to_string(self.directory.path().join("output"))
-                        .unwrap_or_default();
+                    let output = fs::read_to_string(self.directory.path().join("output")).unwrap_or_default();
                     let tail: String = output.lines().rev().take(3).collect::<Vec<_>>().join(" | ");
                     return Err(io::Error::new(
                         error.kind(),
-                        format!(
-                            "{} gives no session within {within:?}: {error}; its last words: {tail}",
-                            self.kind.name()
-                        ),
+                        format!("{} gives no session within {within:?}: {error}; its last words: {tail}", self.kind.name()),
                     ));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    patience = patience.mul_f64(1.1)
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => patience = patience.mul_f64(1.1),
                 Err(_) => std::thread::sleep(Duration::from_micros(500)),
             }
         }
@@ -270,10 +217,7 @@ impl Server {
     /// Resident memory now, and the most it has been; bytes.
     pub fn memory(&self) -> (u64, u64) {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        (
-            kilobytes(&status, "VmRSS:") * 1024,
-            kilobytes(&status, "VmHWM:") * 1024,
-        )
+        (kilobytes(&status, "VmRSS:") * 1024, kilobytes(&status, "VmHWM:") * 1024)
     }
 
     /// Whether the process still runs.
@@ -301,12 +245,7 @@ impl Server {
     }
 
     fn take_directory(&mut self) -> io::Result<Scratch> {
-        Ok(std::mem::replace(
-            &mut self.directory,
-            Scratch {
-                path: PathBuf::new(),
-            },
-        ))
+        Ok(std::mem::replace(&mut self.directory, Scratch { path: PathBuf::new() }))
     }
 }
 
@@ -353,9 +292,7 @@ impl Plain {
         if reply.len() < 16 || reply[..4] != self.xid.to_be_bytes() {
             return Err(io::Error::other("not the reply that is due"));
         }
-        Ok(i32::from_be_bytes(
-            reply[12..16].try_into().expect("4 bytes"),
-        ))
+        Ok(i32::from_be_bytes(reply[12..16].try_into().expect("4 bytes")))
     }
 
     /// As `call`; an error code is an error.
@@ -376,9 +313,7 @@ fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn kilobytes(status: &str, key: &str) -> u64 {
@@ -393,9 +328,7 @@ fn kilobytes(status: &str, key: &str) -> u64 {
 /// User and system time of a process, in the kernel's ticks of 10 ms.
 pub fn process_cpu(pid: u32) -> io::Result<Duration> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    ticks(&text)
-        .map(|ticks| Duration::from_millis(ticks * 10))
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    ticks(&text).map(|ticks| Duration::from_millis(ticks * 10)).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Fields 14 and 15 of /proc/<pid>/stat; the name, which may hold anything, ends at the last parenthesis.
@@ -442,10 +375,7 @@ mod tests {
     fn proc_fields() {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 1 2 3 4 150 25 6 7 20 0 30 0 99";
         assert_eq!(ticks(stat), Some(175));
-        assert_eq!(
-            kilobytes("Name:\tx\nVmHWM:\t  2048 kB\nVmRSS:\t    12 kB\n", "VmRSS:"),
-            12
-        );
+        assert_eq!(kilobytes("Name:\tx\nVmHWM:\t  2048 kB\nVmRSS:\t    12 kB\n", "VmRSS:"), 12);
         assert!(process_cpu(std::process::id()).is_ok());
     }
 
@@ -457,10 +387,7 @@ mod tests {
         fs::write(path.join("inner/file"), "x").unwrap();
         let copy = Scratch::new(&std::env::temp_dir()).unwrap();
         copy_tree(&path, copy.path()).unwrap();
-        assert_eq!(
-            fs::read_to_string(copy.path().join("inner/file")).unwrap(),
-            "x"
-        );
+        assert_eq!(fs::read_to_string(copy.path().join("inner/file")).unwrap(), "x");
         drop(scratch);
         assert!(!path.exists());
     }

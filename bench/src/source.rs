@@ -25,11 +25,7 @@ impl Source for Repeat {
     #[inline]
     fn append(&mut self, out: &mut Vec<u8>, xid: i32) {
         let frame = &self.frames[self.next];
-        self.next = if self.next + 1 == self.frames.len() {
-            0
-        } else {
-            self.next + 1
-        };
+        self.next = if self.next + 1 == self.frames.len() { 0 } else { self.next + 1 };
         let start = out.len();
         out.extend_from_slice(frame);
         frame::set_xid(&mut out[start..], xid);
@@ -55,11 +51,7 @@ pub const NAME_BYTES: usize = 1 + NAME_DIGITS;
 
 impl Creates {
     pub fn new(prefix: &str, directories: bool, data: &[u8], per_frame: usize, first: u64) -> Self {
-        let parent = if directories {
-            format!("{prefix}p{}/", "x".repeat(PARENT_DIGITS))
-        } else {
-            prefix.to_string()
-        };
+        let parent = if directories { format!("{prefix}p{}/", "x".repeat(PARENT_DIGITS)) } else { prefix.to_string() };
         let path = format!("{parent}n{}", "y".repeat(NAME_DIGITS));
         let template = match per_frame {
             1 => frame::create(&path, data),
@@ -67,24 +59,14 @@ impl Creates {
         };
         let mut stamps = Vec::new();
         let mut from = 0;
-        while let Some(found) = template[from..]
-            .windows(path.len())
-            .position(|window| window == path.as_bytes())
-        {
+        while let Some(found) = template[from..].windows(path.len()).position(|window| window == path.as_bytes()) {
             let at = from + found;
             let name = at + parent.len() + 1;
-            stamps.push((
-                directories.then(|| at + parent.len() - 1 - PARENT_DIGITS),
-                name,
-            ));
+            stamps.push((directories.then(|| at + parent.len() - 1 - PARENT_DIGITS), name));
             from = at + path.len();
         }
         assert_eq!(stamps.len(), per_frame);
-        Self {
-            template,
-            stamps,
-            next: first,
-        }
+        Self { template, stamps, next: first }
     }
 
     /// The parents that must exist for the nodes below `count`.
@@ -102,10 +84,7 @@ impl Source for Creates {
         frame::set_xid(frame, xid);
         for &(parent, name) in &self.stamps {
             if let Some(parent) = parent {
-                write_digits(
-                    &mut frame[parent..parent + PARENT_DIGITS],
-                    self.next / CHILDREN_OF_A_PARENT,
-                );
+                write_digits(&mut frame[parent..parent + PARENT_DIGITS], self.next / CHILDREN_OF_A_PARENT);
             }
             write_digits(&mut frame[name..name + NAME_DIGITS], self.next);
             self.next += 1;
@@ -123,49 +102,29 @@ fn write_digits(place: &mut [u8], mut number: u64) {
 /// The children of a node that reads and writes go to, in an order that jumps about.
 pub fn paths(parent: &str, count: usize) -> Vec<String> {
     // 7919 is a prime above any count used here, so that each path comes once.
-    (0..count)
-        .map(|index| format!("{parent}/n{:06}", index * 7919 % count))
-        .collect()
+    (0..count).map(|index| format!("{parent}/n{:06}", index * 7919 % count)).collect()
 }
 
 pub fn reads(op: i32, count: usize) -> Repeat {
-    Repeat::new(
-        paths("/bench", count)
-            .iter()
-            .map(|path| frame::read(op, path, false))
-            .collect(),
-    )
+    Repeat::new(paths("/bench", count).iter().map(|path| frame::read(op, path, false)).collect())
 }
 
 pub fn writes(parent: &str, count: usize, data: &[u8]) -> Repeat {
-    Repeat::new(
-        paths(parent, count)
-            .iter()
-            .map(|path| frame::set_data(path, data))
-            .collect(),
-    )
+    Repeat::new(paths(parent, count).iter().map(|path| frame::set_data(path, data)).collect())
 }
 
 /// Four reads, then a write.
 pub fn mixed(parent: &str, count: usize, data: &[u8]) -> Repeat {
-    let frames = paths(parent, count)
-        .into_iter()
-        .enumerate()
-        .map(|(index, path)| match index % 5 {
-            4 => frame::set_data(&path, data),
-            _ => frame::read(op::GET_DATA, &path, false),
-        });
+    let frames = paths(parent, count).into_iter().enumerate().map(|(index, path)| match index % 5 {
+        4 => frame::set_data(&path, data),
+        _ => frame::read(op::GET_DATA, &path, false),
+    });
     Repeat::new(frames.collect())
 }
 
 pub fn multis(parent: &str, count: usize, per_frame: usize, data: &[u8]) -> Repeat {
     let paths = paths(parent, count);
-    Repeat::new(
-        paths
-            .chunks(per_frame)
-            .map(|group| frame::multi_set_data(group.iter().map(String::as_str), data))
-            .collect(),
-    )
+    Repeat::new(paths.chunks(per_frame).map(|group| frame::multi_set_data(group.iter().map(String::as_str), data)).collect())
 }
 
 #[cfg(test)]
@@ -182,20 +141,14 @@ mod tests {
             frame::set_xid(&mut expected, xid);
             assert_eq!(out[3..], expected);
         }
-        assert_eq!(
-            Creates::parents("/fill/", 1001).collect::<Vec<_>>(),
-            ["/fill/p0000", "/fill/p0001"]
-        );
+        assert_eq!(Creates::parents("/fill/", 1001).collect::<Vec<_>>(), ["/fill/p0000", "/fill/p0001"]);
     }
 
     #[test]
     fn many_creates_in_one_frame() {
         let mut out = Vec::new();
         Creates::new("/", false, b"d", 3, 5).append(&mut out, 0);
-        assert_eq!(
-            out,
-            frame::multi_create(["/n00000005", "/n00000006", "/n00000007"].into_iter(), b"d")
-        );
+        assert_eq!(out, frame::multi_create(["/n00000005", "/n00000006", "/n00000007"].into_iter(), b"d"));
     }
 
     #[test]
@@ -203,9 +156,6 @@ mod tests {
         let mut paths = paths("/bench", 1000);
         paths.sort();
         paths.dedup();
-        assert_eq!(
-            (paths.len(), paths[0].as_str(), paths[999].as_str()),
-            (1000, "/bench/n000000", "/bench/n000999")
-        );
+        assert_eq!((paths.len(), paths[0].as_str(), paths[999].as_str()), (1000, "/bench/n000000", "/bench/n000999"));
     }
 }

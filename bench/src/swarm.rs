@@ -34,10 +34,7 @@ impl Swarm {
         let state = Arc::new(State::default());
         let shared = state.clone();
         let thread = std::thread::spawn(move || swarm(server, sockets, addresses, &shared));
-        Self {
-            state,
-            thread: Some(thread),
-        }
+        Self { state, thread: Some(thread) }
     }
 
     /// Sockets that are connected and have announced their frame.
@@ -78,8 +75,7 @@ fn swarm(server: SocketAddr, sockets: usize, addresses: usize, state: &State) ->
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut hostiles: Vec<Option<Hostile>> = (0..sockets).map(|_| None).collect();
-    let mut waiting: VecDeque<(Instant, usize)> =
-        (0..sockets).map(|index| (Instant::now(), index)).collect();
+    let mut waiting: VecDeque<(Instant, usize)> = (0..sockets).map(|index| (Instant::now(), index)).collect();
     let mut under_way = 0;
     let mut announcement = (MAX_FRAME as u32).to_be_bytes().to_vec();
     announcement.extend_from_slice(&[0; 12]);
@@ -87,22 +83,11 @@ fn swarm(server: SocketAddr, sockets: usize, addresses: usize, state: &State) ->
     let mut buffer = [0; 512];
     while !state.stop.load(Ordering::Relaxed) {
         // The delays differ, so the queue is only roughly in order; that is good enough here.
-        while under_way < WINDOW
-            && waiting
-                .front()
-                .is_some_and(|(due, _)| *due <= Instant::now())
-        {
+        while under_way < WINDOW && waiting.front().is_some_and(|(due, _)| *due <= Instant::now()) {
             let (_, index) = waiting.pop_front().expect("one was seen");
             let mut stream = connect_from(source_address(index, addresses), server)?;
-            poll.registry().register(
-                &mut stream,
-                Token(index),
-                Interest::READABLE | Interest::WRITABLE,
-            )?;
-            hostiles[index] = Some(Hostile {
-                stream,
-                standing: false,
-            });
+            poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+            hostiles[index] = Some(Hostile { stream, standing: false });
             under_way += 1;
         }
         match poll.poll(&mut events, Some(Duration::from_millis(50))) {
@@ -129,10 +114,7 @@ fn swarm(server: SocketAddr, sockets: usize, addresses: usize, state: &State) ->
                     } else {
                         under_way -= 1;
                     }
-                    waiting.push_back((
-                        Instant::now() + Duration::from_millis(jitter.below(1000)),
-                        index,
-                    ));
+                    waiting.push_back((Instant::now() + Duration::from_millis(jitter.below(1000)), index));
                 }
             }
         }

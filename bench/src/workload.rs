@@ -73,50 +73,25 @@ pub enum Requests {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
-    Closed {
-        requests: Requests,
-        sessions: usize,
-        outstanding: usize,
-    },
-    Open {
-        requests: Requests,
-        sessions: usize,
-        per_second: f64,
-    },
-    FanOut {
-        watchers: usize,
-    },
-    Storm {
-        sessions: usize,
-    },
-    Fill {
-        znodes: u64,
-    },
-    StartFull {
-        znodes: u64,
-        transactions: u64,
-    },
+    Closed { requests: Requests, sessions: usize, outstanding: usize },
+    Open { requests: Requests, sessions: usize, per_second: f64 },
+    FanOut { watchers: usize },
+    Storm { sessions: usize },
+    Fill { znodes: u64 },
+    StartFull { znodes: u64, transactions: u64 },
     StartEmpty,
-    Hostile {
-        sockets: usize,
-    },
+    Hostile { sockets: usize },
 }
 
 impl Work {
     /// Runs on the long-lived servers; the others each start one of their own.
     pub fn shares_server(self) -> bool {
-        matches!(
-            self,
-            Self::Closed { .. } | Self::Open { .. } | Self::FanOut { .. } | Self::Storm { .. }
-        )
+        matches!(self, Self::Closed { .. } | Self::Open { .. } | Self::FanOut { .. } | Self::Storm { .. })
     }
 
     /// Takes many seconds whatever the duration asked for.
     pub fn is_heavy(self) -> bool {
-        !matches!(
-            self,
-            Self::Closed { .. } | Self::Open { .. } | Self::StartEmpty
-        )
+        !matches!(self, Self::Closed { .. } | Self::Open { .. } | Self::StartEmpty)
     }
 
     /// The echo server has no tree: it cannot be filled or recovered.
@@ -141,9 +116,7 @@ const fn expect(metric: Metric, bound: Bound) -> Expectation {
 }
 
 use Bound::{AtLeastTimesEcho, AtLeastTimesJava, AtMost, AtMostOnEchoScale, AtMostTimesJava};
-use Metric::{
-    Megabytes, Milliseconds, P50Us, P99Growth, P99Us, P999Us, PerSecond, ServerCpuUs, ZnodeBytes,
-};
+use Metric::{Megabytes, Milliseconds, P50Us, P99Growth, P99Us, P999Us, PerSecond, ServerCpuUs, ZnodeBytes};
 
 /// "No latency worse than Java's at any concurrency"; under 10 % is no difference.
 const NO_WORSE: Expectation = expect(P99Us, AtMostTimesJava(1.1));
@@ -153,45 +126,25 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "get-16x16",
         title: "getData 100 B, 16 sessions x 16 outstanding",
-        work: Work::Closed {
-            requests: Requests::GetData,
-            sessions: 16,
-            outstanding: 16,
-        },
+        work: Work::Closed { requests: Requests::GetData, sessions: 16, outstanding: 16 },
         java_reference: "106 k/s, 12.7 us CPU",
         expected: ">= 8 x Java, CPU <= 1/8",
         main: PerSecond,
-        expectations: &[
-            expect(PerSecond, AtLeastTimesJava(8.0)),
-            expect(ServerCpuUs, AtMostTimesJava(1.0 / 8.0)),
-            NO_WORSE,
-        ],
+        expectations: &[expect(PerSecond, AtLeastTimesJava(8.0)), expect(ServerCpuUs, AtMostTimesJava(1.0 / 8.0)), NO_WORSE],
     },
     Workload {
         key: "get-200x1",
         title: "getData 100 B, 200 sessions x 1 outstanding",
-        work: Work::Closed {
-            requests: Requests::GetData,
-            sessions: 200,
-            outstanding: 1,
-        },
+        work: Work::Closed { requests: Requests::GetData, sessions: 200, outstanding: 1 },
         java_reference: "73 k/s",
         expected: ">= 2.2 x Java, >= 80 % of echo",
         main: PerSecond,
-        expectations: &[
-            expect(PerSecond, AtLeastTimesJava(2.2)),
-            expect(PerSecond, AtLeastTimesEcho(0.8)),
-            NO_WORSE,
-        ],
+        expectations: &[expect(PerSecond, AtLeastTimesJava(2.2)), expect(PerSecond, AtLeastTimesEcho(0.8)), NO_WORSE],
     },
     Workload {
         key: "exists-16x16",
         title: "exists, 16 x 16",
-        work: Work::Closed {
-            requests: Requests::Exists,
-            sessions: 16,
-            outstanding: 16,
-        },
+        work: Work::Closed { requests: Requests::Exists, sessions: 16, outstanding: 16 },
         java_reference: "",
         expected: "no latency worse",
         main: PerSecond,
@@ -200,11 +153,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "set-16x16",
         title: "setData 100 B, fsync on, 16 x 16",
-        work: Work::Closed {
-            requests: Requests::SetData(100),
-            sessions: 16,
-            outstanding: 16,
-        },
+        work: Work::Closed { requests: Requests::SetData(100), sessions: 16, outstanding: 16 },
         java_reference: "76 k/s, 19 us CPU",
         expected: ">= 3.5 x Java",
         main: PerSecond,
@@ -213,11 +162,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "set1k-16x16",
         title: "setData 1 KB, 16 x 16",
-        work: Work::Closed {
-            requests: Requests::SetData(1024),
-            sessions: 16,
-            outstanding: 16,
-        },
+        work: Work::Closed { requests: Requests::SetData(1024), sessions: 16, outstanding: 16 },
         java_reference: "58 k/s",
         expected: ">= 2.3 x Java",
         main: PerSecond,
@@ -226,11 +171,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "set-200x1",
         title: "setData 100 B, 200 x 1",
-        work: Work::Closed {
-            requests: Requests::SetData(100),
-            sessions: 200,
-            outstanding: 1,
-        },
+        work: Work::Closed { requests: Requests::SetData(100), sessions: 200, outstanding: 1 },
         java_reference: "36 k/s",
         expected: ">= 2.3 x Java",
         main: PerSecond,
@@ -239,55 +180,25 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "get-1x1",
         title: "getData, one outstanding",
-        work: Work::Closed {
-            requests: Requests::GetData,
-            sessions: 1,
-            outstanding: 1,
-        },
+        work: Work::Closed { requests: Requests::GetData, sessions: 1, outstanding: 1 },
         java_reference: "p50 157 us (echo 70)",
         expected: "p50 <= 90 us where echo takes 70",
         main: P50Us,
-        expectations: &[
-            expect(
-                P50Us,
-                AtMostOnEchoScale {
-                    limit: 90.0,
-                    echo: 70.0,
-                },
-            ),
-            NO_WORSE,
-        ],
+        expectations: &[expect(P50Us, AtMostOnEchoScale { limit: 90.0, echo: 70.0 }), NO_WORSE],
     },
     Workload {
         key: "set-1x1",
         title: "setData 100 B, one outstanding",
-        work: Work::Closed {
-            requests: Requests::SetData(100),
-            sessions: 1,
-            outstanding: 1,
-        },
+        work: Work::Closed { requests: Requests::SetData(100), sessions: 1, outstanding: 1 },
         java_reference: "p50 333 us (echo 115)",
         expected: "p50 <= 165 us where echo takes 115",
         main: P50Us,
-        expectations: &[
-            expect(
-                P50Us,
-                AtMostOnEchoScale {
-                    limit: 165.0,
-                    echo: 115.0,
-                },
-            ),
-            NO_WORSE,
-        ],
+        expectations: &[expect(P50Us, AtMostOnEchoScale { limit: 165.0, echo: 115.0 }), NO_WORSE],
     },
     Workload {
         key: "mixed-16x16",
         title: "80 % getData, 20 % setData, 16 x 16",
-        work: Work::Closed {
-            requests: Requests::Mixed,
-            sessions: 16,
-            outstanding: 16,
-        },
+        work: Work::Closed { requests: Requests::Mixed, sessions: 16, outstanding: 16 },
         java_reference: "",
         expected: "no latency worse",
         main: PerSecond,
@@ -296,11 +207,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "get-open",
         title: "getData at a fixed 20 k/s (open loop), 16 sessions",
-        work: Work::Open {
-            requests: Requests::GetData,
-            sessions: 16,
-            per_second: 20_000.0,
-        },
+        work: Work::Open { requests: Requests::GetData, sessions: 16, per_second: 20_000.0 },
         java_reference: "",
         expected: "no latency worse",
         main: P99Us,
@@ -309,11 +216,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "set-open",
         title: "setData at a fixed 10 k/s (open loop), 16 sessions",
-        work: Work::Open {
-            requests: Requests::SetData(100),
-            sessions: 16,
-            per_second: 10_000.0,
-        },
+        work: Work::Open { requests: Requests::SetData(100), sessions: 16, per_second: 10_000.0 },
         java_reference: "",
         expected: "no latency worse",
         main: P99Us,
@@ -322,11 +225,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "multi10",
         title: "multi of 10 setData 100 B, 16 x 16 (multis)",
-        work: Work::Closed {
-            requests: Requests::Multi10,
-            sessions: 16,
-            outstanding: 16,
-        },
+        work: Work::Closed { requests: Requests::Multi10, sessions: 16, outstanding: 16 },
         java_reference: "24 k/s",
         expected: ">= 5 x Java",
         main: PerSecond,
@@ -335,11 +234,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "children10k",
         title: "getChildren of 10,000 names, 16 x 1",
-        work: Work::Closed {
-            requests: Requests::GetChildren10k,
-            sessions: 16,
-            outstanding: 1,
-        },
+        work: Work::Closed { requests: Requests::GetChildren10k, sessions: 16, outstanding: 1 },
         java_reference: "1.5 k/s",
         expected: ">= 7 x Java",
         main: PerSecond,
@@ -348,11 +243,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload {
         key: "create-16x16",
         title: "create 100 B, 16 x 16",
-        work: Work::Closed {
-            requests: Requests::Create,
-            sessions: 16,
-            outstanding: 16,
-        },
+        work: Work::Closed { requests: Requests::Create, sessions: 16, outstanding: 16 },
         java_reference: "",
         expected: "no latency worse",
         main: PerSecond,
@@ -383,19 +274,12 @@ pub const WORKLOADS: &[Workload] = &[
         java_reference: "2,589 MB, p99.9 200 ms",
         expected: "<= 260 MB, <= 120 B a znode beside name and data, p99.9 <= 10 ms",
         main: Megabytes,
-        expectations: &[
-            expect(Megabytes, AtMost(260.0)),
-            expect(ZnodeBytes, AtMost(120.0)),
-            expect(P999Us, AtMost(10_000.0)),
-        ],
+        expectations: &[expect(Megabytes, AtMost(260.0)), expect(ZnodeBytes, AtMost(120.0)), expect(P999Us, AtMost(10_000.0))],
     },
     Workload {
         key: "start-full",
         title: "start to the first write: 1,000,000 znodes after kill -9, snapshot + 124,000 transactions",
-        work: Work::StartFull {
-            znodes: 1_000_000,
-            transactions: 124_000,
-        },
+        work: Work::StartFull { znodes: 1_000_000, transactions: 124_000 },
         java_reference: "5.1 s",
         expected: "<= 0.8 s",
         main: Milliseconds,
@@ -417,10 +301,7 @@ pub const WORKLOADS: &[Workload] = &[
         java_reference: "",
         expected: "memory grows <= 200 MB, p99 does not double",
         main: Megabytes,
-        expectations: &[
-            expect(Megabytes, AtMost(200.0)),
-            expect(P99Growth, AtMost(2.0)),
-        ],
+        expectations: &[expect(Megabytes, AtMost(200.0)), expect(P99Growth, AtMost(2.0))],
     },
 ];
 
@@ -437,10 +318,6 @@ mod tests {
     fn keys_are_unique_and_every_row_expects_something() {
         let keys: BTreeSet<_> = WORKLOADS.iter().map(|workload| workload.key).collect();
         assert_eq!(keys.len(), WORKLOADS.len());
-        assert!(
-            WORKLOADS
-                .iter()
-                .all(|workload| !workload.expectations.is_empty())
-        );
+        assert!(WORKLOADS.iter().all(|workload| !workload.expectations.is_empty()));
     }
 }
