@@ -365,7 +365,8 @@ fn java_program(source: &str, jars: &str) -> Command {
     }
     build(compile);
     let mut run = Command::new("java");
-    run.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp"]);
+    run.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]);
+    run.arg(format!("-Dlogback.configurationFile={}", sources().join("java/logback.xml").display())).arg("-cp");
     run.arg(format!("{}:{}/*", classes.display(), jars.display())).arg("Observe");
     run
 }
@@ -388,4 +389,10 @@ fn official_java_client_3_9() {
 fn official_java_client_3_8() {
     let name = "java-3.8";
     same_on_both(name, |server| with_argument(|| java_program("java", "java-3.8"))(server, name));
+}
+
+#[test]
+fn curator() {
+    let name = "curator";
+    same_on_both(name, |server| with_argument(|| java_program("curator", "curator"))(server, name));
 }
