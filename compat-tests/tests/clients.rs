@@ -396,3 +396,13 @@ fn curator() {
     let name = "curator";
     same_on_both(name, |server| with_argument(|| java_program("curator", "curator"))(server, name));
 }
+
+#[test]
+fn kazoo() {
+    let name = "kazoo";
+    same_on_both(name, |server| {
+        let mut command = Command::new(prepared("venv/bin/python"));
+        command.arg("-B").arg(sources().join("kazoo/observe.py")).arg(server.host_port());
+        converse(command, server, name)
+    });
+}

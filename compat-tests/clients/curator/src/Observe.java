@@ -167,7 +167,7 @@ public class Observe {
         tell("idempotent delete again", () -> client.delete().idempotent().forPath("/f/i"));
         tell("quiet delete", () -> client.delete().quietly().forPath("/f/none"));
         Stat stat = new Stat();
-        tell("ttl", () -> client.create().storingStatIn(stat).withTtl(3600000).withMode(CreateMode.PERSISTENT_WITH_TTL).forPath("/f/ttl"));
+        tell("ttl", () -> client.create().withTtl(3600000).storingStatIn(stat).withMode(CreateMode.PERSISTENT_WITH_TTL).forPath("/f/ttl"));
         tell("ttl owner", () -> Long.toHexString(stat.getEphemeralOwner()));
         tell("compressed", () -> client.create().compressed().forPath("/f/z", bytes("zzzzzzzzzzzzzzzzzzzzzzzzz")));
         tell("decompressed", () -> client.getData().decompressed().forPath("/f/z"));
