@@ -406,3 +406,37 @@ fn kazoo() {
         converse(command, server, name)
     });
 }
+
+#[test]
+fn go_zookeeper() {
+    let name = "go";
+    let program = target().join("clients/go-observe");
+    let mut compile = Command::new("go");
+    compile.args(["build", "-o"]).arg(&program).arg(".").current_dir(sources().join("go"));
+    build(compile);
+    same_on_both(name, |server| with_argument(|| Command::new(&program))(server, name));
+}
+
+#[test]
+fn node_zookeeper_client() {
+    let name = "node";
+    same_on_both(name, |server| {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", prepared("node/node_modules"));
+        command.arg(sources().join("node/observe.js")).arg(server.host_port());
+        converse(command, server, name)
+    });
+}
+
+#[test]
+fn rust_zookeeper_client() {
+    let name = "rust";
+    let directory = target().join("clients/rust");
+    let mut compile = Command::new(env!("CARGO"));
+    compile.args(["build", "--quiet", "--offline", "--locked", "--target-dir"]).arg(&directory);
+    // What cargo says to this test is not meant for another workspace's build.
+    compile.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").current_dir(sources().join("rust"));
+    build(compile);
+    let program = directory.join("debug/zookeeper-client-observe");
+    same_on_both(name, |server| with_argument(|| Command::new(&program))(server, name));
+}
