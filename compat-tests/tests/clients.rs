@@ -440,3 +440,126 @@ fn rust_zookeeper_client() {
     let program = directory.join("debug/zookeeper-client-observe");
     same_on_both(name, |server| with_argument(|| Command::new(&program))(server, name));
 }
+
+/// Words that differ from run to run in what a command-line client prints.
+fn masked(line: &str, server: &Server) -> String {
+    let mut line = line.replace(&server.host_port(), "HOST:PORT");
+    for label in ["ctime = ", "mtime = ", "sessionid:", "Session id = "] {
+        if line.starts_with(label) {
+            line = format!("{label}(masked)");
+        }
+    }
+    // A session id as a Stat shows it: `ephemeralOwner = 0x1000...`, or in C's decimal form.
+    if let Some(owner) = line.strip_prefix("ephemeralOwner = 0x") {
+        if owner.len() == 15 && owner.starts_with('1') {
+            line = "ephemeralOwner = (a session)".into();
+        }
+    }
+    line
+}
+
+/// A command-line client that reads commands from its input. `pause` says whether to wait for the answer to each.
+fn dialogue(mut command: Command, script: &str, server: &mut Server, name: &str, paced: bool) -> Vec<String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = Running(command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}")));
+    let mut input = child.0.stdin.take().expect("input of a client");
+    let output = child.0.stdout.take().expect("output of a client");
+    let (sender, lines) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.expect("output of a client");
+            if sender.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let end = Instant::now() + CLIENT_DEADLINE;
+    let mut said = Vec::new();
+    // Takes what comes: at least one line, then until nothing follows at once.
+    let take = |said: &mut Vec<String>, first: Duration| {
+        let mut patience = first;
+        while let Ok(line) = lines.recv_timeout(patience) {
+            said.push(line);
+            patience = Duration::from_millis(50);
+        }
+    };
+    if paced {
+        take(&mut said, Duration::from_secs(20));
+    }
+    for line in script.lines() {
+        writeln!(input, "{}", line.replace("@HOSTPORT@", &server.host_port())).expect("command to a client");
+        input.flush().expect("command to a client");
+        if paced {
+            let silent = line.starts_with("addauth") || line == "verbose" || line == "quit";
+            take(&mut said, Duration::from_millis(if silent { 100 } else { 20_000 }));
+        }
+    }
+    drop(input);
+    loop {
+        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => said.push(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("{name} does not end; it said last:\n{}", tail(&said.join("\n"))),
+        }
+    }
+    reader.join().expect("reader of a client");
+    let status = child.0.wait().expect("wait for a client");
+    said.push(format!("exit code {:?}", status.code()));
+    said.iter().map(|line| masked(line, server)).filter(|line| !line.is_empty() && !line.starts_with("SLF4J")).collect()
+}
+
+/// Watch events are printed by a thread of their own: between which lines is chance, their own order is not.
+fn events_last(lines: Vec<String>) -> String {
+    let (events, rest): (Vec<_>, Vec<_>) =
+        lines.into_iter().filter(|line| line != "WATCHER::").partition(|line| line.starts_with("WatchedEvent "));
+    format!("{}\n== events\n{}\n", rest.join("\n"), events.join("\n"))
+}
+
+fn zk_cli(server: &Server) -> Command {
+    let mut command = Command::new("sh");
+    // Some answers of zkCli go to its error stream; as on a terminal, both are read here.
+    command.args(["-c", "exec \"$0\" \"$@\" 2>&1", "/usr/share/zookeeper/bin/zkCli.sh", "-server", &server.host_port()]);
+    command.env("CLIENT_JVMFLAGS", "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Dfile.encoding=UTF-8");
+    command
+}
+
+#[test]
+fn zk_cli_interactive() {
+    let name = "zkcli-interactive";
+    let script = fs::read_to_string(sources().join("zkcli/interactive.txt")).expect("script");
+    same_on_both(name, |server| {
+        let transcript = events_last(dialogue(zk_cli(server), &script, server, name, false));
+        keep(name, server.subject, &transcript);
+        transcript
+    });
+}
+
+#[test]
+fn zk_cli_one_shot() {
+    let name = "zkcli-oneshot";
+    let script = fs::read_to_string(sources().join("zkcli/oneshot.txt")).expect("script");
+    same_on_both(name, |server| {
+        let mut transcript = String::new();
+        for line in script.lines() {
+            let mut command = zk_cli(server);
+            command.args(line.split(' '));
+            writeln!(transcript, "$ {line}").expect("write to a string");
+            transcript += &events_last(dialogue(command, "", server, name, false));
+        }
+        keep(name, server.subject, &transcript);
+        transcript
+    });
+}
+
+#[test]
+fn cli_mt() {
+    let name = "cli_mt";
+    let script = fs::read_to_string(sources().join("cli_mt/script.txt")).expect("script");
+    same_on_both(name, |server| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec stdbuf -oL /usr/lib/zookeeper/bin/cli_mt \"$0\" 2>&1", &server.host_port()]);
+        let transcript = dialogue(command, &script, server, name, true).join("\n") + "\n";
+        keep(name, server.subject, &transcript);
+        transcript
+    });
+}
