@@ -444,14 +444,20 @@ fn rust_zookeeper_client() {
 /// Words that differ from run to run in what a command-line client prints.
 fn masked(line: &str, server: &Server) -> String {
     let mut line = line.replace(&server.host_port(), "HOST:PORT");
-    for label in ["ctime = ", "mtime = ", "sessionid:", "Session id = "] {
+    for label in ["ctime = ", "mtime = ", "\tctime = ", "\tmtime=", "Got a new session id: ", "session Id = ", "time = "] {
         if line.starts_with(label) {
             line = format!("{label}(masked)");
         }
     }
-    // A session id as a Stat shows it: `ephemeralOwner = 0x1000...`, or in C's decimal form.
-    if let Some(owner) = line.strip_prefix("ephemeralOwner = 0x") {
-        if owner.len() == 15 && owner.starts_with('1') {
+    // A list that the server leaves unordered.
+    if let Some(list) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let mut words: Vec<&str> = list.split(", ").collect();
+        words.sort_unstable();
+        line = format!("[{}]", words.join(", "));
+    }
+    // A session id as a Stat shows it, `0x1000...` or `1000...`: 15 digits, where a container and a TTL have 16.
+    if let Some(owner) = line.trim_start().strip_prefix("ephemeralOwner = ") {
+        if owner.trim_start_matches("0x").len() == 15 {
             line = "ephemeralOwner = (a session)".into();
         }
     }
@@ -491,7 +497,7 @@ fn dialogue(mut command: Command, script: &str, server: &mut Server, name: &str,
         input.flush().expect("command to a client");
         if paced {
             let silent = line.starts_with("addauth") || line == "verbose" || line == "quit";
-            take(&mut said, Duration::from_millis(if silent { 100 } else { 20_000 }));
+            take(&mut said, Duration::from_millis(if silent { 100 } else { 2_000 }));
         }
     }
     drop(input);
@@ -505,7 +511,13 @@ fn dialogue(mut command: Command, script: &str, server: &mut Server, name: &str,
     reader.join().expect("reader of a client");
     let status = child.0.wait().expect("wait for a client");
     said.push(format!("exit code {:?}", status.code()));
-    said.iter().map(|line| masked(line, server)).filter(|line| !line.is_empty() && !line.starts_with("SLF4J")).collect()
+    let mut lines: Vec<String> = said.iter().map(|line| masked(line, server)).collect();
+    lines.retain(|line| !line.is_empty() && !line.starts_with("SLF4J"));
+    // `ls` of cli_mt: one child a line, in the order of the server's table.
+    for names in lines.chunk_by_mut(|a, b| [a, b].iter().all(|line| line.starts_with('\t') && !line.contains('='))) {
+        names.sort();
+    }
+    lines
 }
 
 /// Watch events are printed by a thread of their own: between which lines is chance, their own order is not.

@@ -83,7 +83,7 @@ class Events {
 }
 
 async function connect(chroot = '') {
-  const client = zookeeper.createClient(hostPort + chroot, { sessionTimeout: 30000, spinDelay: 100 });
+  const client = zookeeper.createClient(hostPort + chroot, { sessionTimeout: 30000 });
   const states = new Events();
   client.on('state', states.add);
   client.connect();
