@@ -1,0 +1,129 @@
+//! The cases by hand: each script is a conversation that any two servers must answer alike. A script works below a
+//! path of its own and starts from whatever the scripts before it left, so a difference stays in its own script.
+
+use crate::conversation::Conversation;
+use crate::subject::Options;
+
+mod access;
+mod connect;
+mod create;
+mod frames;
+mod multi;
+mod nodes;
+mod paths;
+mod special;
+mod watches;
+
+/// A server set-up that a group of scripts shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// Nothing has happened on the server yet; each script gets a server of its own.
+    Fresh,
+    /// `Options::usual`.
+    Usual,
+    /// TTL nodes switched on.
+    ExtendedTypes,
+    /// TTL nodes in the encoding of 3.5.3.
+    Emulate353,
+    /// Hard quotas are enforced.
+    EnforceQuota,
+    /// No access lists are checked.
+    SkipAcl,
+    /// The server's own defaults: no super user, no four-letter word but srvr.
+    Defaults,
+    /// Small limits for connections and frames.
+    Limits,
+    /// reconfig is switched on, though the server stands alone.
+    Reconfig,
+    /// Access lists are checked before a request is queued.
+    EagerAcl,
+    /// Digest identities hashed with SHA-256.
+    DigestSha256,
+    /// The digest scheme switched off.
+    NoDigestScheme,
+    /// closeSession without its list of paths, and no tree digest.
+    PlainTransactions,
+}
+
+impl Setup {
+    pub const ALL: [Setup; 13] = [
+        Setup::Fresh,
+        Setup::Usual,
+        Setup::ExtendedTypes,
+        Setup::Emulate353,
+        Setup::EnforceQuota,
+        Setup::SkipAcl,
+        Setup::Defaults,
+        Setup::Limits,
+        Setup::Reconfig,
+        Setup::EagerAcl,
+        Setup::DigestSha256,
+        Setup::NoDigestScheme,
+        Setup::PlainTransactions,
+    ];
+
+    pub fn options(self) -> Options {
+        let usual = Options::usual();
+        match self {
+            Setup::Fresh | Setup::Usual => usual,
+            Setup::ExtendedTypes => usual.property("zookeeper.extendedTypesEnabled", "true"),
+            Setup::Emulate353 => usual
+                .property("zookeeper.extendedTypesEnabled", "true")
+                .property("zookeeper.emulate353TTLNodes", "true"),
+            Setup::EnforceQuota => usual.line("enforceQuota", "true"),
+            Setup::SkipAcl => usual.line("skipACL", "yes"),
+            Setup::Defaults => Options::default(),
+            Setup::Limits => usual
+                .line("maxClientCnxns", "4")
+                .line("minSessionTimeout", "3000")
+                .line("maxSessionTimeout", "7000")
+                .property("jute.maxbuffer", "4096")
+                .property("zookeeper.nio.sessionlessCnxnTimeout", "700"),
+            Setup::Reconfig => usual.line("reconfigEnabled", "true"),
+            Setup::EagerAcl => usual.property("zookeeper.enableEagerACLCheck", "true"),
+            Setup::DigestSha256 => usual.property("zookeeper.DigestAuthenticationProvider.digestAlg", "SHA-256"),
+            Setup::NoDigestScheme => usual.property("zookeeper.DigestAuthenticationProvider.enabled", "false"),
+            Setup::PlainTransactions => usual
+                .property("zookeeper.closeSessionTxn.enabled", "false")
+                .property("zookeeper.digest.enabled", "false"),
+        }
+    }
+}
+
+/// One conversation.
+pub struct Script {
+    pub name: &'static str,
+    pub setup: Setup,
+    pub run: fn(&mut Conversation),
+    /// What 3.8.0 answers differently, if anything: 3.9 is followed and this says why the other may differ.
+    pub differs_in_38: Option<&'static str>,
+}
+
+impl Script {
+    const fn new(name: &'static str, setup: Setup, run: fn(&mut Conversation)) -> Script {
+        Script { name, setup, run, differs_in_38: None }
+    }
+
+    const fn unlike_38(self, reason: &'static str) -> Script {
+        Script { differs_in_38: Some(reason), ..self }
+    }
+}
+
+/// All scripts, in the order they run.
+pub fn all() -> Vec<Script> {
+    [
+        connect::SCRIPTS,
+        frames::SCRIPTS,
+        paths::SCRIPTS,
+        create::SCRIPTS,
+        nodes::SCRIPTS,
+        access::SCRIPTS,
+        multi::SCRIPTS,
+        watches::SCRIPTS,
+        special::SCRIPTS,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|script| Script { ..*script })
+    .collect()
+}
