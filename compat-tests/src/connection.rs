@@ -100,7 +100,11 @@ impl Connection {
     pub fn open(address: SocketAddr) -> io::Result<Connection> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream, inbox: Vec::new(), read_up_to: 0 })
+        Ok(Connection {
+            stream,
+            inbox: Vec::new(),
+            read_up_to: 0,
+        })
     }
 
     /// Sends bytes as they are. An error is left to be noticed by the next read, as a client would.
@@ -126,7 +130,9 @@ impl Connection {
     /// # Errors
     /// `Silence` if none comes within `patience`.
     pub fn receive(&mut self, patience: Duration) -> Result<Vec<u8>, Silence> {
-        self.stream.set_read_timeout(Some(patience)).map_err(|_| Silence::Closed)?;
+        self.stream
+            .set_read_timeout(Some(patience))
+            .map_err(|_| Silence::Closed)?;
         loop {
             let waiting = &self.inbox[self.read_up_to..];
             if let Some(head) = waiting.first_chunk::<4>() {

@@ -94,7 +94,9 @@ impl Conversation {
     pub fn accept(&mut self, name: &str, mut connection: Connection) -> Option<Connected> {
         match connection.receive(PATIENCE) {
             Err(silence) => {
-                self.note(format!("< {name} {silence:?} instead of a connect response"));
+                self.note(format!(
+                    "< {name} {silence:?} instead of a connect response"
+                ));
                 if silence == Silence::Timeout {
                     self.missing += 1;
                 }
@@ -102,22 +104,31 @@ impl Conversation {
             }
             Ok(payload) => {
                 let Ok(connected) = Connected::parse(&payload) else {
-                    self.note(format!("< {name} unreadable connect response {}", hex(&payload)));
+                    self.note(format!(
+                        "< {name} unreadable connect response {}",
+                        hex(&payload)
+                    ));
                     return None;
                 };
                 if connected.session != 0 {
                     if !self.unfinished.contains(&connected.session) {
                         self.unfinished.push(connected.session);
                     }
-                    self.names.name_session(connected.session, &format!("session-{name}"));
+                    self.names
+                        .name_session(connected.session, &format!("session-{name}"));
                 }
-                let good = connected.password == session_password(connected.session) && connected.session != 0;
+                let good = connected.password == session_password(connected.session)
+                    && connected.session != 0;
                 self.note(format!(
                     "< {name} connected protocol {} timeout {} session {} password {} rest {}",
                     connected.protocol_version,
                     connected.timeout_ms,
                     self.names.session(connected.session),
-                    if good { "good".to_owned() } else { hex(&connected.password) },
+                    if good {
+                        "good".to_owned()
+                    } else {
+                        hex(&connected.password)
+                    },
                     hex(&connected.rest),
                 ));
                 let line = Line {
@@ -140,7 +151,14 @@ impl Conversation {
             (None, Some(kept)) => kept.clone(),
             (None, None) => (0, vec![0; 16]),
         };
-        self.connect_with(name, &Connect { session, password: Some(password), ..Connect::default() })
+        self.connect_with(
+            name,
+            &Connect {
+                session,
+                password: Some(password),
+                ..Connect::default()
+            },
+        )
     }
 
     /// Drops the socket without a word.
@@ -151,7 +169,8 @@ impl Conversation {
     /// Drops the socket without a word and keeps the session for `reconnect`.
     pub fn hang_up_and_keep(&mut self, name: &str, kept: &str) {
         if let Some(line) = self.lines.remove(name) {
-            self.kept.insert(kept.to_owned(), (line.session, line.password));
+            self.kept
+                .insert(kept.to_owned(), (line.session, line.password));
         }
     }
 
@@ -163,11 +182,22 @@ impl Conversation {
             if self.missing >= MISSING_LIMIT {
                 break;
             }
-            let holder = self.lines.iter().find(|(_, line)| line.session == session).map(|(name, _)| name.clone());
+            let holder = self
+                .lines
+                .iter()
+                .find(|(_, line)| line.session == session)
+                .map(|(name, _)| name.clone());
             let name = holder.unwrap_or_else(|| "finish".to_owned());
             if name == "finish" {
                 let password = Some(session_password(session).to_vec());
-                self.connect_with("finish", &Connect { session, password, ..Connect::default() });
+                self.connect_with(
+                    "finish",
+                    &Connect {
+                        session,
+                        password,
+                        ..Connect::default()
+                    },
+                );
             }
             self.ask(&name, &request::bare(op::CLOSE_SESSION));
             self.lines.remove(&name);
@@ -192,18 +222,25 @@ impl Conversation {
 
     /// Sends a request with the connection's next xid and waits for its reply; events that come before are noted.
     pub fn ask(&mut self, name: &str, request: &Request) -> Option<Reply> {
-        let xid = self.lines.get(name).map_or(1, |line| line.next_xid);
-        self.ask_as(name, xid, request)
+        self.pipeline(name, std::slice::from_ref(request))
+            .pop()
+            .flatten()
     }
 
     /// Like `ask`, with an xid of the script's choice.
     pub fn ask_as(&mut self, name: &str, xid: i32, request: &Request) -> Option<Reply> {
-        self.pipeline_as(name, &[(xid, request.clone())]).pop().flatten()
+        self.pipeline_as(name, &[(xid, request.clone())])
+            .pop()
+            .flatten()
     }
 
     /// Sends several requests in one write and waits for all replies.
     pub fn pipeline(&mut self, name: &str, requests: &[Request]) -> Vec<Option<Reply>> {
-        let first = self.lines.get(name).map_or(1, |line| line.next_xid);
+        let mut first = 1;
+        if let Some(line) = self.lines.get_mut(name) {
+            first = line.next_xid;
+            line.next_xid += requests.len() as i32;
+        }
         let numbered: Vec<(i32, Request)> = (first..).zip(requests.iter().cloned()).collect();
         self.pipeline_as(name, &numbered)
     }
@@ -212,18 +249,22 @@ impl Conversation {
     pub fn pipeline_as(&mut self, name: &str, requests: &[(i32, Request)]) -> Vec<Option<Reply>> {
         let mut bytes = Vec::new();
         for (xid, request) in requests {
-            self.note(format!("> {name} {} {} (xid {xid})", op_name(request.op), request.label));
+            self.note(format!(
+                "> {name} {} {} (xid {xid})",
+                op_name(request.op),
+                request.label
+            ));
             bytes.extend(request.frame(*xid));
         }
         let Some(line) = self.lines.get_mut(name) else {
             self.note(format!("< {name} NO CONNECTION"));
             return vec![None; requests.len()];
         };
-        if let Some((last, _)) = requests.last() {
-            line.next_xid = line.next_xid.max(last + 1);
-        }
         line.connection.send(&bytes);
-        requests.iter().map(|(_, request)| self.reply(name, request.op)).collect()
+        requests
+            .iter()
+            .map(|(_, request)| self.reply(name, request.op))
+            .collect()
     }
 
     /// Sends without waiting; `reply` or `expect_close` follow.
@@ -241,7 +282,11 @@ impl Conversation {
                 self.note(format!("< {name} NO CONNECTION"));
                 return None;
             };
-            let patience = if self.missing >= MISSING_LIMIT { Duration::from_millis(50) } else { PATIENCE };
+            let patience = if self.missing >= MISSING_LIMIT {
+                Duration::from_millis(50)
+            } else {
+                PATIENCE
+            };
             match line.connection.receive(patience) {
                 Err(silence) => {
                     self.flush_events(name);
@@ -275,7 +320,9 @@ impl Conversation {
 
     /// Notes the events that came in, in their order. See mask 6 for `sort_events_of_close`.
     fn flush_events(&mut self, name: &str) {
-        let Some(line) = self.lines.get_mut(name) else { return };
+        let Some(line) = self.lines.get_mut(name) else {
+            return;
+        };
         for (_, text) in std::mem::take(&mut line.events) {
             self.transcript.push(format!("< {name} {text}"));
         }
@@ -346,12 +393,20 @@ impl Conversation {
         if self.is_lost() {
             return;
         }
-        let Some(reply) = self.ask(name, &request::read(op::CHILDREN, path, false)) else { return };
+        let Some(reply) = self.ask(name, &request::read(op::CHILDREN, path, false)) else {
+            return;
+        };
         if reply.header.error != 0 {
             return;
         }
         let children = wire::Reader::new(&reply.frame[16..]).strings();
-        let mut children: Vec<_> = children.ok().flatten().unwrap_or_default().into_iter().flatten().collect();
+        let mut children: Vec<_> = children
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+            .into_iter()
+            .flatten()
+            .collect();
         children.sort_unstable();
         for child in children {
             let child = String::from_utf8_lossy(child);
@@ -363,16 +418,27 @@ impl Conversation {
 
 /// What a server answered to one step: the step's line and the lines that came back.
 fn steps(transcript: &[String]) -> Vec<(&str, &[String])> {
-    let mut starts: Vec<usize> = (0..transcript.len()).filter(|&at| !transcript[at].starts_with('<')).collect();
+    let mut starts: Vec<usize> = (0..transcript.len())
+        .filter(|&at| !transcript[at].starts_with('<'))
+        .collect();
     if starts.first() != Some(&0) {
         starts.insert(0, 0);
     }
     let ends = starts.iter().skip(1).copied().chain([transcript.len()]);
-    starts.iter().zip(ends).filter(|(from, to)| *from < to).map(|(&from, to)| {
-        let is_step = !transcript[from].starts_with('<');
-        let step = if is_step { transcript[from].as_str() } else { "(start)" };
-        (step, &transcript[from + usize::from(is_step)..to])
-    }).collect()
+    starts
+        .iter()
+        .zip(ends)
+        .filter(|(from, to)| *from < to)
+        .map(|(&from, to)| {
+            let is_step = !transcript[from].starts_with('<');
+            let step = if is_step {
+                transcript[from].as_str()
+            } else {
+                "(start)"
+            };
+            (step, &transcript[from + usize::from(is_step)..to])
+        })
+        .collect()
 }
 
 /// Every step that the two servers answered differently, as text; empty if they are alike.
@@ -392,7 +458,9 @@ pub fn differences(judge: &[String], subject: &[String]) -> Vec<String> {
                     if !text.contains(step) {
                         text += &format!("  {step}\n");
                     }
-                    lines.iter().for_each(|line| text += &format!("    {who} {line}\n"));
+                    lines
+                        .iter()
+                        .for_each(|line| text += &format!("    {who} {line}\n"));
                     if lines.is_empty() {
                         text += &format!("    {who} (no answer)\n");
                     }

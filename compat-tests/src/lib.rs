@@ -10,7 +10,7 @@
 pub mod connection;
 pub mod conversation;
 pub mod mask;
+pub mod random;
 pub mod scripts;
 pub mod subject;
 pub mod wire;
-

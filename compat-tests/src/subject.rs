@@ -48,7 +48,12 @@ impl Options {
             .line("4lw.commands.whitelist", "*")
             .line("minSessionTimeout", "1000")
             .line("maxSessionTimeout", "60000")
-            .property("zookeeper.DigestAuthenticationProvider.superDigest", SUPER_DIGEST)
+            // Nothing is reaped in the middle of a comparison.
+            .property("znode.container.checkIntervalMs", "2000000000")
+            .property(
+                "zookeeper.DigestAuthenticationProvider.superDigest",
+                SUPER_DIGEST,
+            )
     }
 
     pub fn property(mut self, key: &str, value: &str) -> Options {
@@ -67,7 +72,10 @@ pub const SUPER_DIGEST: &str = "super:lK75jTNcA+U9vtVEw5vB51mj/w4=";
 
 /// The workspace's root directory.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("compat-tests lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("compat-tests lies in the workspace")
+        .to_owned()
 }
 
 /// Where cargo builds: `CARGO_TARGET_DIR` or `target`.
@@ -77,7 +85,10 @@ fn target_directory() -> PathBuf {
 
 /// Our server's program; `OXKEEPER_BIN` names another one.
 pub fn oxkeeper_program() -> PathBuf {
-    std::env::var_os("OXKEEPER_BIN").map_or_else(|| target_directory().join("release/oxkeeper"), PathBuf::from)
+    std::env::var_os("OXKEEPER_BIN").map_or_else(
+        || target_directory().join("release/oxkeeper"),
+        PathBuf::from,
+    )
 }
 
 /// The class path of a Java release, logging set-up first.
@@ -91,7 +102,11 @@ pub fn class_path(subject: Subject) -> String {
                 "{} is missing: run `cargo xtask prerequisites`",
                 jars.display()
             );
-            format!("{}:{}/*", workspace().join("compat-tests/java").display(), jars.display())
+            format!(
+                "{}:{}/*",
+                workspace().join("compat-tests/java").display(),
+                jars.display()
+            )
         }
     }
 }
@@ -105,7 +120,11 @@ pub struct TemporaryDirectory {
 impl TemporaryDirectory {
     pub fn new() -> TemporaryDirectory {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("oxkeeper-compat-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "oxkeeper-compat-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("temporary directory");
@@ -187,7 +206,11 @@ impl Server {
 
     fn prepare(subject: Subject, options: &Options, directory: &Path) -> Server {
         fs::create_dir_all(directory).expect("server directory");
-        let set_port = options.lines.iter().rev().find(|(key, _)| key == "clientPort");
+        let set_port = options
+            .lines
+            .iter()
+            .rev()
+            .find(|(key, _)| key == "clientPort");
         let port = set_port.map_or_else(free_port, |(_, port)| port.parse().unwrap_or(1));
         let server = Server {
             subject,
@@ -205,7 +228,10 @@ impl Server {
     pub fn write_configuration(&self) {
         let mut lines = vec![
             ("tickTime".to_owned(), "500".to_owned()),
-            ("dataDir".to_owned(), self.data_directory().display().to_string()),
+            (
+                "dataDir".to_owned(),
+                self.data_directory().display().to_string(),
+            ),
             ("clientPort".to_owned(), self.port.to_string()),
             ("clientPortAddress".to_owned(), "127.0.0.1".to_owned()),
             ("admin.enableServer".to_owned(), "false".to_owned()),
@@ -216,7 +242,10 @@ impl Server {
             lines.retain(|(present, _)| present != key);
             lines.push((key.clone(), value.clone()));
         }
-        let text: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        let text: String = lines
+            .iter()
+            .map(|(key, value)| format!("{key}={value}\n"))
+            .collect();
         fs::write(self.configuration(), text).expect("zoo.cfg");
     }
 
@@ -238,7 +267,12 @@ impl Server {
             Subject::Oxkeeper => Command::new(oxkeeper_program()),
             _ => {
                 let mut command = Command::new("java");
-                command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
+                command.args([
+                    "-Xmx512m",
+                    "-XX:+UseSerialGC",
+                    "-XX:TieredStopAtLevel=1",
+                    "-Xshare:auto",
+                ]);
                 command
             }
         };
@@ -254,12 +288,19 @@ impl Server {
     }
 
     fn spawn(&mut self) {
-        let log = File::options().create(true).append(true).open(self.log_path()).expect("log file");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("log file");
         let mut command = self.command();
-        command.arg(self.configuration()).stdout(log.try_clone().expect("log")).stderr(log);
-        let program = command.get_program().to_owned();
+        command
+            .arg(self.configuration())
+            .stdout(log.try_clone().expect("log"))
+            .stderr(log);
+        let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn();
-        self.child = Some(child.unwrap_or_else(|error| panic!("{}: {error}", program.display())));
+        self.child = Some(child.unwrap_or_else(|error| panic!("{}: {error}", program)));
     }
 
     fn launch(&mut self) {
@@ -277,9 +318,24 @@ impl Server {
             if four_letter(self.address(), b"srvr").is_ok_and(|text| text.contains("Mode:")) {
                 return;
             }
-            let ended = self.child.as_mut().expect("spawned").try_wait().expect("waitable");
-            assert!(ended.is_none(), "{} ended with {ended:?}:\n{}", self.subject, self.log_tail());
-            assert!(start.elapsed() < PATIENCE, "{} does not serve:\n{}", self.subject, self.log_tail());
+            let ended = self
+                .child
+                .as_mut()
+                .expect("spawned")
+                .try_wait()
+                .expect("waitable");
+            assert!(
+                ended.is_none(),
+                "{} ended with {ended:?}:\n{}",
+                self.subject,
+                self.log_tail()
+            );
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{} does not serve:\n{}",
+                self.subject,
+                self.log_tail()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -309,7 +365,10 @@ impl Server {
     /// SIGTERM, then waits for the end.
     pub fn terminate(&mut self) -> ExitStatus {
         let id = self.process_id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        let sent = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill runs");
         assert!(sent.success(), "no process to stop");
         self.wait_for_exit()
     }
