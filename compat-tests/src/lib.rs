@@ -9,6 +9,7 @@
 
 pub mod connection;
 pub mod conversation;
+pub mod directory;
 pub mod mask;
 pub mod random;
 pub mod scripts;

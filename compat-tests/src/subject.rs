@@ -313,10 +313,24 @@ impl Server {
     /// # Panics
     /// If the process ends or does not serve within a minute.
     pub fn wait_until_serving(&mut self) {
+        let ended = self.wait_until_serving_or_ended();
+        assert!(
+            ended.is_none(),
+            "{} ended with {ended:?}:\n{}",
+            self.subject,
+            self.log_tail()
+        );
+    }
+
+    /// Waits until `srvr` shows a mode (`None`) or the process has ended.
+    ///
+    /// # Panics
+    /// If neither happens within a minute.
+    pub fn wait_until_serving_or_ended(&mut self) -> Option<ExitStatus> {
         let start = Instant::now();
         loop {
             if four_letter(self.address(), b"srvr").is_ok_and(|text| text.contains("Mode:")) {
-                return;
+                return None;
             }
             let ended = self
                 .child
@@ -324,12 +338,10 @@ impl Server {
                 .expect("spawned")
                 .try_wait()
                 .expect("waitable");
-            assert!(
-                ended.is_none(),
-                "{} ended with {ended:?}:\n{}",
-                self.subject,
-                self.log_tail()
-            );
+            if ended.is_some() {
+                self.child = None;
+                return ended;
+            }
             assert!(
                 start.elapsed() < PATIENCE,
                 "{} does not serve:\n{}",
