@@ -1,23 +1,49 @@
-//! Helper commands of the project: `cargo xtask <command>`.
+//! Helper commands of the project: `cargo xtask <command>`. What each command does is in a file of its own; this
+//! one only chooses.
 
-mod bench;
-mod jute;
+#![forbid(unsafe_code)]
 
 use std::path::Path;
 use std::process::ExitCode;
 
+mod bench;
+mod clients;
+mod jute;
+mod prerequisites;
+mod real_hbase;
+mod test;
+
+type Command = fn(&Path, &[String]) -> Result<(), String>;
+
+/// What can be asked for: name, what it does, how.
+const COMMANDS: &[(&str, &str, Command)] = &[
+    ("test", "everything that CI checks, on a bare Debian 12 with Rust", |_, _| test::run()),
+    ("prerequisites", "installs what the tests need and nothing else", |_, _| prerequisites::install().and_then(|()| clients::prerequisites())),
+    ("clients", "real clients against Java and ours", |_, _| clients::prerequisites().and_then(|()| clients::run())),
+    ("soak", "the long forms of the tests", |_, _| test::soak()),
+    ("bench", "[workload...] [options]: figures against Java in the same run", |root, arguments| bench::run(root, arguments)),
+    ("real", "hbase: a real system on our server", |_, arguments| match arguments {
+        [name] if name == "hbase" => real_hbase::run(),
+        _ => Err("which one? there is: hbase".to_owned()),
+    }),
+    ("jute", "writes the records from zookeeper.jute", |root, _| jute::run(root)),
+];
+
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let result = match arguments.first().map(String::as_str) {
-        Some("jute") => jute::run(root),
-        Some("bench") => bench::run(root, &arguments[1..]),
-        _ => Err("usage: cargo xtask jute | bench [workload...] [options]".to_owned()),
+    let wanted = arguments.first().map_or("", String::as_str);
+    let Some((_, _, command)) = COMMANDS.iter().find(|(name, _, _)| *name == wanted) else {
+        eprintln!("usage: cargo xtask <command>");
+        for (name, what, _) in COMMANDS {
+            eprintln!("  {name:14} {what}");
+        }
+        return ExitCode::from(2);
     };
-    match result {
+    match command(root, &arguments[1..]) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("xtask: {message}");
+        Err(reason) => {
+            eprintln!("xtask {wanted}: {reason}");
             ExitCode::FAILURE
         }
     }
