@@ -18,6 +18,7 @@ else
 <project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId><version>1</version><dependencies>
 <dependency><groupId>org.apache.zookeeper</groupId><artifactId>zookeeper</artifactId><version>$version</version></dependency>
 <dependency><groupId>org.xerial.snappy</groupId><artifactId>snappy-java</artifactId><version>1.1.10.5</version></dependency>
+<dependency><groupId>io.dropwizard.metrics</groupId><artifactId>metrics-core</artifactId><version>4.1.12.1</version></dependency>
 </dependencies></project>
 POM
     mvn -q -f "$work/pom.xml" dependency:build-classpath -Dmdep.outputFile="$work/class_path"
@@ -37,7 +38,7 @@ server() {
     cat "$work/server.log"; exit 1
 }
 client() {
-    java -cp /usr/share/java/zookeeper.jar:/etc/zookeeper/conf org.apache.zookeeper.ZooKeeperMain -server "127.0.0.1:$port" > "$work/client.log" 2>&1
+    java -cp /usr/share/java/zookeeper.jar:/etc/zookeeper/conf org.apache.zookeeper.ZooKeeperMain -waitforconnection -server "127.0.0.1:$port" > "$work/client.log" 2>&1
 }
 stop() { kill -9 "$pid"; wait "$pid" 2>/dev/null || true; }
 keep() { # keep <name>
