@@ -123,9 +123,13 @@ impl Content {
 
     fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
         let n = (self.size.saturating_sub(offset) as usize).min(buffer.len());
-        for (i, byte) in buffer[..n].iter_mut().enumerate() {
-            let at = offset + i as u64;
-            *byte = self.sector(at / SECTOR_BYTES)[(at % SECTOR_BYTES) as usize];
+        let mut done = 0;
+        while done < n {
+            let at = offset + done as u64;
+            let start = (at % SECTOR_BYTES) as usize;
+            let take = (n - done).min(SECTOR_BYTES as usize - start);
+            buffer[done..done + take].copy_from_slice(&self.sector(at / SECTOR_BYTES)[start..start + take]);
+            done += take;
         }
         n
     }

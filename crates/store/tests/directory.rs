@@ -1,0 +1,204 @@
+//! What is done to whole directories: truncation, purge, putting aside, start-up checks, epochs.
+
+mod common;
+
+use common::{directories, history, open, options, payload, shared};
+use oxkeeper_proto::Zxid;
+use oxkeeper_store::epochs::{Epochs, read_my_id};
+use oxkeeper_store::names::Compression;
+use oxkeeper_store::recovery::read_opaque_body;
+use oxkeeper_store::sim_disk::SimDisk;
+use oxkeeper_store::{Directories, OpenError, OpenOptions, Store};
+use std::path::Path;
+
+const DIRECTORY: &str = "/data/version-2";
+
+fn names(disk: &SimDisk) -> Vec<String> {
+    shared(disk).list(Path::new(DIRECTORY)).unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
+/// 30 transactions, a new log after every tenth, snapshots at 0 and wherever asked.
+fn filled(snapshots: &[i64]) -> SimDisk {
+    let disk = SimDisk::new();
+    let mut opened = open(&disk).unwrap();
+    common::write_snapshot(&mut opened.store, Zxid(0), Compression::None, 40).unwrap();
+    let mut log = opened.store.txn_log(options()).unwrap();
+    for zxid in 1..=30 {
+        log.append(&[payload(zxid, b"data")]).unwrap();
+        log.sync().unwrap();
+        if snapshots.contains(&zxid) {
+            common::write_snapshot(&mut opened.store, Zxid(zxid), Compression::None, 40).unwrap();
+        }
+        if zxid % 10 == 0 {
+            log.roll().unwrap();
+        }
+    }
+    disk
+}
+
+#[test]
+fn truncation_keeps_the_zxid_and_nothing_above_it() {
+    for to in 0..=30 {
+        let disk = filled(&[15]);
+        disk.crash();
+        let mut opened = open(&disk).unwrap();
+        opened.store.truncate(Zxid(to)).unwrap();
+        let mut log = opened.store.txn_log(options()).unwrap();
+        // An epoch of another leader goes on here.
+        log.append(&[payload(Zxid::new(1, 1).0, b"new")]).unwrap();
+        log.sync().unwrap();
+        disk.power_cut(to as u64);
+        let opened = open(&disk).unwrap();
+        let base = opened.snapshot.as_ref().unwrap().zxid.0;
+        assert_eq!(base, if to >= 15 { 15 } else { 0 });
+        let mut expected: Vec<i64> = (base + 1..=to).collect();
+        expected.push(Zxid::new(1, 1).0);
+        assert_eq!(history(&opened).iter().map(|(zxid, _)| zxid.0).collect::<Vec<_>>(), expected, "to {to}");
+    }
+}
+
+#[test]
+fn a_crash_during_truncation_leaves_a_prefix() {
+    for seed in 0..200u64 {
+        let disk = filled(&[15]);
+        disk.crash();
+        let mut opened = open(&disk).unwrap();
+        if seed % 2 == 0 { disk.fail_sync(seed % 7) } else { disk.fail_write(0) }
+        let _ = opened.store.truncate(Zxid(4));
+        disk.power_cut(seed);
+        let last = open(&disk).unwrap().last_zxid.0;
+        assert!((4..=30).contains(&last), "seed {seed}: {last}");
+    }
+}
+
+#[test]
+fn truncation_to_what_is_not_there_changes_nothing() {
+    let disk = filled(&[]);
+    disk.crash();
+    let mut opened = open(&disk).unwrap();
+    let before = names(&disk);
+    assert!(matches!(opened.store.truncate(Zxid(31)), Err(OpenError::Damaged(_))));
+    assert!(matches!(opened.store.truncate(Zxid::new(1, 0)), Err(OpenError::Damaged(_))));
+    assert_eq!(names(&disk), before);
+}
+
+#[test]
+fn purge_keeps_good_snapshots_and_the_logs_they_need() {
+    let disk = filled(&[5, 12, 18, 25, 28]);
+    // The newest is damaged, and so pushes none out.
+    disk.rot(&Path::new(DIRECTORY).join("snapshot.1c"), 40, |byte| byte ^ 1);
+    disk.crash();
+    let mut opened = open(&disk).unwrap();
+    let removed = opened.store.purge(1).unwrap();
+    let removed: Vec<_> = removed.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(removed, ["snapshot.0", "snapshot.5", "log.1"]);
+    drop(opened);
+    let opened = open(&disk).unwrap();
+    assert_eq!((opened.snapshot.as_ref().unwrap().zxid, opened.last_zxid), (Zxid(25), Zxid(30)));
+    assert_eq!(opened.store.read_log(Zxid(12)).unwrap().records().map(|record| record.zxid.0).collect::<Vec<_>>(), (13..=30).collect::<Vec<_>>());
+    assert!(opened.store.read_log(Zxid(9)).is_err(), "the log before is gone");
+}
+
+#[test]
+fn what_was_put_aside_does_not_come_back() {
+    let disk = filled(&[5]);
+    disk.crash();
+    let mut opened = open(&disk).unwrap();
+    let leaders = Zxid::new(2, 7);
+    common::write_snapshot(&mut opened.store, leaders, Compression::None, 40).unwrap();
+    opened.store.set_aside_all_but(leaders).unwrap();
+    let mut log = opened.store.txn_log(options()).unwrap();
+    log.append(&[payload(leaders.next().0, b"x")]).unwrap();
+    log.sync().unwrap();
+    disk.power_cut(3);
+    let opened = open(&disk).unwrap();
+    assert_eq!((opened.snapshot.as_ref().unwrap().zxid, opened.last_zxid), (leaders, leaders.next()));
+    drop(opened);
+    disk.rot(&Path::new(DIRECTORY).join(format!("snapshot.{leaders:x}")), 40, |byte| byte ^ 1);
+    assert!(matches!(open(&disk), Err(OpenError::Damaged(_))));
+}
+
+#[test]
+fn an_empty_directory_is_an_empty_database_only_if_that_is_meant() {
+    let start = |disk: &SimDisk, autocreate_database| {
+        let options = OpenOptions { autocreate_database, ..OpenOptions::default() };
+        let opened = Store::open_with(&shared(disk), &directories(), &options, read_opaque_body).unwrap();
+        (opened.last_zxid, opened.needs_snapshot)
+    };
+    let disk = SimDisk::new();
+    assert_eq!(start(&disk, true), (Zxid(0), true));
+    assert_eq!(start(&disk, false), (Zxid(-1), false));
+    disk.put(Path::new("/data/initialize"), b"");
+    assert_eq!(start(&disk, false), (Zxid(0), true));
+    assert_eq!(start(&disk, false), (Zxid(-1), false), "the mark is used up");
+}
+
+#[test]
+fn logs_without_a_snapshot_need_the_word_of_the_administrator() {
+    let disk = filled(&[]);
+    disk.crash();
+    shared(&disk).remove(&Path::new(DIRECTORY).join("snapshot.0")).unwrap();
+    assert!(matches!(open(&disk), Err(OpenError::Damaged(_))));
+    let options = OpenOptions { trust_empty_snapshot: true, ..OpenOptions::default() };
+    let opened = Store::open_with(&shared(&disk), &directories(), &options, read_opaque_body).unwrap();
+    assert_eq!((opened.last_zxid, opened.needs_snapshot, opened.log.records().count()), (Zxid(30), true, 30));
+    // An empty tree is no beginning for a log that lacks its own.
+    drop(opened);
+    shared(&disk).remove(&Path::new(DIRECTORY).join("log.1")).unwrap();
+    assert!(Store::open_with(&shared(&disk), &directories(), &options, read_opaque_body).is_err());
+}
+
+#[test]
+fn directories_are_checked() {
+    let disk = SimDisk::new();
+    let two = Directories { data: "/data".into(), log: "/logs".into() };
+    let options = OpenOptions { autocreate_directories: false, ..OpenOptions::default() };
+    assert!(matches!(Store::open_with(&shared(&disk), &two, &options, read_opaque_body), Err(OpenError::Directory(_))));
+    let open_two = |disk: &SimDisk| Store::open_with(&shared(disk), &two, &OpenOptions::default(), read_opaque_body).map(|opened| opened.last_zxid);
+    assert_eq!(open_two(&disk).unwrap(), Zxid(0));
+    for misplaced in ["/data/version-2/log.1", "/logs/version-2/snapshot.0"] {
+        let disk = disk.fork();
+        disk.put(Path::new(misplaced), b"");
+        assert!(matches!(open_two(&disk), Err(OpenError::Misplaced(_))), "{misplaced}");
+    }
+}
+
+#[test]
+fn sizes_leave_out_what_is_ours() {
+    let disk = filled(&[]);
+    disk.crash();
+    let opened = open(&disk).unwrap();
+    let all: u64 = shared(&disk).list(Path::new(DIRECTORY)).unwrap().iter().filter(|entry| !entry.name.starts_with("oxkeeper.")).map(|entry| entry.size).sum();
+    assert_eq!(opened.store.sizes().unwrap(), (all, all));
+}
+
+#[test]
+fn an_announced_epoch_takes_effect_with_its_first_transaction() {
+    let disk = SimDisk::new();
+    let epochs = open(&disk).unwrap().store.epochs();
+    epochs.set_accepted(1).unwrap();
+    epochs.set_current(1).unwrap();
+    epochs.set_accepted(2).unwrap();
+    epochs.announce_current(2).unwrap();
+    for seed in 0..20 {
+        let disk = disk.fork();
+        disk.power_cut(seed);
+        let epochs = open(&disk).unwrap().store.epochs();
+        assert_eq!(epochs.load(Zxid::new(1, 5)).unwrap(), Epochs { accepted: 2, current: 1, is_guessed: false });
+        assert_eq!(epochs.load(Zxid::new(2, 1)).unwrap(), Epochs { accepted: 2, current: 2, is_guessed: false });
+        disk.power_cut(seed);
+        let epochs = open(&disk).unwrap().store.epochs();
+        assert!(epochs.load(Zxid::new(3, 1)).is_err(), "a history beyond its epoch");
+    }
+    let fresh = open(&SimDisk::new()).unwrap().store.epochs().load(Zxid(0)).unwrap();
+    assert_eq!(fresh, Epochs { accepted: 0, current: 0, is_guessed: true });
+}
+
+#[test]
+fn my_id_is_read_without_trimming() {
+    for (text, expected) in [("3", Some(3)), ("3\n", Some(3)), ("3\r\nx", Some(3)), (" 3", None), ("3 ", None), ("", None), ("x", None)] {
+        let disk = SimDisk::new();
+        disk.put(Path::new("/data/myid"), text.as_bytes());
+        assert_eq!(read_my_id(&shared(&disk), Path::new("/data")).ok(), expected, "{text:?}");
+    }
+}
