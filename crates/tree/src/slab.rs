@@ -37,6 +37,11 @@ impl<T> Slab<T> {
         number
     }
 
+    /// All items, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.segments.iter().flatten()
+    }
+
     #[inline]
     pub fn get(&self, number: u32) -> &T {
         &self.segments[(number >> SHIFT) as usize][number as usize & (SEGMENT - 1)]

@@ -8,6 +8,7 @@
 use crate::apply::Change;
 use crate::id_set::IdSet;
 use crate::id_table::IdTable;
+use crate::slab::Slab;
 use crate::tree::Tree;
 use oxkeeper_proto::collections::Seeded;
 use oxkeeper_proto::records::SetWatches2;
@@ -179,7 +180,7 @@ fn sort_once(watchers: &mut Vec<u32>) {
 /// The watches of one reactor's connections.
 #[derive(Debug, Default)]
 pub struct Watches {
-    paths: Vec<Watched>,
+    paths: Slab<Watched>,
     free: Vec<u32>,
     table: IdTable,
     hasher: Seeded,
@@ -220,14 +221,14 @@ impl Watches {
     }
 
     fn find(&self, path: &str) -> Option<u32> {
-        self.table.find(self.hash(path), |id| &*self.paths[id as usize].path == path)
+        self.table.find(self.hash(path), |id| &*self.paths.get(id).path == path)
     }
 
     /// Adds a watch; false when it was there. A recursive one goes to the data table whatever is asked.
     pub fn add(&mut self, path: &str, watcher: u32, mode: Mode, table: Table) -> bool {
         let table = if mode == Mode::PersistentRecursive { Table::Data } else { table };
         let id = self.find(path).unwrap_or_else(|| self.insert(path));
-        let watched = &mut self.paths[id as usize];
+        let watched = self.paths.get_mut(id);
         let was_in = watched.is_in(table, watcher);
         if !watched.set_mut(table, mode).insert(watcher) {
             return false;
@@ -264,34 +265,31 @@ impl Watches {
         let new = Watched { path: path.into(), data: IdSet::default(), child: IdSet::default(), persistent: None };
         let id = match self.free.pop() {
             Some(id) => {
-                self.paths[id as usize] = new;
+                *self.paths.get_mut(id) = new;
                 id
             }
-            None => {
-                self.paths.push(new);
-                self.paths.len() as u32 - 1
-            }
+            None => self.paths.push(new),
         };
         let (paths, hasher) = (&self.paths, &self.hasher);
-        self.table.insert(hash(hasher, path), id, |id| hash(hasher, &paths[id as usize].path));
+        self.table.insert(hash(hasher, path), id, |id| hash(hasher, &paths.get(id).path));
         id
     }
 
     /// Forgets a path that nobody watches any more.
     fn drop_unwatched(&mut self, id: u32) {
-        if !self.paths[id as usize].is_unwatched() {
+        if !self.paths.get(id).is_unwatched() {
             return;
         }
-        let path = std::mem::take(&mut self.paths[id as usize].path);
+        let path = std::mem::take(&mut self.paths.get_mut(id).path);
         self.table.remove(self.hash(&path), id);
-        self.paths[id as usize].persistent = None;
+        self.paths.get_mut(id).persistent = None;
         self.free.push(id);
     }
 
     /// Whether the watcher has such a watch (checkWatches).
     pub fn contains(&self, path: &str, watcher: u32, kind: WatcherType) -> bool {
         let Some(id) = self.find(path) else { return false };
-        let watched = &self.paths[id as usize];
+        let watched = self.paths.get(id);
         match kind {
             WatcherType::Children => watched.contains(Table::Child, Mode::Standard, watcher),
             WatcherType::Data => watched.contains(Table::Data, Mode::Standard, watcher),
@@ -329,7 +327,7 @@ impl Watches {
         if mode == Mode::PersistentRecursive && table == Table::Child {
             return false;
         }
-        let watched = &mut self.paths[id as usize];
+        let watched = self.paths.get_mut(id);
         if !watched.contains(table, mode, watcher) {
             return false;
         }
@@ -344,7 +342,7 @@ impl Watches {
 
     /// Forgets that the watcher has this path, if it has no watch of it left.
     fn settle(&mut self, id: u32, watcher: u32) {
-        let watched = &self.paths[id as usize];
+        let watched = self.paths.get(id);
         if !watched.is_in(Table::Data, watcher) && !watched.is_in(Table::Child, watcher) {
             self.watchers[watcher as usize].remove(id);
         }
@@ -404,11 +402,11 @@ impl Watches {
     fn consume(&mut self, table: Table, path: &str) {
         self.fired.clear();
         if let Some(id) = self.find(path) {
-            let watched = &mut self.paths[id as usize];
+            let watched = self.paths.get_mut(id);
             watched.watchers(table, &mut self.fired);
             let once = std::mem::take(watched.set_mut(table, Mode::Standard));
             if !once.is_empty() {
-                let watched = &self.paths[id as usize];
+                let watched = self.paths.get(id);
                 let mut gone = 0;
                 if watched.persistent.is_none() && watched.set(other(table), Mode::Standard).is_some_and(IdSet::is_empty) {
                     // Nobody has anything else here.
@@ -418,7 +416,7 @@ impl Watches {
                     }
                 } else {
                     for watcher in once.iter() {
-                        gone += usize::from(!self.paths[id as usize].is_in(table, watcher));
+                        gone += usize::from(!self.paths.get(id).is_in(table, watcher));
                         self.settle(id, watcher);
                     }
                 }
@@ -431,7 +429,7 @@ impl Watches {
             while above.len() > 1 {
                 above = parent(above);
                 if let Some(id) = self.find(above) {
-                    if let Some(persistent) = &self.paths[id as usize].persistent {
+                    if let Some(persistent) = &self.paths.get(id).persistent {
                         self.fired.extend(persistent.recursive.iter());
                     }
                 }
@@ -448,13 +446,17 @@ impl Watches {
             match tree.get(path) {
                 None => missed.push(CatchUp { kind: EventType::NodeDeleted, path }),
                 Some(node) if node.persisted().mzxid > relative_zxid.0 => missed.push(CatchUp { kind: EventType::NodeDataChanged, path }),
-                Some(_) => drop(self.add(path, watcher, Mode::Standard, Table::Data)),
+                Some(_) => {
+                    self.add(path, watcher, Mode::Standard, Table::Data);
+                }
             }
         }
         for path in list(&request.exist_watches) {
             match tree.get(path) {
                 Some(_) => missed.push(CatchUp { kind: EventType::NodeCreated, path }),
-                None => drop(self.add(path, watcher, Mode::Standard, Table::Data)),
+                None => {
+                    self.add(path, watcher, Mode::Standard, Table::Data);
+                }
             }
         }
         for path in list(&request.child_watches) {
@@ -463,7 +465,9 @@ impl Watches {
                 Some(node) if node.persisted().pzxid > relative_zxid.0 => {
                     missed.push(CatchUp { kind: EventType::NodeChildrenChanged, path });
                 }
-                Some(_) => drop(self.add(path, watcher, Mode::Standard, Table::Child)),
+                Some(_) => {
+                    self.add(path, watcher, Mode::Standard, Table::Child);
+                }
             }
         }
         for path in list(&request.persistent_watches) {
@@ -487,7 +491,7 @@ impl Watches {
     /// The paths that a watcher has in the data table (`wchc`).
     pub fn paths_of(&self, watcher: u32) -> impl Iterator<Item = &str> {
         let ids = self.watchers.get(watcher as usize).into_iter().flat_map(IdSet::iter);
-        ids.map(|id| &self.paths[id as usize]).filter(move |w| w.is_in(Table::Data, watcher)).map(|w| &*w.path)
+        ids.map(|id| self.paths.get(id)).filter(move |w| w.is_in(Table::Data, watcher)).map(|w| &*w.path)
     }
 
     /// Every path of the data table with its watchers (`wchp`).
