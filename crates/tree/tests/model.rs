@@ -244,7 +244,7 @@ impl Model {
             out.int(*timeout_ms);
         }
         let lists: Vec<AclList> =
-            self.nodes.values().map(|n| n.acl.clone()).collect::<std::collections::HashSet<_>>().into_iter().collect();
+            self.nodes.values().map(|n| n.acl.clone()).collect::<oxkeeper_proto::collections::HashSet<_>>().into_iter().collect();
         out.int(lists.len() as i32);
         for (id, list) in lists.iter().enumerate() {
             out.long(id as i64 * 3 + 1);

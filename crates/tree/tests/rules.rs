@@ -414,7 +414,8 @@ fn raw_body(nodes: &[(&str, i64, i64)]) -> Vec<u8> {
 
 #[test]
 fn bodies_that_cannot_be_are_refused_and_say_why() {
-    let rows: [(&[(&str, i64, i64)], &str); 7] = [
+    type Row = (&'static [(&'static str, i64, i64)], &'static str);
+    let rows: [Row; 7] = [
         (&[], "the first node is not the root"),
         (&[("/a", 4, 0)], "the first node is not the root"),
         (&[("", 4, 0), ("/a/b", 4, 0)], "Invalid Datatree, unable to find parent of path /a/b"),

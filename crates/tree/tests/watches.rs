@@ -160,7 +160,8 @@ fn each_way_of_watching_hears_what_the_protocol_says() {
     let changed = |at: &str| (NodeDataChanged, at.to_string());
     let children = |at: &str| (NodeChildrenChanged, at.to_string());
     type Add = fn(&mut Watches);
-    let rows: [(&str, Add, [Vec<(EventType, String)>; 3]); 8] = [
+    type Row = (&'static str, Add, [Vec<(EventType, String)>; 3]);
+    let rows: [Row; 8] = [
         (
             "data",
             |w| {
