@@ -8,7 +8,8 @@
 
 use oxkeeper_proto::records::{CreateTxn, SetDataTxn, TxnHeader};
 use oxkeeper_proto::txn::{LoggedTxn, Txn};
-use oxkeeper_tree::{NoopSink, Tree, TreeOptions, snapshot};
+use oxkeeper_tree::watches::{Mode, Table, Watches};
+use oxkeeper_tree::{Change, NoopSink, Tree, TreeOptions, snapshot};
 use std::hint::black_box;
 
 fn resident_bytes() -> usize {
@@ -85,4 +86,19 @@ fn main() {
     let loaded = snapshot::load(&mut std::io::BufReader::with_capacity(1 << 18, &*body), TreeOptions::default()).expect("our own");
     println!("load: {:.0} nodes/s", nodes as f64 / ((busy_ns() - start) as f64 / 1e9));
     assert_eq!((loaded.digest(), loaded.node_count()), (digest, nodes + 6));
+    drop(loaded);
+
+    let mut watches = Watches::new();
+    let before = resident_bytes();
+    for watcher in 0..10_000 {
+        for path in 0..100 {
+            watches.add(&format!("/service/{path}"), watcher, Mode::Standard, Table::Data);
+        }
+    }
+    println!("watches: {:.1} MB for {}", (resident_bytes().saturating_sub(before)) as f64 / 1e6, watches.watch_count());
+    let acl = oxkeeper_proto::acl::open();
+    let start = busy_ns();
+    let mut heard = 0;
+    watches.fire(&Change::DataChanged { path: "/service/7", acl: &acl }, &mut |fired| heard += fired.watchers.len());
+    println!("fire: {heard} watchers in {} us", (busy_ns() - start) / 1000);
 }
