@@ -146,6 +146,10 @@ impl Watched {
         }
     }
 
+    fn is_watched_by(&self, watcher: u32) -> bool {
+        self.is_in(Table::Data, watcher) || self.is_in(Table::Child, watcher)
+    }
+
     fn is_unwatched(&self) -> bool {
         self.data.is_empty()
             && self.child.is_empty()
@@ -177,6 +181,17 @@ fn sort_once(watchers: &mut Vec<u32>) {
     watchers.dedup();
 }
 
+/// A watcher's paths.
+#[derive(Debug, Default)]
+struct PathsOf {
+    ids: IdSet,
+    /// When it holds so many, those that fired are swept out.
+    sweep_at: usize,
+}
+
+/// Sets that small are not worth a sweep.
+const FIRST_SWEEP: usize = 64;
+
 /// The watches of one reactor's connections.
 #[derive(Debug, Default)]
 pub struct Watches {
@@ -184,8 +199,9 @@ pub struct Watches {
     free: Vec<u32>,
     table: IdTable,
     hasher: Seeded,
-    /// The paths of each watcher, in either table.
-    watchers: Vec<IdSet>,
+    /// The paths of each watcher, in either table. What has fired may still stand here: whoever
+    /// reads it asks the path.
+    watchers: Vec<PathsOf>,
     /// Watches that are recursive.
     recursive: usize,
     /// Pairs of path and watcher in the data table.
@@ -238,10 +254,24 @@ impl Watches {
             *self.count_mut(table) += 1;
         }
         if watcher as usize >= self.watchers.len() {
-            self.watchers.resize_with(watcher as usize + 1, IdSet::default);
+            self.watchers.resize_with(watcher as usize + 1, PathsOf::default);
         }
-        self.watchers[watcher as usize].insert(id);
+        let own = &mut self.watchers[watcher as usize];
+        own.ids.insert(id);
+        if own.ids.len() > own.sweep_at.max(FIRST_SWEEP) {
+            self.sweep(watcher);
+        }
         true
+    }
+
+    /// Forgets the paths of a watcher that it watches no more. Paid for by the adds since the last time.
+    fn sweep(&mut self, watcher: u32) {
+        let own = &mut self.watchers[watcher as usize];
+        let gone: Vec<u32> = own.ids.iter().filter(|id| !self.paths.get(*id).is_watched_by(watcher)).collect();
+        for id in gone {
+            own.ids.remove(id);
+        }
+        own.sweep_at = own.ids.len() * 2;
     }
 
     /// What addWatch asks for: persistent in both tables, or recursive.
@@ -342,22 +372,24 @@ impl Watches {
 
     /// Forgets that the watcher has this path, if it has no watch of it left.
     fn settle(&mut self, id: u32, watcher: u32) {
-        let watched = self.paths.get(id);
-        if !watched.is_in(Table::Data, watcher) && !watched.is_in(Table::Child, watcher) {
-            self.watchers[watcher as usize].remove(id);
+        if !self.paths.get(id).is_watched_by(watcher) {
+            self.watchers[watcher as usize].ids.remove(id);
         }
     }
 
     /// A connection has gone: so have its watches.
     pub fn remove_watcher(&mut self, watcher: u32) {
-        let Some(paths) = self.watchers.get_mut(watcher as usize) else { return };
-        for id in std::mem::take(paths).iter() {
+        let Some(own) = self.watchers.get_mut(watcher as usize) else { return };
+        for id in std::mem::take(own).ids.iter() {
+            let mut is_removed = false;
             for table in [Table::Data, Table::Child] {
                 for mode in ALL_MODES {
-                    self.take(id, watcher, table, mode);
+                    is_removed |= self.take(id, watcher, table, mode);
                 }
             }
-            self.drop_unwatched(id);
+            if is_removed {
+                self.drop_unwatched(id);
+            }
         }
     }
 
@@ -407,19 +439,12 @@ impl Watches {
             let once = std::mem::take(watched.set_mut(table, Mode::Standard));
             if !once.is_empty() {
                 let watched = self.paths.get(id);
-                let mut gone = 0;
-                if watched.persistent.is_none() && watched.set(other(table), Mode::Standard).is_some_and(IdSet::is_empty) {
-                    // Nobody has anything else here.
-                    gone = once.len();
-                    for watcher in once.iter() {
-                        self.watchers[watcher as usize].remove(id);
-                    }
-                } else {
-                    for watcher in once.iter() {
-                        gone += usize::from(!self.paths.get(id).is_in(table, watcher));
-                        self.settle(id, watcher);
-                    }
-                }
+                // A watcher that has nothing else here keeps the path in its own set until it is swept:
+                // an event for ten thousand touches one set, not ten thousand.
+                let gone = match &watched.persistent {
+                    None => once.len(),
+                    Some(_) => once.iter().filter(|watcher| !watched.is_in(table, *watcher)).count(),
+                };
                 *self.count_mut(table) -= gone;
                 self.drop_unwatched(id);
             }
@@ -490,7 +515,7 @@ impl Watches {
 
     /// The paths that a watcher has in the data table (`wchc`).
     pub fn paths_of(&self, watcher: u32) -> impl Iterator<Item = &str> {
-        let ids = self.watchers.get(watcher as usize).into_iter().flat_map(IdSet::iter);
+        let ids = self.watchers.get(watcher as usize).into_iter().flat_map(|own| own.ids.iter());
         ids.map(|id| self.paths.get(id)).filter(move |w| w.is_in(Table::Data, watcher)).map(|w| &*w.path)
     }
 
@@ -506,13 +531,6 @@ impl Watches {
 
 fn has_data_watcher(watched: &Watched) -> bool {
     !watched.data.is_empty() || watched.persistent.as_ref().is_some_and(|p| !p.data.is_empty() || !p.recursive.is_empty())
-}
-
-fn other(table: Table) -> Table {
-    match table {
-        Table::Data => Table::Child,
-        Table::Child => Table::Data,
-    }
 }
 
 /// The path above; "/" above top-level nodes and above itself.
