@@ -308,3 +308,24 @@ fn many_watchers_of_many_paths_go_with_their_connections() {
     assert!(watches.is_empty());
     assert_eq!((watches.summary().paths, watches.summary().connections), (0, 0));
 }
+
+/// Paths that fired are swept out of a watcher's own set now and then; what stands must stay.
+#[test]
+fn a_watcher_of_ever_new_paths_keeps_what_it_still_watches() {
+    let mut watches = Watches::new();
+    for round in 0..500u32 {
+        let fleeting = format!("/fleeting/{round}");
+        watches.add(&fleeting, 1, Mode::Standard, Table::Data);
+        watches.add(&format!("/standing/{round}"), 1, Mode::Standard, Table::Child);
+        watches.add(&format!("/standing/{round}"), 1, Mode::Standard, Table::Data);
+        watches.add(&fleeting, 2, Mode::Standard, Table::Data);
+        assert_eq!(fire(&mut watches, NodeCreated, &fleeting), [(NodeCreated, fleeting.clone(), vec![1, 2])]);
+        assert_eq!(watches.paths_of(1).count(), round as usize + 1);
+        assert_eq!(watches.paths_of(2).count(), 0);
+    }
+    watches.remove_watcher(2);
+    assert_eq!(watches.watch_count(), 1000);
+    watches.remove_watcher(1);
+    assert!(watches.is_empty());
+    assert_eq!(watches.summary().paths, 0);
+}
