@@ -32,7 +32,8 @@ fn recovered(files: &[(String, Vec<u8>)]) -> (Zxid, Zxid) {
 #[test]
 fn every_directory_has_the_history_that_java_gave_it() {
     // State, zxid of the newest snapshot, last zxid.
-    let expected = [("empty", 0, 0), ("once", 0, 10), ("twice", 10, 14), ("plain", 10, 14), ("gz", 10, 14), ("snappy", 10, 14), ("rolled", 0, 0x19)];
+    let expected =
+        [("empty", 0, 0), ("once", 0, 10), ("twice", 10, 14), ("plain", 10, 14), ("gz", 10, 14), ("snappy", 10, 14), ("rolled", 0, 0x19)];
     for version in ["3.8.0", "3.9.5"] {
         for (state, snapshot, last) in expected {
             let state = format!("{version}-{state}");
@@ -75,7 +76,10 @@ fn snapshots_are_written_byte_for_byte_as_java_writes_them() {
         for state in ["empty", "once", "twice", "plain", "gz", "snappy", "rolled"] {
             let directory = vectors().join(format!("{version}-{state}"));
             for (name, bytes) in files(&format!("{version}-{state}")).into_iter().filter(|(name, _)| is_plain_snapshot(name)) {
-                let (body, end) = SnapshotReader::open(&RealDisk::shared(), &directory.join(&name)).map_err(|error| error.to_string()).and_then(read_opaque_body).unwrap();
+                let (body, end) = SnapshotReader::open(&RealDisk::shared(), &directory.join(&name))
+                    .map_err(|error| error.to_string())
+                    .and_then(read_opaque_body)
+                    .unwrap();
                 assert_eq!(verify(&RealDisk::shared(), &directory.join(&name)).unwrap(), end, "{name}");
                 let expected = match (version, state) {
                     (_, "plain") => (false, false),

@@ -85,11 +85,19 @@ fn nothing_acknowledged_is_lost_in_a_power_cut() {
             (acknowledged, appended) = live(&disk, seed, random, acknowledged, appended);
             // A crash of the process alone loses nothing that was appended, unless the power goes afterwards.
             let only_the_process = random.below(4) == 0;
-            if only_the_process { disk.crash() } else { disk.power_cut(seed * 100 + life) }
+            if only_the_process {
+                disk.crash()
+            } else {
+                disk.power_cut(seed * 100 + life)
+            }
             // The power goes again while the server starts, at some write or sync.
             if random.below(2) == 0 {
                 let nth = random.below(4);
-                if random.below(2) == 0 { disk.fail_sync(nth) } else { disk.fail_write(nth) }
+                if random.below(2) == 0 {
+                    disk.fail_sync(nth)
+                } else {
+                    disk.fail_write(nth)
+                }
                 if let Ok(opened) = open(&disk) {
                     // A start that came through counts: what it found is acknowledged to others.
                     acknowledged = opened.last_zxid.0;
