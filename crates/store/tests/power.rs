@@ -5,9 +5,12 @@ mod common;
 
 use common::{open, options, payload};
 use oxkeeper_proto::Zxid;
+use oxkeeper_store::disk::OpenMode;
+use oxkeeper_store::log_format::{FILE_HEADER, write_record};
 use oxkeeper_store::names::Compression;
 use oxkeeper_store::sim_disk::SimDisk;
 use oxkeeper_store::{LogOptions, TxnLog};
+use std::path::Path;
 
 struct Random(u64);
 
@@ -146,4 +149,26 @@ fn a_log_closed_in_good_order_is_not_written_again() {
     let before = disk.counts().writes;
     assert_eq!(open(&disk).unwrap().last_zxid, Zxid(1));
     assert_eq!(disk.counts().writes, before);
+}
+
+#[test]
+fn earlier_logs_are_made_durable_too() {
+    // Java creates a new log before it has synced the one before.
+    for seed in 0..40 {
+        let disk = SimDisk::new();
+        let mut opened = open(&disk).unwrap();
+        common::write_snapshot(&mut opened.store, Zxid(0), Compression::None, 40).unwrap();
+        drop(opened);
+        let files = common::shared(&disk);
+        for first in [1, 4] {
+            let mut bytes = FILE_HEADER.to_vec();
+            (first..first + 3).for_each(|zxid| write_record(&mut bytes, &payload(zxid, &[5; 400])));
+            let file = files.open(&Path::new("/data/version-2").join(format!("log.{first}")), OpenMode::Create).unwrap();
+            file.write_all_at(&bytes, 0).unwrap();
+        }
+        disk.crash();
+        assert_eq!(open(&disk).unwrap().last_zxid, Zxid(6));
+        disk.power_cut(seed);
+        assert_eq!(open(&disk).unwrap().last_zxid, Zxid(6), "seed {seed}");
+    }
 }
