@@ -121,10 +121,10 @@ fn a_damaged_byte_in_a_directory_of_java_is_noticed_or_harmless() {
         let good = truth(&whole).unwrap();
         for (index, (name, bytes)) in whole.iter().enumerate() {
             let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-            for at in 0..used {
+            for (at, old) in bytes.iter().enumerate().take(used) {
                 for change in [|byte: u8| byte ^ 1, |byte: u8| byte ^ 0x80, |_| 0] {
                     let mut files = whole.clone();
-                    files[index].1[at] = change(bytes[at]);
+                    files[index].1[at] = change(*old);
                     if let Some(found) = truth(&files) {
                         assert_eq!(found.2, good.2, "{state} {name} at {at}");
                         assert!(found.0 != good.0 || found.1 == good.1, "{state} {name} at {at}");

@@ -172,3 +172,21 @@ fn earlier_logs_are_made_durable_too() {
         assert_eq!(open(&disk).unwrap().last_zxid, Zxid(6), "seed {seed}");
     }
 }
+
+#[test]
+fn a_snapshot_that_was_never_synced_is_made_durable() {
+    // As Java writes it: straight to its name, without a sync of file or directory.
+    let source = SimDisk::new();
+    let mut opened = open(&source).unwrap();
+    common::write_snapshot(&mut opened.store, Zxid(9), Compression::None, 3000).unwrap();
+    let path = Path::new("/data/version-2/snapshot.9");
+    let bytes = common::shared(&source).read(path).unwrap();
+    for seed in 0..40 {
+        let disk = SimDisk::new();
+        drop(open(&disk).unwrap());
+        common::shared(&disk).open(path, OpenMode::Create).unwrap().write_all_at(&bytes, 0).unwrap();
+        assert_eq!(open(&disk).unwrap().last_zxid, Zxid(9));
+        disk.power_cut(seed);
+        assert_eq!(open(&disk).unwrap().last_zxid, Zxid(9), "seed {seed}");
+    }
+}
