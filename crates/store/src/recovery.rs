@@ -420,7 +420,8 @@ pub(crate) fn recover_in<T>(
             let history = History { notes, ..History::default() };
             return Ok(Recovered { snapshot: None, history, files: Vec::new(), is_empty: true });
         }
-        if !failed.is_empty() && !(only_the_first && options.trust_empty_snapshot) {
+        let is_trusted = only_the_first && options.trust_empty_snapshot;
+        if !failed.is_empty() && !is_trusted {
             let reason = format!("Not able to find valid snapshots in {}: {}.", place.snapshots.display(), notes.join("; "));
             return Err(damaged(
                 reason,

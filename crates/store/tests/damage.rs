@@ -191,15 +191,27 @@ fn what_java_leaves_behind_is_accepted() {
         ("the mark is missing at the end", vec![log("log.1", &both, &unmarked)], Ok(3)),
         ("the mark is missing, the record counts", vec![log("log.1", &both, &unmarked), log("log.4", &[record(4, 5)], &[])], Ok(4)),
         ("the mark is missing, the record does not count", vec![log("log.1", &both, &unmarked), log("log.3", &[record(3, 1)], &[])], Ok(3)),
-        ("the mark is missing, nobody knows", vec![log("log.1", &both, &unmarked), log("log.100000001", &[record(epoch + 1, 5)], &[])], Err(())),
+        (
+            "the mark is missing, nobody knows",
+            vec![log("log.1", &both, &unmarked), log("log.100000001", &[record(epoch + 1, 5)], &[])],
+            Err(()),
+        ),
         ("an error repeats a zxid", vec![log("log.1", &[record(1, 5), record(1, -1), record(2, 5)], &[])], Ok(2)),
         ("an error begins a file", vec![log("log.1", &both, &[]), log("log.2", &[record(2, -1), record(3, 5)], &[])], Ok(3)),
         ("a file repeats records", vec![log("log.1", &both, &[]), log("log.2", &[record(2, 5), record(3, 5)], &[])], Ok(3)),
-        ("a file repeats a zxid with other content", vec![log("log.1", &both, &[]), log("log.2", &[record(2, 1), record(3, 5)], &[])], Err(())),
+        (
+            "a file repeats a zxid with other content",
+            vec![log("log.1", &both, &[]), log("log.2", &[record(2, 1), record(3, 5)], &[])],
+            Err(()),
+        ),
         ("a file has another name", vec![log("log.1", &both, &[]), log("log.4", &[record(3, 5)], &[])], Err(())),
         ("a file without records at the end", vec![log("log.1", &both, &torn), log("log.3", &[], &[])], Ok(2)),
         ("a file without records tells of lost ones", vec![log("log.1", &both, &[]), log("log.9", &[], &[])], Err(())),
-        ("an empty file in the middle", vec![log("log.1", &both, &[]), ("log.2".into(), vec![]), log("log.3", &[record(3, 5)], &[])], Err(())),
+        (
+            "an empty file in the middle",
+            vec![log("log.1", &both, &[]), ("log.2".into(), vec![]), log("log.3", &[record(3, 5)], &[])],
+            Err(()),
+        ),
         ("a copy lies about", vec![log("log.1", &both, &[]), log("log.1.bak", &both, &[])], Ok(2)),
         ("a copy is the only one", vec![log("log.1.bak", &both, &[])], Err(())),
         ("counters run over in standalone", vec![log("log.1", &both, &[]), log("log.3", &[record(3, 5), record(5, 5)], &[])], Err(())),
@@ -217,7 +229,11 @@ fn what_java_leaves_behind_is_accepted() {
             assert_eq!(common::history(&open(&disk).unwrap()).len(), count, "{case}");
             let repaired = files_of(&disk);
             assert_eq!(read(&repaired).unwrap().2.len(), count, "{case}");
-            let last = repaired.iter().filter(|(name, _)| oxkeeper_store::names::is_plain_log(name)).max_by_key(|(name, _)| oxkeeper_store::names::log_zxid(name)).unwrap();
+            let last = repaired
+                .iter()
+                .filter(|(name, _)| oxkeeper_store::names::is_plain_log(name))
+                .max_by_key(|(name, _)| oxkeeper_store::names::log_zxid(name))
+                .unwrap();
             let scan = oxkeeper_store::log_format::decode_log(&last.1).1;
             assert!(scan.first.is_some() && scan.data_end == scan.good_end, "{case}");
         }

@@ -63,7 +63,11 @@ fn a_crash_during_truncation_leaves_a_prefix() {
         let disk = filled(&[15]);
         disk.crash();
         let mut opened = open(&disk).unwrap();
-        if seed % 2 == 0 { disk.fail_sync(seed % 7) } else { disk.fail_write(0) }
+        if seed % 2 == 0 {
+            disk.fail_sync(seed % 7)
+        } else {
+            disk.fail_write(0)
+        }
         let _ = opened.store.truncate(Zxid(4));
         disk.power_cut(seed);
         let last = open(&disk).unwrap().last_zxid.0;
@@ -95,7 +99,10 @@ fn purge_keeps_good_snapshots_and_the_logs_they_need() {
     drop(opened);
     let opened = open(&disk).unwrap();
     assert_eq!((opened.snapshot.as_ref().unwrap().zxid, opened.last_zxid), (Zxid(25), Zxid(30)));
-    assert_eq!(opened.store.read_log(Zxid(12)).unwrap().records().map(|record| record.zxid.0).collect::<Vec<_>>(), (13..=30).collect::<Vec<_>>());
+    assert_eq!(
+        opened.store.read_log(Zxid(12)).unwrap().records().map(|record| record.zxid.0).collect::<Vec<_>>(),
+        (13..=30).collect::<Vec<_>>()
+    );
     assert!(opened.store.read_log(Zxid(9)).is_err(), "the log before is gone");
 }
 
@@ -154,7 +161,8 @@ fn directories_are_checked() {
     let two = Directories { data: "/data".into(), log: "/logs".into() };
     let options = OpenOptions { autocreate_directories: false, ..OpenOptions::default() };
     assert!(matches!(Store::open_with(&shared(&disk), &two, &options, read_opaque_body), Err(OpenError::Directory(_))));
-    let open_two = |disk: &SimDisk| Store::open_with(&shared(disk), &two, &OpenOptions::default(), read_opaque_body).map(|opened| opened.last_zxid);
+    let open_two =
+        |disk: &SimDisk| Store::open_with(&shared(disk), &two, &OpenOptions::default(), read_opaque_body).map(|opened| opened.last_zxid);
     assert_eq!(open_two(&disk).unwrap(), Zxid(0));
     for misplaced in ["/data/version-2/log.1", "/logs/version-2/snapshot.0"] {
         let disk = disk.fork();
@@ -168,7 +176,13 @@ fn sizes_leave_out_what_is_ours() {
     let disk = filled(&[]);
     disk.crash();
     let opened = open(&disk).unwrap();
-    let all: u64 = shared(&disk).list(Path::new(DIRECTORY)).unwrap().iter().filter(|entry| !entry.name.starts_with("oxkeeper.")).map(|entry| entry.size).sum();
+    let all: u64 = shared(&disk)
+        .list(Path::new(DIRECTORY))
+        .unwrap()
+        .iter()
+        .filter(|entry| !entry.name.starts_with("oxkeeper."))
+        .map(|entry| entry.size)
+        .sum();
     assert_eq!(opened.store.sizes().unwrap(), (all, all));
 }
 

@@ -32,7 +32,8 @@ fn recovered(files: &[(String, Vec<u8>)]) -> (Zxid, Zxid) {
 #[test]
 fn every_directory_has_the_history_that_java_gave_it() {
     // State, zxid of the newest snapshot, last zxid.
-    let expected = [("empty", 0, 0), ("once", 0, 10), ("twice", 10, 14), ("plain", 10, 14), ("gz", 10, 14), ("snappy", 10, 14), ("rolled", 0, 0x19)];
+    let expected =
+        [("empty", 0, 0), ("once", 0, 10), ("twice", 10, 14), ("plain", 10, 14), ("gz", 10, 14), ("snappy", 10, 14), ("rolled", 0, 0x19)];
     for version in ["3.8.0", "3.9.5"] {
         for (state, snapshot, last) in expected {
             let state = format!("{version}-{state}");
@@ -75,7 +76,10 @@ fn snapshots_are_written_byte_for_byte_as_java_writes_them() {
         for state in ["empty", "once", "twice", "plain", "gz", "snappy", "rolled"] {
             let directory = vectors().join(format!("{version}-{state}"));
             for (name, bytes) in files(&format!("{version}-{state}")).into_iter().filter(|(name, _)| is_plain_snapshot(name)) {
-                let (body, end) = SnapshotReader::open(&RealDisk::shared(), &directory.join(&name)).map_err(|error| error.to_string()).and_then(read_opaque_body).unwrap();
+                let (body, end) = SnapshotReader::open(&RealDisk::shared(), &directory.join(&name))
+                    .map_err(|error| error.to_string())
+                    .and_then(read_opaque_body)
+                    .unwrap();
                 assert_eq!(verify(&RealDisk::shared(), &directory.join(&name)).unwrap(), end, "{name}");
                 let expected = match (version, state) {
                     (_, "plain") => (false, false),
@@ -117,10 +121,10 @@ fn a_damaged_byte_in_a_directory_of_java_is_noticed_or_harmless() {
         let good = truth(&whole).unwrap();
         for (index, (name, bytes)) in whole.iter().enumerate() {
             let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-            for at in 0..used {
+            for (at, old) in bytes.iter().enumerate().take(used) {
                 for change in [|byte: u8| byte ^ 1, |byte: u8| byte ^ 0x80, |_| 0] {
                     let mut files = whole.clone();
-                    files[index].1[at] = change(bytes[at]);
+                    files[index].1[at] = change(*old);
                     if let Some(found) = truth(&files) {
                         assert_eq!(found.2, good.2, "{state} {name} at {at}");
                         assert!(found.0 != good.0 || found.1 == good.1, "{state} {name} at {at}");

@@ -86,7 +86,13 @@ fn a_log_rolls_by_size_and_on_demand() {
     }
     drop(log);
     disk.crash();
-    let names: Vec<_> = shared(&disk).list(Path::new(DIRECTORY)).unwrap().into_iter().map(|entry| entry.name).filter(|name| name.starts_with("log.")).collect();
+    let names: Vec<_> = shared(&disk)
+        .list(Path::new(DIRECTORY))
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .filter(|name| name.starts_with("log."))
+        .collect();
     // The thirteenth record of 1,045 bytes begins less than 4,096 bytes before the end of the first 16 KiB.
     assert_eq!(names, ["log.1", "log.13", "log.20", "log.6"]);
     assert_eq!(history(&open(&disk).unwrap()).len(), 40);

@@ -5,9 +5,12 @@ mod common;
 
 use common::{open, options, payload};
 use oxkeeper_proto::Zxid;
+use oxkeeper_store::disk::OpenMode;
+use oxkeeper_store::log_format::{FILE_HEADER, write_record};
 use oxkeeper_store::names::Compression;
 use oxkeeper_store::sim_disk::SimDisk;
 use oxkeeper_store::{LogOptions, TxnLog};
+use std::path::Path;
 
 struct Random(u64);
 
@@ -85,11 +88,19 @@ fn nothing_acknowledged_is_lost_in_a_power_cut() {
             (acknowledged, appended) = live(&disk, seed, random, acknowledged, appended);
             // A crash of the process alone loses nothing that was appended, unless the power goes afterwards.
             let only_the_process = random.below(4) == 0;
-            if only_the_process { disk.crash() } else { disk.power_cut(seed * 100 + life) }
+            if only_the_process {
+                disk.crash()
+            } else {
+                disk.power_cut(seed * 100 + life)
+            }
             // The power goes again while the server starts, at some write or sync.
             if random.below(2) == 0 {
                 let nth = random.below(4);
-                if random.below(2) == 0 { disk.fail_sync(nth) } else { disk.fail_write(nth) }
+                if random.below(2) == 0 {
+                    disk.fail_sync(nth)
+                } else {
+                    disk.fail_write(nth)
+                }
                 if let Ok(opened) = open(&disk) {
                     // A start that came through counts: what it found is acknowledged to others.
                     acknowledged = opened.last_zxid.0;
@@ -138,4 +149,44 @@ fn a_log_closed_in_good_order_is_not_written_again() {
     let before = disk.counts().writes;
     assert_eq!(open(&disk).unwrap().last_zxid, Zxid(1));
     assert_eq!(disk.counts().writes, before);
+}
+
+#[test]
+fn earlier_logs_are_made_durable_too() {
+    // Java creates a new log before it has synced the one before.
+    for seed in 0..40 {
+        let disk = SimDisk::new();
+        let mut opened = open(&disk).unwrap();
+        common::write_snapshot(&mut opened.store, Zxid(0), Compression::None, 40).unwrap();
+        drop(opened);
+        let files = common::shared(&disk);
+        for first in [1, 4] {
+            let mut bytes = FILE_HEADER.to_vec();
+            (first..first + 3).for_each(|zxid| write_record(&mut bytes, &payload(zxid, &[5; 400])));
+            let file = files.open(&Path::new("/data/version-2").join(format!("log.{first}")), OpenMode::Create).unwrap();
+            file.write_all_at(&bytes, 0).unwrap();
+        }
+        disk.crash();
+        assert_eq!(open(&disk).unwrap().last_zxid, Zxid(6));
+        disk.power_cut(seed);
+        assert_eq!(open(&disk).unwrap().last_zxid, Zxid(6), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_was_never_synced_is_made_durable() {
+    // As Java writes it: straight to its name, without a sync of file or directory.
+    let source = SimDisk::new();
+    let mut opened = open(&source).unwrap();
+    common::write_snapshot(&mut opened.store, Zxid(9), Compression::None, 3000).unwrap();
+    let path = Path::new("/data/version-2/snapshot.9");
+    let bytes = common::shared(&source).read(path).unwrap();
+    for seed in 0..40 {
+        let disk = SimDisk::new();
+        drop(open(&disk).unwrap());
+        common::shared(&disk).open(path, OpenMode::Create).unwrap().write_all_at(&bytes, 0).unwrap();
+        assert_eq!(open(&disk).unwrap().last_zxid, Zxid(9));
+        disk.power_cut(seed);
+        assert_eq!(open(&disk).unwrap().last_zxid, Zxid(9), "seed {seed}");
+    }
 }
