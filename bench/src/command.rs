@@ -36,7 +36,10 @@ oxkeeper-bench echo --port P --directory DIR
 pub fn main(arguments: &[String]) -> ExitCode {
     let outcome = match arguments.split_first() {
         Some((command, rest)) => Options::parse(rest).and_then(|options| match command.as_str() {
-            "compare" if options.flag("help") => Err(help()),
+            _ if options.flag("help") => {
+                println!("{}", help());
+                Ok(())
+            }
             "compare" => run_compare(&options),
             "load" => run_load(&options),
             "storm" => run_storm(&options),
