@@ -1,5 +1,6 @@
 //! Helper commands of the project: `cargo xtask <command>`.
 
+mod bench;
 mod jute;
 
 use std::path::Path;
@@ -10,7 +11,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.first().map(String::as_str) {
         Some("jute") => jute::run(root),
-        _ => Err("usage: cargo xtask jute".to_owned()),
+        Some("bench") => bench::run(root, &arguments[1..]),
+        _ => Err("usage: cargo xtask jute | bench [workload...] [options]".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
