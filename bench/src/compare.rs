@@ -251,10 +251,16 @@ fn measure_shared(server: &Server, work: Work, duration: Duration, run: u64) -> 
 
 /// Drives the load and states the numbers that every load has.
 fn load(server: &Server, pool: &mut Pool, source: &mut dyn Source, pace: Pace, stop: Stop) -> io::Result<Sample> {
-    let before = server.cpu();
+    let (before, (busy_before, total_before)) = (server.cpu(), server::machine_cpu());
     let report = pool.run(source, pace, stop)?;
     let used = server.cpu().saturating_sub(before);
-    sample_of(&report, used)
+    let (busy, total) = server::machine_cpu();
+    let mut sample = sample_of(&report, used)?;
+    // Ticks of 10 ms, as everything that /proc counts.
+    let ours = (used + report.generator_cpu).as_secs_f64() * 100.0;
+    let others = ((busy - busy_before) as f64 - ours).max(0.0) / (total - total_before).max(1) as f64;
+    sample.push((Metric::OthersCpuPercent, others * 100.0));
+    Ok(sample)
 }
 
 fn sample_of(report: &LoadReport, server_cpu: Duration) -> io::Result<Sample> {

@@ -11,6 +11,8 @@ use std::fmt::Write;
 
 /// Below this a ratio is no difference.
 const DIFFERENCE: f64 = 0.10;
+/// Above this share of the machine taken by other programs a section is marked.
+const DISTURBED_PERCENT: f64 = 10.0;
 
 /// The middle value; the mean of the two middle ones of an even number; NaN of none.
 pub fn median(values: &[f64]) -> f64 {
@@ -158,6 +160,14 @@ impl Outcome {
                 let _ = writeln!(text, "- {} failed: {error}", series.server);
             }
         }
+        let disturbances: Vec<f64> = self.series.iter().flat_map(|series| values(series, Metric::OthersCpuPercent)).collect();
+        if let Some(spread) = Spread::of(&disturbances).filter(|spread| spread.median > DISTURBED_PERCENT) {
+            let _ = writeln!(
+                text,
+                "**Disturbed**: others took {:.0} % of the machine ({:.0} to {:.0}); these numbers prove little.\n",
+                spread.median, spread.min, spread.max
+            );
+        }
         for expectation in self.workload.expectations {
             let _ = match self.judge(expectation) {
                 Verdict::Met(text_of) => writeln!(text, "- met: {text_of}"),
@@ -251,10 +261,11 @@ edit by hand: texts between the marks are replaced.
 How it is measured: Java, Oxkeeper and a bare echo server with ZooKeeper's framing stand side by side with default
 settings, with their data on the same disk; each alternation loads them one after the other, and the ratios are taken
 within an alternation. Java is warmed for 20 s first. A/A is the baseline measured twice in each alternation (not for
-the workloads that take a minute each). A ratio within 10 % of 1 is called no difference. The generator runs in one thread on the same machine; its own CPU is stated
-beside the server's. The echo server appends the bytes of each write to a log in a file of zeros and makes one
-fdatasync per batch before it replies: it is what the machine allows. Numbers in brackets are the least and the
-greatest; the others are medians.
+the workloads that take a minute each). A ratio within 10 % of 1 is called no difference. The generator runs in one
+thread on the same machine; its own CPU is stated beside the server's, and so is the share of the machine that others
+took meanwhile: a section where that is above 10 % is marked as disturbed. The echo server appends the bytes of each
+write to a log in a file of zeros and makes one fdatasync per batch before it replies: it is what the machine allows.
+Numbers in brackets are the least and the greatest; the others are medians.
 
 ";
 const TABLE_HEAD: &str = "\
@@ -285,15 +296,18 @@ impl Document {
     /// Replaces a workload's pieces. `conditions` says where and how it was measured.
     pub fn put(&mut self, outcome: &Outcome, conditions: &str) {
         self.rows.insert(outcome.workload.key, outcome.summary_row());
-        self.sections.insert(outcome.workload.key, format!("{}\n{conditions}", outcome.section()));
+        self.sections.insert(outcome.workload.key, format!("{}\n{}", outcome.section(), conditions.trim()));
     }
 
     pub fn text(&self) -> String {
         let mut text = format!("{INTRODUCTION}{TABLE_HEAD}");
         for workload in WORKLOADS {
-            if let Some(row) = self.rows.get(workload.key) {
-                let _ = writeln!(text, "{row} {}", row_mark(workload.key));
-            }
+            let unmeasured = || {
+                let (title, java, expected) = (workload.title, workload.java_reference, workload.expected);
+                format!("| {title} | {java} | - | - | - | - | - | {expected} | not measured |")
+            };
+            let row = self.rows.get(workload.key).cloned().unwrap_or_else(unmeasured);
+            let _ = writeln!(text, "{row} {}", row_mark(workload.key));
         }
         for workload in WORKLOADS {
             if let Some(section) = self.sections.get(workload.key) {
@@ -371,6 +385,20 @@ mod tests {
         outcome.series.remove(1);
         assert_eq!(outcome.judge(&expectation), Verdict::NotMeasured);
         assert!(outcome.summary_row().contains("not measured"));
+    }
+
+    #[test]
+    fn a_busy_machine_is_told() {
+        for (percent, told) in [(9.0, false), (30.0, true)] {
+            let busy = outcome("get-200x1", Metric::OthersCpuPercent, &[percent], &[percent], &[percent]);
+            assert_eq!(busy.section().contains("**Disturbed**"), told);
+        }
+    }
+
+    #[test]
+    fn a_document_lists_what_was_never_measured() {
+        let text = Document::default().text();
+        assert_eq!(text.matches("not measured |").count(), WORKLOADS.len());
     }
 
     #[test]

@@ -331,6 +331,21 @@ pub fn process_cpu(pid: u32) -> io::Result<Duration> {
     ticks(&text).map(|ticks| Duration::from_millis(ticks * 10)).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Time that programs kept all cores together busy (or another machine took), and that these have had, since the machine began; in ticks.
+pub fn machine_cpu() -> (u64, u64) {
+    machine_ticks(&fs::read_to_string("/proc/stat").unwrap_or_default())
+}
+
+/// The first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal (guest time is within user).
+fn machine_ticks(stat: &str) -> (u64, u64) {
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8);
+    let ticks: Vec<u64> = fields.filter_map(|field| field.parse().ok()).collect();
+    let total: u64 = ticks.iter().sum();
+    // Interrupts are left out: they are mostly the loopback traffic of the load itself.
+    let busy = [0, 1, 2, 7].iter().filter_map(|field| ticks.get(*field)).sum();
+    (busy, total)
+}
+
 /// Fields 14 and 15 of /proc/<pid>/stat; the name, which may hold anything, ends at the last parenthesis.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
@@ -376,6 +391,7 @@ mod tests {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 1 2 3 4 150 25 6 7 20 0 30 0 99";
         assert_eq!(ticks(stat), Some(175));
         assert_eq!(kilobytes("Name:\tx\nVmHWM:\t  2048 kB\nVmRSS:\t    12 kB\n", "VmRSS:"), 12);
+        assert_eq!(machine_ticks("cpu  10 1 5 100 7 2 3 4 9 9\ncpu0 1 1"), (20, 132));
         assert!(process_cpu(std::process::id()).is_ok());
     }
 

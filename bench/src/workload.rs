@@ -9,6 +9,8 @@ pub enum Metric {
     P999Us,
     ServerCpuUs,
     GeneratorCpuUs,
+    /// Of all cores' time, used by neither the server nor the generator.
+    OthersCpuPercent,
     Milliseconds,
     Megabytes,
     ZnodeBytes,
@@ -25,6 +27,7 @@ impl Metric {
             Self::P999Us => "p99.9 us",
             Self::ServerCpuUs => "server CPU us/op",
             Self::GeneratorCpuUs => "generator CPU us/op",
+            Self::OthersCpuPercent => "others' CPU %",
             Self::Milliseconds => "ms",
             Self::Megabytes => "memory MB",
             Self::ZnodeBytes => "bytes/znode beside name and data",
