@@ -1,4 +1,4 @@
-//! The command line: `oxkeeper-bench compare | load | echo`.
+//! The command line: `oxkeeper-bench compare | document | load | storm | echo`.
 
 use crate::compare::{self, Settings};
 use crate::echo::Echo;
@@ -25,6 +25,7 @@ oxkeeper-bench compare [workload...] [options]   servers in alternation, expecte
   --heap SIZE           of Java (default 4g; collector G1)
   --directory DIR       where the servers keep their data (default the system's temporary directory)
   --write FILE          replace the measured workloads' pieces of this document
+oxkeeper-bench document --write FILE             write the document anew from the pieces it holds, measuring nothing
 oxkeeper-bench load --address A:P [options]      one load on any server
   --op get|exists|set|create|mixed|multi|children   --path PARENT (default /bench, 1000 children made if missing)
   --sessions N          --outstanding N      --rate PER_SECOND (open loop)      --seconds S      --bytes N
@@ -41,6 +42,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
                 Ok(())
             }
             "compare" => run_compare(&options),
+            "document" => run_document(&options),
             "load" => run_load(&options),
             "storm" => run_storm(&options),
             "echo" => run_echo(&options),
@@ -187,6 +189,12 @@ fn run_compare(options: &Options) -> Result<(), String> {
     })
     .map_err(|error| error.to_string())?;
     failure.map_or(Ok(()), Err)
+}
+
+fn run_document(options: &Options) -> Result<(), String> {
+    let path = options.text("write").ok_or("--write is missing")?;
+    let document = Document::parse(&std::fs::read_to_string(path).unwrap_or_default());
+    std::fs::write(path, document.text()).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Written after each workload, so that a run that is cut off leaves what it had.
