@@ -65,13 +65,13 @@ impl EpochFiles {
                 self.damaged(format!("The accepted epoch, {:x} is less than the current epoch, {:x}", epochs.accepted, epochs.current))
             );
         }
-        if let Some((accepted, current)) = self.read_copy() {
-            if epochs.accepted < accepted || epochs.current < current {
-                return Err(self.damaged(format!(
-                    "The epochs are {} (accepted) and {} (current), and have been {accepted} and {current}",
-                    epochs.accepted, epochs.current
-                )));
-            }
+        if let Some((accepted, current)) = self.read_copy()
+            && (epochs.accepted < accepted || epochs.current < current)
+        {
+            return Err(self.damaged(format!(
+                "The epochs are {} (accepted) and {} (current), and have been {accepted} and {current}",
+                epochs.accepted, epochs.current
+            )));
         }
         Ok(epochs)
     }

@@ -122,11 +122,11 @@ impl Store {
         let base = snapshot.as_ref().map_or(Zxid::ZERO, |snapshot| snapshot.zxid);
         let mut store =
             Self { disk: disk.clone(), directories: directories.clone(), verified: BTreeSet::new(), last: Some(last), _locks: locks };
-        if let Some(snapshot) = &snapshot {
-            if let Ok(file) = disk.open(&snapshots.join(&snapshot.name), OpenMode::Read) {
-                let size = file.size().map_err(|error| OpenError::Io(snapshots.clone(), error))?;
-                store.verified.insert((snapshot.name.clone(), size));
-            }
+        if let Some(snapshot) = &snapshot
+            && let Ok(file) = disk.open(&snapshots.join(&snapshot.name), OpenMode::Read)
+        {
+            let size = file.size().map_err(|error| OpenError::Io(snapshots.clone(), error))?;
+            store.verified.insert((snapshot.name.clone(), size));
         }
         Ok(Opened {
             needs_snapshot: snapshot.is_none() && !is_lost,

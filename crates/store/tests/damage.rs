@@ -11,6 +11,10 @@ use oxkeeper_store::{Damaged, LogOptions, OpenOptions, Store};
 use std::path::Path;
 
 type Files = Vec<(String, Vec<u8>)>;
+/// Zxid and body of the snapshot, and the transactions after it.
+type History = (Zxid, Vec<u8>, Vec<Vec<u8>>);
+/// What a case is about, its files, and how many transactions are read, if any are.
+type Case = (&'static str, Files, Result<usize, ()>);
 
 /// Snapshots 0, 10 and 25 and logs 1, b and 1f with 40 transactions of several sizes; `epochs` as an ensemble leaves them.
 fn directory() -> Files {
@@ -38,7 +42,7 @@ fn files_of(disk: &SimDisk) -> Files {
     names.map(|name| (name.clone(), disk.read(&directory.join(&name)).unwrap())).collect()
 }
 
-fn read(files: &Files) -> Result<(Zxid, Vec<u8>, Vec<Vec<u8>>), Damaged> {
+fn read(files: &Files) -> Result<History, Damaged> {
     let borrowed: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     let recovered = recover(&borrowed, &OpenOptions::default())?;
     let snapshot = recovered.snapshot.expect("there is one");
@@ -57,7 +61,7 @@ fn read(files: &Files) -> Result<(Zxid, Vec<u8>, Vec<Vec<u8>>), Damaged> {
 }
 
 /// Whether a state is the whole history of [`directory`], seen from whatever snapshot.
-fn is_whole(state: &(Zxid, Vec<u8>, Vec<Vec<u8>>), whole: &[Vec<u8>]) -> bool {
+fn is_whole(state: &History, whole: &[Vec<u8>]) -> bool {
     let (zxid, body_read, payloads) = state;
     *body_read == body(*zxid, if zxid.0 == 0 { 40 } else { 300 }) && *payloads == whole[zxid.0 as usize..]
 }
@@ -70,10 +74,10 @@ fn a_damaged_byte_of_a_log_or_a_snapshot_never_changes_the_history() {
     let mut counts = [0; 2];
     for (index, (name, bytes)) in files.iter().enumerate() {
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 20;
-        for at in 0..used.min(bytes.len()) {
+        for (at, old) in bytes.iter().enumerate().take(used) {
             for change in [|byte: u8| byte ^ 1, |byte: u8| byte ^ 0x80, |_| 0] {
                 let mut files = files.clone();
-                files[index].1[at] = change(bytes[at]);
+                files[index].1[at] = change(*old);
                 match read(&files) {
                     Ok(state) => {
                         assert!(is_whole(&state, &whole), "{name} at {at}: {} transactions from {}", state.2.len(), state.0);
@@ -182,7 +186,7 @@ fn what_java_leaves_behind_is_accepted() {
     torn.truncate(30);
     let both = [record(1, 5), record(2, 5)];
     let epoch = 1i64 << 32;
-    let cases: Vec<(&str, Vec<(String, Vec<u8>)>, Result<usize, ()>)> = vec![
+    let cases: Vec<Case> = vec![
         ("torn tail at the end", vec![log("log.1", &both, &torn)], Ok(2)),
         ("torn tail, successor follows", vec![log("log.1", &both, &torn), log("log.3", &[record(3, 5)], &[])], Ok(3)),
         ("torn tail, an epoch follows", vec![log("log.1", &both, &torn), log("log.100000001", &[record(epoch + 1, 5)], &[])], Ok(3)),

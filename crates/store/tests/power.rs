@@ -80,7 +80,7 @@ fn sync(log: &mut TxnLog) -> i64 {
 
 #[test]
 fn nothing_acknowledged_is_lost_in_a_power_cut() {
-    for seed in 0..400 {
+    for seed in 0..250 {
         let disk = SimDisk::new();
         let random = &mut Random(seed);
         let (mut acknowledged, mut appended) = (0, 0);
