@@ -162,7 +162,7 @@ impl Core {
             zab: Broadcast::new(sid, Quorum::alone(sid), tree.last_zxid()),
             overlay: Overlay::new(tree.digest()),
             sessions,
-            next_session: SessionId::first(options.sid, now.mono_ms),
+            next_session: SessionId::first(options.sid, now.wall_ms as u64),
             in_flight: VecDeque::new(),
             ephemeral_budgets: HashMap::default(),
             outputs: VecDeque::new(),
@@ -290,14 +290,24 @@ impl Core {
             self.outputs.push_back(Output::Front { front: connection.front, item: Item::Close { connection } });
             return;
         }
-        let session = self.next_session;
-        self.next_session = session.next();
+        let session = self.draw_session();
         self.sessions.open(now.mono_ms, session, timeout_ms, Some(connection));
         let zxid = self.begin();
         let header = TxnHeader { client_id: session.0, cxid: 0, zxid: zxid.0, time: now.wall_ms, kind: OpCode::CREATE_SESSION.0 };
         let payload = self.encode(&header, &Txn::CreateSession(CreateSessionTxn { time_out: timeout_ms }));
         let origin = Origin { connection, session, xid: 0, op: OpCode::CREATE_SESSION, before: Vec::new(), received_ms: now.mono_ms };
         self.propose(zxid, payload, Some(origin), Some(session), None);
+    }
+
+    /// Ids begin with the time of the start, so they are not those of an earlier run; but clocks
+    /// are set, and a living session's id must not be given to another.
+    fn draw_session(&mut self) -> SessionId {
+        while self.next_session == SessionId::NONE || self.sessions.get(self.next_session).is_some() {
+            self.next_session = self.next_session.next();
+        }
+        let session = self.next_session;
+        self.next_session = session.next();
+        session
     }
 
     fn reopen_session(&mut self, now: Now, connection: ConnId, session: SessionId, timeout_ms: i32) {

@@ -1,0 +1,409 @@
+//! The order in which a connection is answered: writes, reads behind them, events, sessions. The
+//! world here has no log: a test says when everything proposed is durable.
+
+use oxkeeper_auth::{SchemeOptions, Schemes};
+use oxkeeper_proto::acl::{open, to_records};
+use oxkeeper_proto::records::{ConnectRequest, CreateRequest, GetDataRequest, ReplyHeader, RequestHeader, SetDataRequest};
+use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record, SessionId, Write, Zxid};
+use oxkeeper_replica::apply::{Commit, apply};
+use oxkeeper_replica::core::{Core, CoreOptions, Input, Output};
+use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets};
+use oxkeeper_replica::inbox::FrontShared;
+use oxkeeper_replica::prepare::PrepareOptions;
+use oxkeeper_replica::request::Now;
+use oxkeeper_tree::{Tree, TreeOptions};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+const MAX_LENGTH: i32 = 1 << 21;
+
+#[derive(Default)]
+struct Wires {
+    out: Vec<Vec<u8>>,
+    closed: Vec<u32>,
+    resumed: Vec<u32>,
+}
+
+impl Outlets for Wires {
+    fn out(&mut self, slot: u32) -> &mut Vec<u8> {
+        let at = slot as usize;
+        if self.out.len() <= at {
+            self.out.resize(at + 1, Vec::new());
+        }
+        &mut self.out[at]
+    }
+    fn close(&mut self, slot: u32) {
+        self.closed.push(slot);
+    }
+    fn resume(&mut self, slot: u32) {
+        self.resumed.push(slot);
+    }
+}
+
+struct World {
+    now: Now,
+    tree: Tree,
+    core: Core,
+    front: Front,
+    shared: Arc<FrontShared>,
+    schemes: Arc<Schemes>,
+    wires: Wires,
+    proposed: Zxid,
+    commits: Vec<Commit>,
+}
+
+impl World {
+    fn new() -> Self {
+        let schemes = Arc::new(Schemes::new(&SchemeOptions::default()).unwrap());
+        let tree = Tree::new(TreeOptions::default());
+        let now = Now { mono_ms: 1_000_000, wall_ms: 1_700_000_000_000 };
+        let core = Core::standalone(options(), schemes.clone(), &tree, now);
+        let shared = Arc::new(FrontShared::default());
+        let front_options = FrontOptions {
+            tick_ms: 1000,
+            min_session_timeout_ms: 2000,
+            max_session_timeout_ms: 20_000,
+            max_length: MAX_LENGTH,
+            outstanding_limit: 1000,
+        };
+        let front = Front::new(0, shared.clone(), schemes.clone(), front_options, Arc::new(AtomicUsize::new(0)));
+        Self { now, tree, core, front, shared, schemes, wires: Wires::default(), proposed: Zxid::ZERO, commits: Vec::new() }
+    }
+
+    fn accept(&mut self) -> u32 {
+        self.front.accept(self.now, "127.0.0.1:4000".parse().unwrap())
+    }
+
+    fn frame(&mut self, slot: u32, bytes: &[u8]) -> Flow {
+        let flow = self.front.frame(self.now, &self.tree, slot, bytes, self.wires.out(slot));
+        self.bring();
+        flow
+    }
+
+    fn bring(&mut self) {
+        let submissions: Vec<Input> = self.front.submissions.drain(..).collect();
+        for input in submissions {
+            self.tell(input);
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.core.handle(self.now, &self.tree, input);
+        while let Some(output) = self.core.poll() {
+            match output {
+                Output::Append { zxid, .. } => self.proposed = zxid,
+                Output::Apply(commit) => self.commits.push(commit),
+                Output::Front { item, .. } => self.shared.inbox.lock().unwrap().items.push(item),
+            }
+        }
+    }
+
+    /// Applies what is committed and lets the front tell of it.
+    fn apply(&mut self) {
+        let commits = std::mem::take(&mut self.commits);
+        let effects = apply(&mut self.tree, &[&self.shared], commits, &self.schemes, MAX_LENGTH);
+        assert_eq!(effects.digest_mismatches, [], "the announced digest is the tree's");
+        self.tell(Input::Applied { through: self.tree.last_zxid() });
+        self.front.drain(self.now, &self.tree, &mut self.wires);
+        self.bring();
+    }
+
+    /// Everything proposed is durable.
+    fn sync(&mut self) {
+        self.tell(Input::LogSynced { through: self.proposed });
+        self.apply();
+    }
+
+    fn connect(&mut self, session: SessionId, password: [u8; 16]) -> u32 {
+        let slot = self.accept();
+        let request =
+            ConnectRequest { protocol_version: 0, last_zxid_seen: 0, time_out: 4000, session_id: session.0, passwd: Some(&password) };
+        self.frame(slot, &request.to_bytes());
+        self.sync();
+        slot
+    }
+
+    /// A new session on a new connection; what was sent so far is forgotten.
+    fn client(&mut self) -> (u32, SessionId) {
+        let slot = self.connect(SessionId::NONE, [0; 16]);
+        let reply = std::mem::take(self.wires.out(slot));
+        let session = SessionId(i64::from_be_bytes(reply[12..20].try_into().unwrap()));
+        (slot, session)
+    }
+
+    /// The headers of what was sent since the last call: xid, zxid, error.
+    fn replies(&mut self, slot: u32) -> Vec<(i32, i64, i32)> {
+        frames(&std::mem::take(self.wires.out(slot))).into_iter().map(|(h, _)| (h.xid, h.zxid, h.err)).collect()
+    }
+
+    /// The data that the `getData`s among what was sent found.
+    fn data(&mut self, slot: u32) -> Vec<String> {
+        frames(&std::mem::take(self.wires.out(slot)))
+            .into_iter()
+            .filter(|(h, body)| h.err == 0 && !body.is_empty() && h.xid >= 100)
+            .map(|(_, body)| String::from_utf8(Reader::new(&body).buffer().unwrap().unwrap().to_vec()).unwrap())
+            .collect()
+    }
+}
+
+fn options() -> CoreOptions {
+    CoreOptions {
+        tick_ms: 1000,
+        sid: 1,
+        prepare: PrepareOptions { extended_types: false, emulate_353_ttl: false, enforce_quota: false, reconfig_enabled: false },
+        digest_enabled: true,
+        close_session_txn: true,
+        max_length: MAX_LENGTH,
+    }
+}
+
+fn frames(mut bytes: &[u8]) -> Vec<(ReplyHeader, Vec<u8>)> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let length = i32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        let mut r = Reader::new(&bytes[4..4 + length]);
+        let header = ReplyHeader::read(&mut r).unwrap();
+        found.push((header, r.rest().to_vec()));
+        bytes = &bytes[4 + length..];
+    }
+    found
+}
+
+fn request(xid: i32, op: OpCode, record: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = RequestHeader { xid, kind: op.0 }.to_bytes();
+    record(&mut out);
+    out
+}
+
+fn create(xid: i32, path: &str, flags: i32) -> Vec<u8> {
+    let acl = open();
+    request(xid, OpCode::CREATE, |out| {
+        CreateRequest { path: Some(path.into()), data: Some(b"0"), acl: Some(to_records(&acl)), flags }.write(out);
+    })
+}
+
+fn set(xid: i32, path: &str, data: &[u8], version: i32) -> Vec<u8> {
+    request(xid, OpCode::SET_DATA, |out| SetDataRequest { path: Some(path.into()), data: Some(data), version }.write(out))
+}
+
+fn get(xid: i32, path: &str, watch: bool) -> Vec<u8> {
+    request(xid, OpCode::GET_DATA, |out| GetDataRequest { path: Some(path.into()), watch }.write(out))
+}
+
+#[test]
+fn nothing_is_answered_before_it_is_durable() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    world.frame(slot, &create(1, "/a", 0));
+    world.apply();
+    assert_eq!(world.replies(slot), []);
+    world.sync();
+    assert_eq!(world.replies(slot), [(1, 2, 0)]);
+}
+
+#[test]
+fn reads_between_writes_see_what_stands_between_them() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    world.frame(slot, &create(1, "/a", 0));
+    world.frame(slot, &get(100, "/a", false));
+    world.frame(slot, &set(2, "/a", b"1", -1));
+    world.frame(slot, &get(101, "/a", false));
+    world.frame(slot, &set(3, "/a", b"2", -1));
+    world.frame(slot, &get(102, "/a", false));
+    // All in one batch.
+    world.sync();
+    let sent = world.wires.out(slot).clone();
+    let xids: Vec<i32> = frames(&sent).iter().map(|(h, _)| h.xid).collect();
+    assert_eq!(xids, [1, 100, 2, 101, 3, 102]);
+    assert_eq!(world.data(slot), ["0", "1", "2"]);
+}
+
+#[test]
+fn a_write_that_is_not_first_in_line_keeps_its_own_zxid() {
+    let mut world = World::new();
+    let (a, _) = world.client();
+    let (b, _) = world.client();
+    world.frame(a, &create(1, "/a", 0));
+    world.frame(b, &create(1, "/b", 0));
+    world.frame(a, &create(2, "/a", 0));
+    world.sync();
+    assert_eq!(world.replies(a), [(1, 3, 0), (2, 5, ErrorCode::NODE_EXISTS.0)]);
+    assert_eq!(world.replies(b), [(1, 4, 0)]);
+}
+
+#[test]
+fn an_answer_without_a_transaction_waits_for_its_turn() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    world.frame(slot, &create(1, "/a", 0));
+    world.frame(slot, &request(2, OpCode::SET_DATA, |out| out.int(7)));
+    world.frame(slot, &set(3, "/a", b"x", 5));
+    world.apply();
+    assert_eq!(world.replies(slot), []);
+    world.sync();
+    let (marshalling, bad_version) = (ErrorCode::MARSHALLING_ERROR.0, ErrorCode::BAD_VERSION.0);
+    assert_eq!(world.replies(slot), [(1, 2, 0), (2, 2, marshalling), (3, 3, bad_version)]);
+}
+
+#[test]
+fn an_event_goes_out_before_the_reply_of_the_write_that_caused_it() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    world.frame(slot, &create(1, "/a", 0));
+    world.sync();
+    world.frame(slot, &get(100, "/a", true));
+    world.frame(slot, &set(2, "/a", b"1", -1));
+    world.frame(slot, &set(3, "/a", b"2", -1));
+    world.sync();
+    // One event: the watch fires once.
+    assert_eq!(world.replies(slot), [(1, 2, 0), (100, 2, 0), (-1, 3, 0), (2, 3, 0), (3, 4, 0)]);
+}
+
+#[test]
+fn a_watch_is_set_by_a_read_that_waited() {
+    let mut world = World::new();
+    let (a, _) = world.client();
+    let (b, _) = world.client();
+    world.frame(a, &create(1, "/a", 0));
+    world.sync();
+    world.replies(a);
+    world.frame(a, &set(2, "/a", b"1", -1));
+    world.frame(a, &get(100, "/a", true));
+    world.frame(b, &set(1, "/a", b"2", -1));
+    world.sync();
+    // The read runs when its write is answered, and by then b's write is applied too: no event.
+    assert_eq!(world.replies(a), [(2, 4, 0), (100, 5, 0)]);
+    world.frame(b, &set(2, "/a", b"3", -1));
+    world.sync();
+    assert_eq!(world.replies(a), [(-1, 6, 0)]);
+}
+
+#[test]
+fn the_end_of_a_session_takes_its_ephemerals_and_comes_last() {
+    let mut world = World::new();
+    let (slot, session) = world.client();
+    world.frame(slot, &create(1, "/e", 1));
+    world.frame(slot, &create(2, "/e2", 1));
+    world.frame(slot, &get(100, "/e", false));
+    world.frame(slot, &request(3, OpCode::CLOSE_SESSION, |_| {}));
+    world.sync();
+    assert_eq!(world.replies(slot), [(1, 2, 0), (2, 3, 0), (100, 3, 0), (3, 4, 0)]);
+    assert_eq!(world.wires.closed, [slot, slot]);
+    assert!(world.tree.get("/e").is_none() && world.tree.get("/e2").is_none());
+    assert_eq!(world.tree.session_timeout_ms(session), None);
+}
+
+#[test]
+fn a_silent_session_expires_with_its_ephemerals() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    world.frame(slot, &create(1, "/e", 1));
+    world.sync();
+    world.now.mono_ms += 4000;
+    world.tell(Input::Tick);
+    world.sync();
+    assert!(world.tree.get("/e").is_some(), "not before its time");
+    world.now.mono_ms += 2000;
+    world.tell(Input::Tick);
+    world.sync();
+    assert!(world.tree.get("/e").is_none());
+    assert_eq!(world.wires.closed, [slot]);
+}
+
+#[test]
+fn a_ping_keeps_a_session() {
+    let mut world = World::new();
+    let (slot, session) = world.client();
+    for _ in 0..10 {
+        world.now.mono_ms += 3000;
+        world.frame(slot, &request(-2, OpCode::PING, |_| {}));
+        world.tell(Input::Tick);
+        world.sync();
+    }
+    assert_eq!(world.replies(slot).len(), 10);
+    assert_eq!(world.tree.session_timeout_ms(session), Some(4000));
+}
+
+#[test]
+fn a_session_moves_to_the_connection_that_knows_its_password() {
+    let mut world = World::new();
+    let (old, session) = world.client();
+    let wrong = world.connect(session, [7; 16]);
+    let refused = std::mem::take(world.wires.out(wrong));
+    assert_eq!(refused[4..20], [0; 16], "no session");
+    assert_eq!(world.wires.closed, [], "and nobody is disturbed");
+    let new = world.connect(session, session.password());
+    assert_eq!(world.wires.closed, [old]);
+    let granted = std::mem::take(world.wires.out(new));
+    assert_eq!(granted[12..20], session.0.to_be_bytes());
+    world.frame(new, &create(1, "/a", 0));
+    world.sync();
+    assert_eq!(world.replies(new), [(1, 2, 0)]);
+}
+
+#[test]
+fn a_restart_does_not_give_out_the_id_of_a_living_session() {
+    let mut world = World::new();
+    let (_, before) = world.client();
+    // The clock stands where it stood.
+    world.core = Core::standalone(options(), world.schemes.clone(), &world.tree, world.now);
+    let (_, after) = world.client();
+    assert_ne!(before, after);
+    assert_eq!(world.tree.session_count(), 2);
+}
+
+#[test]
+fn a_full_disk_refuses_writes_serves_reads_and_takes_nothing_back_that_was_told() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    world.frame(slot, &create(1, "/a", 0));
+    world.sync();
+    world.replies(slot);
+    world.frame(slot, &set(2, "/a", b"lost", -1));
+    world.frame(slot, &get(100, "/a", false));
+    world.frame(slot, &create(3, "/b", 0));
+    let first = Zxid(3);
+    world.tell(Input::LogRefused { from: first });
+    world.apply();
+    let system = ErrorCode::SYSTEM_ERROR.0;
+    let headers: Vec<_> = frames(&world.wires.out(slot).clone()).iter().map(|(h, _)| (h.xid, h.err)).collect();
+    assert_eq!(headers, [(2, system), (100, 0), (3, system)]);
+    assert_eq!(world.data(slot), ["0"]);
+    world.frame(slot, &set(4, "/a", b"no", -1));
+    world.apply();
+    assert_eq!(world.replies(slot), [(4, 2, system)]);
+    world.tell(Input::SpaceIsBack);
+    world.frame(slot, &set(5, "/a", b"yes", 0));
+    world.sync();
+    // The zxid that was taken back is given out again.
+    assert_eq!(world.replies(slot), [(5, 3, 0)]);
+}
+
+#[test]
+fn a_connection_without_credit_is_not_read() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    let flows: Vec<Flow> = (0..1000).map(|i| world.frame(slot, &create(i, &format!("/n{i}"), 0))).collect();
+    assert!(flows[..999].iter().all(|f| *f == Flow::Continue));
+    assert_eq!(flows[999], Flow::Pause);
+    world.wires.resumed.clear();
+    world.sync();
+    assert_eq!(world.wires.resumed, [slot]);
+    assert_eq!(world.replies(slot).len(), 1000);
+}
+
+#[test]
+fn mail_for_a_closed_connection_does_not_reach_the_next_one() {
+    let mut world = World::new();
+    let (slot, session) = world.client();
+    world.frame(slot, &create(1, "/a", 0));
+    world.front.closed(slot);
+    world.bring();
+    let other = world.accept();
+    assert_ne!(other, slot, "the slot is not free while mail may be on its way");
+    world.sync();
+    assert!(world.wires.out(slot).is_empty() && world.wires.out(other).is_empty());
+    assert_eq!(world.tree.session_timeout_ms(session), Some(4000), "the session lives on");
+    assert_eq!(world.accept(), slot);
+}
