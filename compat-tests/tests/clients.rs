@@ -2,7 +2,7 @@
 //! checks its own expectations, and prints a transcript; the transcripts must be equal. What a client is and what it
 //! does is in its own directory; here is only how one is built (offline) and run.
 //!
-//! What the tests need from outside is fetched by `cargo xtask clients prepare`; a missing thing fails the test.
+//! What the tests need from outside is fetched by `cargo xtask prerequisites`; a missing thing fails the test.
 //!
 //! `OXKEEPER_CLIENT_SUBJECTS` names the two servers to compare (`java395`, `java380`, `oxkeeper`; default
 //! `java395,oxkeeper`), so that the programs themselves can be tried on two Java versions.
@@ -88,10 +88,10 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
-/// Something that `cargo xtask clients prepare` fetched.
+/// Something that `cargo xtask prerequisites` fetched.
 fn prepared(name: &str) -> PathBuf {
     let path = target().join("clients").join(name);
-    assert!(path.exists(), "{} is missing: run `cargo xtask clients prepare`", path.display());
+    assert!(path.exists(), "{} is missing: run `cargo xtask prerequisites`", path.display());
     path
 }
 
@@ -207,7 +207,8 @@ impl Server {
                 panic!("{:?} ended with {status}; see {}", self.subject, self.log.display());
             }
             assert!(Instant::now() < end, "{:?} does not answer; see {}", self.subject, self.log.display());
-            thread::sleep(Duration::from_millis(50));
+            // Not often: a Java server asked while it starts now and then leaves another connection without an answer.
+            thread::sleep(Duration::from_millis(1_000));
         }
         self.running = Some(running);
     }

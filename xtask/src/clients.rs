@@ -7,25 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Debian packages: zkCli.sh, the C client's `cli_mt`, and the tools that build and run the other clients.
-const PACKAGES: &[&str] = &[
-    "zookeeper",
-    "zookeeper-bin",
-    "openjdk-17-jdk-headless",
-    "maven",
-    "python3-venv",
-    "nodejs",
-    "npm",
-    "golang-go",
-];
+const PACKAGES: &[&str] = &["zookeeper", "zookeeper-bin", "openjdk-17-jdk-headless", "maven", "python3-venv", "nodejs", "npm", "golang-go"];
 
 /// Programs that serve as well when they come from elsewhere than the package after them.
-const INSTEAD: &[(&str, &str)] = &[
-    ("mvn", "maven"),
-    ("node", "nodejs"),
-    ("npm", "npm"),
-    ("go", "golang-go"),
-    ("javac", "openjdk-17-jdk-headless"),
-];
+const INSTEAD: &[(&str, &str)] =
+    &[("mvn", "maven"), ("node", "nodejs"), ("npm", "npm"), ("go", "golang-go"), ("javac", "openjdk-17-jdk-headless")];
 
 /// Fetches what is missing and leaves alone what is there.
 ///

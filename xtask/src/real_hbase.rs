@@ -77,10 +77,9 @@ fn story(scratch: &Path) -> Result<(), String> {
     let zookeeper_port = free_port()?;
     let _zookeeper = start_zookeeper(scratch, zookeeper_port)?;
     let mut servers: BTreeMap<u16, Running> = BTreeMap::new();
-    for (role, class) in [
-        ("master", "org.apache.hadoop.hbase.master.HMaster"),
-        ("regionserver", "org.apache.hadoop.hbase.regionserver.HRegionServer"),
-    ] {
+    for (role, class) in
+        [("master", "org.apache.hadoop.hbase.master.HMaster"), ("regionserver", "org.apache.hadoop.hbase.regionserver.HRegionServer")]
+    {
         for number in 1..=2 {
             let port = free_port()?;
             let name = format!("{role}-{number}");
