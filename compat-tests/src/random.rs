@@ -428,6 +428,13 @@ impl Side {
                 }
             }
             Quiet::Expire { connection } => {
+                let session = self.sessions[connection];
+                let password = Some(session_password(session).to_vec());
+                let short = Connect { session, password, timeout_ms: 1000, ..Connect::default() };
+                let connected = self.connect(connection, &short)?;
+                if connected.session != session || connected.timeout_ms != 1000 {
+                    return Err(format!("session {session:x} to let expire: {connected:?}"));
+                }
                 let before = self.settle()?;
                 self.connections[connection] = None;
                 let start = std::time::Instant::now();
@@ -765,11 +772,8 @@ fn free_phase(
     for (connection, alive) in alive.iter_mut().enumerate() {
         if !*alive {
             *alive = true;
-            let timeout_ms = if connection == CONNECTIONS - 1 {
-                60_000
-            } else {
-                1_000 + 500 * connection as i32
-            };
+            // Long enough that no stall of a busy machine ends a session by chance.
+            let timeout_ms = 50_000 + connection as i32;
             quiet.push(Quiet::Begin {
                 connection,
                 timeout_ms,
@@ -800,7 +804,7 @@ fn free_phase(
     }
     let mut run = |side: &mut Side| -> Result<Vec<(usize, Request)>, String> {
         for what in &quiet {
-            let frame = side.quiet(what)?;
+            let frame = side.quiet(what).map_err(|reason| format!("{what:?}: {reason}"))?;
             if let (Quiet::Ask { request, .. }, Some(frame)) = (what, frame) {
                 count(reached, request, &frame);
             }
@@ -843,7 +847,7 @@ fn authenticate(quiet: &mut Vec<Quiet>, connection: usize) {
 
 fn replay_phase(side: &mut Side, phase: &Phase, is_first: bool) -> Result<(), String> {
     for what in &phase.quiet {
-        side.quiet(what)?;
+        side.quiet(what).map_err(|reason| format!("{what:?}: {reason}"))?;
     }
     if is_first {
         rebase(side)?;

@@ -49,19 +49,7 @@ fn unknown(talk: &mut Conversation) {
         );
         talk.expect_close("a");
     }
-    talk.note("behind other requests");
-    talk.connect("a");
-    talk.pipeline(
-        "a",
-        &[
-            request::read(op::EXISTS, "/", false),
-            request::create("/unknown", ""),
-            request::bare(999),
-        ],
-    );
-    talk.expect_close("a");
-    talk.connect("a");
-    talk.ask("a", &request::delete("/unknown", -1));
+    // Behind requests that are still under way Java's answer may overtake theirs: no order to compare.
 }
 
 fn lengths(talk: &mut Conversation) {
