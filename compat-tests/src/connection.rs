@@ -20,14 +20,7 @@ pub struct Connect {
 
 impl Default for Connect {
     fn default() -> Connect {
-        Connect {
-            protocol_version: 0,
-            last_zxid_seen: 0,
-            timeout_ms: 30_000,
-            session: 0,
-            password: Some(vec![0; 16]),
-            read_only: Some(0),
-        }
+        Connect { protocol_version: 0, last_zxid_seen: 0, timeout_ms: 30_000, session: 0, password: Some(vec![0; 16]), read_only: Some(0) }
     }
 }
 
@@ -100,11 +93,7 @@ impl Connection {
     pub fn open(address: SocketAddr) -> io::Result<Connection> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream,
-            inbox: Vec::new(),
-            read_up_to: 0,
-        })
+        Ok(Connection { stream, inbox: Vec::new(), read_up_to: 0 })
     }
 
     /// Sends bytes as they are. An error is left to be noticed by the next read, as a client would.
@@ -130,9 +119,7 @@ impl Connection {
     /// # Errors
     /// `Silence` if none comes within `patience`.
     pub fn receive(&mut self, patience: Duration) -> Result<Vec<u8>, Silence> {
-        self.stream
-            .set_read_timeout(Some(patience))
-            .map_err(|_| Silence::Closed)?;
+        self.stream.set_read_timeout(Some(patience)).map_err(|_| Silence::Closed)?;
         loop {
             let waiting = &self.inbox[self.read_up_to..];
             if let Some(head) = waiting.first_chunk::<4>() {

@@ -94,9 +94,7 @@ impl Conversation {
     pub fn accept(&mut self, name: &str, mut connection: Connection) -> Option<Connected> {
         match connection.receive(PATIENCE) {
             Err(silence) => {
-                self.note(format!(
-                    "< {name} {silence:?} instead of a connect response"
-                ));
+                self.note(format!("< {name} {silence:?} instead of a connect response"));
                 if silence == Silence::Timeout {
                     self.missing += 1;
                 }
@@ -104,40 +102,26 @@ impl Conversation {
             }
             Ok(payload) => {
                 let Ok(connected) = Connected::parse(&payload) else {
-                    self.note(format!(
-                        "< {name} unreadable connect response {}",
-                        hex(&payload)
-                    ));
+                    self.note(format!("< {name} unreadable connect response {}", hex(&payload)));
                     return None;
                 };
                 if connected.session != 0 {
                     if !self.unfinished.contains(&connected.session) {
                         self.unfinished.push(connected.session);
                     }
-                    self.names
-                        .name_session(connected.session, &format!("session-{name}"));
+                    self.names.name_session(connected.session, &format!("session-{name}"));
                 }
-                let good = connected.password == session_password(connected.session)
-                    && connected.session != 0;
+                let good = connected.password == session_password(connected.session) && connected.session != 0;
                 self.note(format!(
                     "< {name} connected protocol {} timeout {} session {} password {} rest {}",
                     connected.protocol_version,
                     connected.timeout_ms,
                     self.names.session(connected.session),
-                    if good {
-                        "good".to_owned()
-                    } else {
-                        hex(&connected.password)
-                    },
+                    if good { "good".to_owned() } else { hex(&connected.password) },
                     hex(&connected.rest),
                 ));
-                let line = Line {
-                    connection,
-                    session: connected.session,
-                    password: connected.password.clone(),
-                    next_xid: 1,
-                    events: Vec::new(),
-                };
+                let line =
+                    Line { connection, session: connected.session, password: connected.password.clone(), next_xid: 1, events: Vec::new() };
                 self.lines.insert(name.to_owned(), line);
                 Some(connected)
             }
@@ -151,14 +135,7 @@ impl Conversation {
             (None, Some(kept)) => kept.clone(),
             (None, None) => (0, vec![0; 16]),
         };
-        self.connect_with(
-            name,
-            &Connect {
-                session,
-                password: Some(password),
-                ..Connect::default()
-            },
-        )
+        self.connect_with(name, &Connect { session, password: Some(password), ..Connect::default() })
     }
 
     /// Drops the socket without a word.
@@ -169,8 +146,7 @@ impl Conversation {
     /// Drops the socket without a word and keeps the session for `reconnect`.
     pub fn hang_up_and_keep(&mut self, name: &str, kept: &str) {
         if let Some(line) = self.lines.remove(name) {
-            self.kept
-                .insert(kept.to_owned(), (line.session, line.password));
+            self.kept.insert(kept.to_owned(), (line.session, line.password));
         }
     }
 
@@ -182,22 +158,11 @@ impl Conversation {
             if self.missing >= MISSING_LIMIT {
                 break;
             }
-            let holder = self
-                .lines
-                .iter()
-                .find(|(_, line)| line.session == session)
-                .map(|(name, _)| name.clone());
+            let holder = self.lines.iter().find(|(_, line)| line.session == session).map(|(name, _)| name.clone());
             let name = holder.unwrap_or_else(|| "finish".to_owned());
             if name == "finish" {
                 let password = Some(session_password(session).to_vec());
-                self.connect_with(
-                    "finish",
-                    &Connect {
-                        session,
-                        password,
-                        ..Connect::default()
-                    },
-                );
+                self.connect_with("finish", &Connect { session, password, ..Connect::default() });
             }
             self.ask(&name, &request::bare(op::CLOSE_SESSION));
             self.lines.remove(&name);
@@ -222,16 +187,12 @@ impl Conversation {
 
     /// Sends a request with the connection's next xid and waits for its reply; events that come before are noted.
     pub fn ask(&mut self, name: &str, request: &Request) -> Option<Reply> {
-        self.pipeline(name, std::slice::from_ref(request))
-            .pop()
-            .flatten()
+        self.pipeline(name, std::slice::from_ref(request)).pop().flatten()
     }
 
     /// Like `ask`, with an xid of the script's choice.
     pub fn ask_as(&mut self, name: &str, xid: i32, request: &Request) -> Option<Reply> {
-        self.pipeline_as(name, &[(xid, request.clone())])
-            .pop()
-            .flatten()
+        self.pipeline_as(name, &[(xid, request.clone())]).pop().flatten()
     }
 
     /// Sends several requests in one write and waits for all replies.
@@ -249,11 +210,7 @@ impl Conversation {
     pub fn pipeline_as(&mut self, name: &str, requests: &[(i32, Request)]) -> Vec<Option<Reply>> {
         let mut bytes = Vec::new();
         for (xid, request) in requests {
-            self.note(format!(
-                "> {name} {} {} (xid {xid})",
-                op_name(request.op),
-                request.label
-            ));
+            self.note(format!("> {name} {} {} (xid {xid})", op_name(request.op), request.label));
             bytes.extend(request.frame(*xid));
         }
         let Some(line) = self.lines.get_mut(name) else {
@@ -261,10 +218,7 @@ impl Conversation {
             return vec![None; requests.len()];
         };
         line.connection.send(&bytes);
-        requests
-            .iter()
-            .map(|(_, request)| self.reply(name, request.op))
-            .collect()
+        requests.iter().map(|(_, request)| self.reply(name, request.op)).collect()
     }
 
     /// Sends without waiting; `reply` or `expect_close` follow.
@@ -282,11 +236,7 @@ impl Conversation {
                 self.note(format!("< {name} NO CONNECTION"));
                 return None;
             };
-            let patience = if self.missing >= MISSING_LIMIT {
-                Duration::from_millis(50)
-            } else {
-                PATIENCE
-            };
+            let patience = if self.missing >= MISSING_LIMIT { Duration::from_millis(50) } else { PATIENCE };
             match line.connection.receive(patience) {
                 Err(silence) => {
                     self.flush_events(name);
@@ -400,13 +350,7 @@ impl Conversation {
             return;
         }
         let children = wire::Reader::new(&reply.frame[16..]).strings();
-        let mut children: Vec<_> = children
-            .ok()
-            .flatten()
-            .unwrap_or_default()
-            .into_iter()
-            .flatten()
-            .collect();
+        let mut children: Vec<_> = children.ok().flatten().unwrap_or_default().into_iter().flatten().collect();
         children.sort_unstable();
         for child in children {
             let child = String::from_utf8_lossy(child);
@@ -418,9 +362,7 @@ impl Conversation {
 
 /// What a server answered to one step: the step's line and the lines that came back.
 fn steps(transcript: &[String]) -> Vec<(&str, &[String])> {
-    let mut starts: Vec<usize> = (0..transcript.len())
-        .filter(|&at| !transcript[at].starts_with('<'))
-        .collect();
+    let mut starts: Vec<usize> = (0..transcript.len()).filter(|&at| !transcript[at].starts_with('<')).collect();
     if starts.first() != Some(&0) {
         starts.insert(0, 0);
     }
@@ -431,11 +373,7 @@ fn steps(transcript: &[String]) -> Vec<(&str, &[String])> {
         .filter(|(from, to)| *from < to)
         .map(|(&from, to)| {
             let is_step = !transcript[from].starts_with('<');
-            let step = if is_step {
-                transcript[from].as_str()
-            } else {
-                "(start)"
-            };
+            let step = if is_step { transcript[from].as_str() } else { "(start)" };
             (step, &transcript[from + usize::from(is_step)..to])
         })
         .collect()
@@ -458,9 +396,7 @@ pub fn differences(judge: &[String], subject: &[String]) -> Vec<String> {
                     if !text.contains(step) {
                         text += &format!("  {step}\n");
                     }
-                    lines
-                        .iter()
-                        .for_each(|line| text += &format!("    {who} {line}\n"));
+                    lines.iter().for_each(|line| text += &format!("    {who} {line}\n"));
                     if lines.is_empty() {
                         text += &format!("    {who} (no answer)\n");
                     }

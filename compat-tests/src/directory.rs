@@ -24,9 +24,7 @@ fn usual() -> Options {
 }
 
 fn small_snapshots() -> Options {
-    usual()
-        .property("zookeeper.snapCount", "40")
-        .property("zookeeper.preAllocSize", "64")
+    usual().property("zookeeper.snapCount", "40").property("zookeeper.preAllocSize", "64")
 }
 
 fn trusting() -> Options {
@@ -56,21 +54,9 @@ fn separate_logs() -> Options {
 
 /// The states, all made by a server of the given subject.
 pub const STATES: &[State] = &[
-    State {
-        name: "no directory",
-        make: |_, _| {},
-        read: usual,
-    },
-    State {
-        name: "started and stopped",
-        make: |subject, at| live(subject, at, &usual(), |_| {}),
-        read: usual,
-    },
-    State {
-        name: "snapshot and log, killed",
-        make: |subject, at| live(subject, at, &usual(), populate),
-        read: usual,
-    },
+    State { name: "no directory", make: |_, _| {}, read: usual },
+    State { name: "started and stopped", make: |subject, at| live(subject, at, &usual(), |_| {}), read: usual },
+    State { name: "snapshot and log, killed", make: |subject, at| live(subject, at, &usual(), populate), read: usual },
     State {
         name: "log alone",
         make: |subject, at| {
@@ -97,53 +83,21 @@ pub const STATES: &[State] = &[
         },
         read: usual,
     },
-    State {
-        name: "many snapshots and logs",
-        make: |subject, at| live(subject, at, &small_snapshots(), populate),
-        read: usual,
-    },
+    State { name: "many snapshots and logs", make: |subject, at| live(subject, at, &small_snapshots(), populate), read: usual },
     State {
         name: "several runs, each killed",
         make: |subject, at| (0..4).for_each(|_| live(subject, at, &small_snapshots(), populate)),
         read: usual,
     },
-    State {
-        name: "tail cut inside the last record",
-        make: |subject, at| cut_tail(subject, at, 7),
-        read: usual,
-    },
-    State {
-        name: "tail cut to the last record's end mark",
-        make: |subject, at| cut_tail(subject, at, 1),
-        read: usual,
-    },
-    State {
-        name: "tail cut to the padding",
-        make: |subject, at| cut_tail(subject, at, 0),
-        read: usual,
-    },
-    State {
-        name: "tail cut inside the length of the last record",
-        make: |subject, at| cut_tail(subject, at, 1_000_000),
-        read: usual,
-    },
-    State {
-        name: "last log empty",
-        make: |subject, at| after(subject, at, |at| new_log(at, b"")),
-        read: usual,
-    },
-    State {
-        name: "last log with half a header",
-        make: |subject, at| after(subject, at, |at| new_log(at, b"ZKLG\0\0")),
-        read: usual,
-    },
+    State { name: "tail cut inside the last record", make: |subject, at| cut_tail(subject, at, 7), read: usual },
+    State { name: "tail cut to the last record's end mark", make: |subject, at| cut_tail(subject, at, 1), read: usual },
+    State { name: "tail cut to the padding", make: |subject, at| cut_tail(subject, at, 0), read: usual },
+    State { name: "tail cut inside the length of the last record", make: |subject, at| cut_tail(subject, at, 1_000_000), read: usual },
+    State { name: "last log empty", make: |subject, at| after(subject, at, |at| new_log(at, b"")), read: usual },
+    State { name: "last log with half a header", make: |subject, at| after(subject, at, |at| new_log(at, b"ZKLG\0\0")), read: usual },
     State {
         name: "last log with its header alone",
-        make: |subject, at| {
-            after(subject, at, |at| {
-                new_log(at, b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0")
-            })
-        },
+        make: |subject, at| after(subject, at, |at| new_log(at, b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0")),
         read: usual,
     },
     State {
@@ -175,62 +129,18 @@ pub const STATES: &[State] = &[
         },
         read: usual,
     },
-    State {
-        name: "gz snapshots",
-        make: |subject, at| live(subject, at, &gzip(), populate),
-        read: gzip,
-    },
-    State {
-        name: "gz snapshots, read without the setting",
-        make: |subject, at| live(subject, at, &gzip(), populate),
-        read: usual,
-    },
-    State {
-        name: "snappy snapshots",
-        make: |subject, at| live(subject, at, &snappy(), populate),
-        read: usual,
-    },
-    State {
-        name: "without digests",
-        make: |subject, at| live(subject, at, &no_digest(), populate),
-        read: no_digest,
-    },
-    State {
-        name: WITHOUT_THEN_WITH_DIGESTS,
-        make: |subject, at| live(subject, at, &no_digest(), populate),
-        read: usual,
-    },
+    State { name: "gz snapshots", make: |subject, at| live(subject, at, &gzip(), populate), read: gzip },
+    State { name: "gz snapshots, read without the setting", make: |subject, at| live(subject, at, &gzip(), populate), read: usual },
+    State { name: "snappy snapshots", make: |subject, at| live(subject, at, &snappy(), populate), read: usual },
+    State { name: "without digests", make: |subject, at| live(subject, at, &no_digest(), populate), read: no_digest },
+    State { name: WITHOUT_THEN_WITH_DIGESTS, make: |subject, at| live(subject, at, &no_digest(), populate), read: usual },
     State { name: WITH_THEN_WITHOUT_DIGESTS, make: |subject, at| live(subject, at, &usual(), populate), read: no_digest },
-    State {
-        name: "closeSession without paths",
-        make: |subject, at| live(subject, at, &plain_close(), populate),
-        read: usual,
-    },
-    State {
-        name: "separate log directory",
-        make: |subject, at| live(subject, at, &separate_logs(), populate),
-        read: separate_logs,
-    },
-    State {
-        name: "big",
-        make: |subject, at| live(subject, at, &usual(), big),
-        read: usual,
-    },
-    State {
-        name: "undecodable writes",
-        make: |subject, at| live(subject, at, &usual(), undecodable),
-        read: usual,
-    },
-    State {
-        name: "stopped politely",
-        make: polite,
-        read: usual,
-    },
-    State {
-        name: "other files beside",
-        make: |subject, at| after(subject, at, other_files),
-        read: usual,
-    },
+    State { name: "closeSession without paths", make: |subject, at| live(subject, at, &plain_close(), populate), read: usual },
+    State { name: "separate log directory", make: |subject, at| live(subject, at, &separate_logs(), populate), read: separate_logs },
+    State { name: "big", make: |subject, at| live(subject, at, &usual(), big), read: usual },
+    State { name: "undecodable writes", make: |subject, at| live(subject, at, &usual(), undecodable), read: usual },
+    State { name: "stopped politely", make: polite, read: usual },
+    State { name: "other files beside", make: |subject, at| after(subject, at, other_files), read: usual },
 ];
 
 /// Java refuses its own snapshot when digests have been switched on or off since: it looks for a section that is not
@@ -243,11 +153,7 @@ pub const MAY_START_WHERE_JAVA_REFUSES: &[&str] = &[WITHOUT_THEN_WITH_DIGESTS, W
 
 /// States that only a Java ensemble can make yet.
 pub const EPOCH_STATES: &[State] = &[
-    State {
-        name: "several epochs",
-        make: |subject, at| epochs(subject, at, 3),
-        read: usual,
-    },
+    State { name: "several epochs", make: |subject, at| epochs(subject, at, 3), read: usual },
     State {
         name: "several epochs, torn tail",
         make: |subject, at| {
@@ -263,11 +169,7 @@ fn live(subject: Subject, at: &Path, options: &Options, work: fn(&mut Conversati
     let mut server = Server::start_in(subject, options, at);
     let mut talk = Conversation::begin(server.address());
     work(&mut talk);
-    assert!(
-        !talk.is_lost(),
-        "the server stopped answering:\n{}",
-        server.log_tail()
-    );
+    assert!(!talk.is_lost(), "the server stopped answering:\n{}", server.log_tail());
     server.kill();
 }
 
@@ -287,12 +189,7 @@ pub fn files(at: &Path, prefix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for directory in ["data/version-2", "logs/version-2"] {
         if let Ok(entries) = fs::read_dir(at.join(directory)) {
-            found.extend(
-                entries
-                    .flatten()
-                    .map(|entry| entry.path())
-                    .filter(|path| name(path).starts_with(prefix)),
-            );
+            found.extend(entries.flatten().map(|entry| entry.path()).filter(|path| name(path).starts_with(prefix)));
         }
     }
     found.sort_by_key(|path| zxid_of(path));
@@ -300,25 +197,16 @@ pub fn files(at: &Path, prefix: &str) -> Vec<PathBuf> {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn zxid_of(path: &Path) -> i64 {
-    name(path)
-        .split('.')
-        .nth(1)
-        .and_then(|hex| i64::from_str_radix(hex, 16).ok())
-        .unwrap_or(-1)
+    name(path).split('.').nth(1).and_then(|hex| i64::from_str_radix(hex, 16).ok()).unwrap_or(-1)
 }
 
 fn remove(files: &[PathBuf]) {
     assert!(!files.is_empty(), "nothing to remove");
-    files
-        .iter()
-        .for_each(|file| fs::remove_file(file).expect("removable"));
+    files.iter().for_each(|file| fs::remove_file(file).expect("removable"));
 }
 
 fn new_log(at: &Path, bytes: &[u8]) {
@@ -381,11 +269,7 @@ fn epochs(subject: Subject, at: &Path, count: usize) {
     fs::create_dir_all(at.join("data")).expect("writable");
     fs::write(at.join("data/myid"), "1\n").expect("writable");
     let client_port = free_port();
-    let member = format!(
-        "127.0.0.1:{}:{}:participant;127.0.0.1:{client_port}",
-        free_port(),
-        free_port()
-    );
+    let member = format!("127.0.0.1:{}:{}:participant;127.0.0.1:{client_port}", free_port(), free_port());
     let options = usual()
         .line("clientPort", &client_port.to_string())
         .line("standaloneEnabled", "false")
@@ -406,30 +290,16 @@ pub fn populate(talk: &mut Conversation) {
     talk.connect("u");
     talk.ask_as("u", -4, &request::auth("digest", b"u:p"));
     let existing = talk.ask("a", &request::read(op::CHILDREN, "/", false));
-    let count = existing
-        .and_then(|reply| {
-            Reader::new(&reply.frame[16..])
-                .strings()
-                .ok()
-                .flatten()
-                .map(|list| list.len())
-        })
-        .unwrap_or_default();
+    let count =
+        existing.and_then(|reply| Reader::new(&reply.frame[16..]).strings().ok().flatten().map(|list| list.len())).unwrap_or_default();
     let root = format!("/run{count}");
     talk.ask("a", &request::create(&root, "root"));
     let path = |name: &str| format!("{root}/{name}");
     let mut requests = Vec::new();
     for at in 0..30 {
-        requests.push(request::create(
-            &path(&format!("n{at}")),
-            &format!("data {at}"),
-        ));
+        requests.push(request::create(&path(&format!("n{at}")), &format!("data {at}")));
         requests.push(request::create_flags(&path("s-"), 2));
-        requests.push(request::set_data(
-            &path(&format!("n{}", at / 2)),
-            Some(format!("changed {at}").as_bytes()),
-            -1,
-        ));
+        requests.push(request::set_data(&path(&format!("n{}", at / 2)), Some(format!("changed {at}").as_bytes()), -1));
     }
     for at in (0..30).step_by(3) {
         requests.push(request::delete(&path(&format!("n{at}")), -1));
@@ -437,37 +307,18 @@ pub fn populate(talk: &mut Conversation) {
     }
     requests.extend([
         request::create_as(op::CREATE2, &path("null"), None, &open(), 0),
-        request::create_as(
-            op::CREATE_CONTAINER,
-            &path("container"),
-            Some(b"c"),
-            &open(),
-            4,
-        ),
+        request::create_as(op::CREATE_CONTAINER, &path("container"), Some(b"c"), &open(), 4),
         request::create(&path("container/child"), ""),
         request::create_ttl(&path("ttl"), &open(), 5, 1_000_000_000),
         request::create_ttl(&path("ttl-"), &open(), 6, (1 << 40) - 1),
         request::create_flags(&path("e"), 1),
         request::create_flags(&path("e-"), 3),
-        request::create_acl(
-            &path("acl"),
-            &[acl(31, "digest", "u:h"), acl(1, "ip", "10.0.0.0/8")],
-        ),
-        request::set_acl(
-            &path("n1"),
-            &[acl(1, "world", "anyone"), acl(31, "auth", "")],
-            0,
-        ),
+        request::create_acl(&path("acl"), &[acl(31, "digest", "u:h"), acl(1, "ip", "10.0.0.0/8")]),
+        request::set_acl(&path("n1"), &[acl(1, "world", "anyone"), acl(31, "auth", "")], 0),
         request::set_acl(&path("n2"), &open(), -1),
         request::set_data(&path("n2"), None, -1),
         request::create(&path("ümläut-日本"), "unicode"),
-        request::create_as(
-            op::CREATE,
-            &path("large"),
-            Some(&vec![b'L'; 100_000]),
-            &open(),
-            0,
-        ),
+        request::create_as(op::CREATE, &path("large"), Some(&vec![b'L'; 100_000]), &open(), 0),
         request::multi(
             op::MULTI,
             &[
@@ -479,13 +330,7 @@ pub fn populate(talk: &mut Conversation) {
                 request::delete(&path("n4"), -1),
             ],
         ),
-        request::multi(
-            op::MULTI,
-            &[
-                request::create(&path("failed"), ""),
-                request::check(&path("none"), 0),
-            ],
-        ),
+        request::multi(op::MULTI, &[request::create(&path("failed"), ""), request::check(&path("none"), 0)]),
         request::multi(op::MULTI, &[]),
     ]);
     talk.pipeline("a", &requests);
@@ -493,24 +338,9 @@ pub fn populate(talk: &mut Conversation) {
     talk.connect("gone");
     talk.ask("gone", &request::create_flags(&path("of-gone"), 1));
     talk.ask("gone", &request::bare(op::CLOSE_SESSION));
-    talk.ask(
-        "a",
-        &request::create(&format!("/zookeeper/quota{root}"), ""),
-    );
-    talk.ask(
-        "a",
-        &request::create(
-            &format!("/zookeeper/quota{root}/zookeeper_limits"),
-            "count=1000,bytes=-1",
-        ),
-    );
-    talk.ask(
-        "a",
-        &request::create(
-            &format!("/zookeeper/quota{root}/zookeeper_stats"),
-            "count=0,bytes=0",
-        ),
-    );
+    talk.ask("a", &request::create(&format!("/zookeeper/quota{root}"), ""));
+    talk.ask("a", &request::create(&format!("/zookeeper/quota{root}/zookeeper_limits"), "count=1000,bytes=-1"));
+    talk.ask("a", &request::create(&format!("/zookeeper/quota{root}/zookeeper_stats"), "count=0,bytes=0"));
     talk.ask("a", &request::create(&path("after-quota"), "12345"));
     talk.hang_up("u");
     talk.hang_up("a");
@@ -518,31 +348,15 @@ pub fn populate(talk: &mut Conversation) {
 
 fn big(talk: &mut Conversation) {
     talk.connect("a");
-    let deep: Vec<Request> = (1..60)
-        .map(|depth| request::create(&"/d".repeat(depth), "deep"))
-        .collect();
+    let deep: Vec<Request> = (1..60).map(|depth| request::create(&"/d".repeat(depth), "deep")).collect();
     talk.pipeline("a", &deep);
     talk.ask("a", &request::create("/wide", ""));
     for block in 0..20 {
-        let names = (0..500).map(|at| {
-            request::create(
-                &format!("/wide/node-{block}-{at}"),
-                "some data of a usual length",
-            )
-        });
+        let names = (0..500).map(|at| request::create(&format!("/wide/node-{block}-{at}"), "some data of a usual length"));
         talk.pipeline("a", &names.collect::<Vec<_>>());
     }
     for at in 0..8 {
-        talk.ask(
-            "a",
-            &request::create_as(
-                op::CREATE,
-                &format!("/large{at}"),
-                Some(&vec![at; 1_000_000]),
-                &open(),
-                0,
-            ),
-        );
+        talk.ask("a", &request::create_as(op::CREATE, &format!("/large{at}"), Some(&vec![at; 1_000_000]), &open(), 0));
     }
     talk.hang_up("a");
 }
@@ -551,23 +365,10 @@ fn big(talk: &mut Conversation) {
 fn undecodable(talk: &mut Conversation) {
     populate(talk);
     talk.connect("a");
-    for code in [
-        op::CREATE,
-        op::DELETE,
-        op::SET_DATA,
-        op::SET_ACL,
-        op::MULTI,
-        op::CREATE_TTL,
-    ] {
+    for code in [op::CREATE, op::DELETE, op::SET_DATA, op::SET_ACL, op::MULTI, op::CREATE_TTL] {
         talk.ask("a", &request::create_flags("/odd-", 2));
-        talk.ask(
-            "a",
-            &Request::raw(code, "cut", crate::wire::Writer::new().int(100)),
-        );
-        talk.ask(
-            "a",
-            &Request::raw(code, "cut", crate::wire::Writer::new().int(100)),
-        );
+        talk.ask("a", &Request::raw(code, "cut", crate::wire::Writer::new().int(100)));
+        talk.ask("a", &Request::raw(code, "cut", crate::wire::Writer::new().int(100)));
         talk.ask("a", &request::create_flags("/odd-", 2));
     }
     talk.hang_up("a");
@@ -588,11 +389,7 @@ pub fn dump(address: SocketAddr) -> Vec<String> {
 
 fn dump_below(talk: &mut Conversation, path: &str, lines: &mut Vec<String>) {
     let mut children = Vec::new();
-    for request in [
-        request::read(op::DATA, path, false),
-        request::path(op::ACL, path),
-        request::read(op::CHILDREN2, path, false),
-    ] {
+    for request in [request::read(op::DATA, path, false), request::path(op::ACL, path), request::read(op::CHILDREN2, path, false)] {
         let Some(reply) = talk.ask("d", &request) else {
             lines.push(format!("{path}: no answer"));
             return;
@@ -600,31 +397,16 @@ fn dump_below(talk: &mut Conversation, path: &str, lines: &mut Vec<String>) {
         // Without xid and zxid, which belong to the session that asks.
         let mut frame = reply.frame.clone();
         frame[..12].fill(0);
-        lines.push(format!(
-            "{path}: {}",
-            render_reply(request.op, &frame, &talk.names)
-        ));
+        lines.push(format!("{path}: {}", render_reply(request.op, &frame, &talk.names)));
         if request.op == op::CHILDREN2 && reply.header.error == 0 {
-            let names = Reader::new(&reply.frame[16..])
-                .strings()
-                .ok()
-                .flatten()
-                .unwrap_or_default();
-            children = names
-                .into_iter()
-                .flatten()
-                .map(|name| String::from_utf8_lossy(name).into_owned())
-                .collect();
+            let names = Reader::new(&reply.frame[16..]).strings().ok().flatten().unwrap_or_default();
+            children = names.into_iter().flatten().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         }
     }
     talk.transcript.clear();
     children.sort();
     for child in children {
-        let below = if path == "/" {
-            format!("/{child}")
-        } else {
-            format!("{path}/{child}")
-        };
+        let below = if path == "/" { format!("/{child}") } else { format!("{path}/{child}") };
         dump_below(talk, &below, lines);
     }
 }

@@ -26,20 +26,12 @@ pub struct Names {
 impl Names {
     /// Masks relative to the zxid at which the script began.
     pub fn new(base_zxid: i64) -> Names {
-        Names {
-            base_zxid,
-            sessions: HashMap::new(),
-            started_ms: wall_clock_ms(),
-            raw: false,
-        }
+        Names { base_zxid, sessions: HashMap::new(), started_ms: wall_clock_ms(), raw: false }
     }
 
     /// No mask at all: for two servers that read the same directory.
     pub fn identity() -> Names {
-        Names {
-            raw: true,
-            ..Names::default()
-        }
+        Names { raw: true, ..Names::default() }
     }
 
     /// Counts zxids from `base_zxid` on.
@@ -66,10 +58,7 @@ impl Names {
 
     /// The name of the session, or the value itself if it is none of ours.
     pub fn session(&self, id: i64) -> String {
-        self.sessions
-            .get(&id)
-            .cloned()
-            .unwrap_or_else(|| format!("{id:x}"))
+        self.sessions.get(&id).cloned().unwrap_or_else(|| format!("{id:x}"))
     }
 
     /// `ctime` and `mtime`.
@@ -87,11 +76,7 @@ impl Names {
 
     fn time(&self, ms: i64) -> String {
         const SLACK_MS: i64 = 600_000;
-        if ms >= self.started_ms - SLACK_MS && ms <= wall_clock_ms() + SLACK_MS {
-            "T".to_owned()
-        } else {
-            ms.to_string()
-        }
+        if ms >= self.started_ms - SLACK_MS && ms <= wall_clock_ms() + SLACK_MS { "T".to_owned() } else { ms.to_string() }
     }
 }
 
@@ -109,9 +94,7 @@ pub fn session_password(id: i64) -> [u8; 16] {
 }
 
 fn wall_clock_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is past 1970");
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     i64::try_from(since.as_millis()).expect("fits for ages")
 }
 

@@ -19,9 +19,7 @@ use std::time::Duration;
 
 use crate::connection::{Connect, Connected, Connection};
 use crate::mask::{Names, session_password};
-use crate::wire::{
-    self, Acl, Request, acl, multi_errors, op, op_name, open, render_reply, request,
-};
+use crate::wire::{self, Acl, Request, acl, multi_errors, op, op_name, open, render_reply, request};
 
 /// Connections of a run: one plain, two with identities, one super user.
 pub const CONNECTIONS: usize = 4;
@@ -80,18 +78,7 @@ const HASHED_U: &str = "u:Jq7wMyA/w2Vd5WIDAKdu4OIIFEQ=";
 
 fn path(random: &mut Random) -> String {
     if random.chance(4) {
-        let odd = [
-            "/none/x",
-            "nonsense",
-            "/r/a/",
-            "/",
-            "/r//a",
-            "",
-            "/zookeeper",
-            "/r/\u{1}",
-            "/r/a/.",
-            "/r/e/x/y",
-        ];
+        let odd = ["/none/x", "nonsense", "/r/a/", "/", "/r//a", "", "/zookeeper", "/r/\u{1}", "/r/a/.", "/r/e/x/y"];
         return (*random.pick(&odd)).to_owned();
     }
     let mut path = "/r".to_owned();
@@ -109,11 +96,7 @@ fn access(random: &mut Random) -> Vec<Acl> {
         3 => vec![acl(31, "auth", "")],
         4 => vec![],
         5 => vec![acl(31, "nonsense", "x")],
-        6 => vec![
-            acl(1, "world", "anyone"),
-            acl(30, "digest", HASHED_U),
-            acl(31, "ip", "10.0.0.0/8"),
-        ],
+        6 => vec![acl(1, "world", "anyone"), acl(30, "digest", HASHED_U), acl(31, "ip", "10.0.0.0/8")],
         _ => vec![acl(29, "ip", "127.0.0.0/16"), acl(29, "ip", "127.0.0.0/16")],
     }
 }
@@ -144,11 +127,7 @@ fn create(random: &mut Random) -> Request {
         _ => {
             // With a flag that is no TTL mode only ttl >= 0: a negative one ends a Java server (hazards).
             let flags = [5, 6, 0, 9][random.weighted(&[8, 4, 1, 1])];
-            let ttl_ms = if flags == 5 || flags == 6 {
-                [1_000_000, 1, 0, -1, 1 << 40][random.weighted(&[12, 0, 1, 1, 1])]
-            } else {
-                5
-            };
+            let ttl_ms = if flags == 5 || flags == 6 { [1_000_000, 1, 0, -1, 1 << 40][random.weighted(&[12, 0, 1, 1, 1])] } else { 5 };
             request::create_ttl(&path, &access, flags, ttl_ms)
         }
     }
@@ -174,15 +153,8 @@ fn multi(random: &mut Random) -> Request {
 
 fn multi_read(random: &mut Random) -> Request {
     let count = random.below(4);
-    let mut parts: Vec<Request> = (0..count)
-        .map(|_| {
-            request::read(
-                *random.pick(&[op::DATA, op::CHILDREN]),
-                &path(random),
-                random.chance(30),
-            )
-        })
-        .collect();
+    let mut parts: Vec<Request> =
+        (0..count).map(|_| request::read(*random.pick(&[op::DATA, op::CHILDREN]), &path(random), random.chance(30))).collect();
     if random.chance(4) {
         parts.push(change(random));
     }
@@ -191,13 +163,8 @@ fn multi_read(random: &mut Random) -> Request {
 
 fn set_watches(random: &mut Random) -> Request {
     let count = [3, 5][random.below(2)];
-    let lists: Vec<Vec<String>> = (0..count)
-        .map(|_| (0..random.below(3)).map(|_| path(random)).collect())
-        .collect();
-    let lists: Vec<Vec<&str>> = lists
-        .iter()
-        .map(|list| list.iter().map(String::as_str).collect())
-        .collect();
+    let lists: Vec<Vec<String>> = (0..count).map(|_| (0..random.below(3)).map(|_| path(random)).collect()).collect();
+    let lists: Vec<Vec<&str>> = lists.iter().map(|list| list.iter().map(String::as_str).collect()).collect();
     let lists: Vec<&[&str]> = lists.iter().map(Vec::as_slice).collect();
     request::set_watches(*random.pick(&[0, i64::MAX]), &lists)
 }
@@ -205,9 +172,7 @@ fn set_watches(random: &mut Random) -> Request {
 /// One request of any kind. Weights favour what changes the tree.
 fn any(random: &mut Random) -> Request {
     let watch = random.chance(40);
-    match random.weighted(&[
-        24, 16, 10, 5, 8, 4, 6, 6, 4, 4, 4, 3, 4, 1, 1, 1, 1, 1, 1, 1,
-    ]) {
+    match random.weighted(&[24, 16, 10, 5, 8, 4, 6, 6, 4, 4, 4, 3, 4, 1, 1, 1, 1, 1, 1, 1]) {
         0 => create(random),
         1 => request::delete(&path(random), version(random)),
         2 => request::set_data(&path(random), data(random).as_deref(), version(random)),
@@ -261,15 +226,9 @@ enum Quiet {
     /// The socket is dropped and the session left to expire.
     Expire { connection: usize },
     /// A request whose effect on others that are in flight Java leaves to chance.
-    Ask {
-        connection: usize,
-        request: Box<Request>,
-    },
+    Ask { connection: usize, request: Box<Request> },
     /// Identities for a connection.
-    Authenticate {
-        connection: usize,
-        data: &'static str,
-    },
+    Authenticate { connection: usize, data: &'static str },
     /// The super user empties the tree and lays its roots again.
     Clear,
 }
@@ -316,11 +275,8 @@ impl Side {
     fn connect(&mut self, at: usize, connect: &Connect) -> Result<Connected, Failure> {
         let mut connection = Connection::open(self.address).map_err(|error| error.to_string())?;
         connection.send(&connect.frame());
-        let payload = connection
-            .receive(PATIENCE)
-            .map_err(|silence| format!("connect: {silence:?}"))?;
-        let connected =
-            Connected::parse(&payload).map_err(|short| format!("connect: {short:?}"))?;
+        let payload = connection.receive(PATIENCE).map_err(|silence| format!("connect: {silence:?}"))?;
+        let connected = Connected::parse(&payload).map_err(|short| format!("connect: {short:?}"))?;
         self.connections[at] = Some(connection);
         self.next_xid[at] = 1;
         Ok(connected)
@@ -331,21 +287,12 @@ impl Side {
         loop {
             let connection = self.connections[at].as_mut().ok_or("no connection")?;
             let frame = connection.receive(PATIENCE).map_err(|silence| {
-                format!(
-                    "connection {at}: {silence:?} instead of the reply to {} {}",
-                    op_name(request.op),
-                    request.label
-                )
+                format!("connection {at}: {silence:?} instead of the reply to {} {}", op_name(request.op), request.label)
             })?;
-            let header = wire::reply_header(&frame)
-                .map_err(|_| format!("short frame {}", wire::hex(&frame)))?;
+            let header = wire::reply_header(&frame).map_err(|_| format!("short frame {}", wire::hex(&frame)))?;
             let is_event = header.xid == -1;
             let text = render_reply(request.op, &frame, &self.names);
-            self.streams[at].push(Line {
-                zxid: header.zxid,
-                is_event,
-                text,
-            });
+            self.streams[at].push(Line { zxid: header.zxid, is_event, text });
             if !is_event {
                 return Ok(frame);
             }
@@ -353,16 +300,9 @@ impl Side {
     }
 
     fn ask(&mut self, at: usize, request: &Request) -> Result<Vec<u8>, Failure> {
-        let xid = if request.op == op::PING {
-            -2
-        } else {
-            self.next_xid[at]
-        };
+        let xid = if request.op == op::PING { -2 } else { self.next_xid[at] };
         self.next_xid[at] += 1;
-        self.connections[at]
-            .as_mut()
-            .ok_or("no connection")?
-            .send(&request.frame(xid));
+        self.connections[at].as_mut().ok_or("no connection")?.send(&request.frame(xid));
         self.reply(at, request)
     }
 
@@ -372,10 +312,7 @@ impl Side {
         for at in 0..CONNECTIONS {
             if self.connections[at].is_some() {
                 let ping = request::ping();
-                self.connections[at]
-                    .as_mut()
-                    .ok_or("no connection")?
-                    .send(&ping.frame(-2));
+                self.connections[at].as_mut().ok_or("no connection")?.send(&ping.frame(-2));
                 let frame = self.reply(at, &ping)?;
                 zxid = wire::reply_header(&frame).map_or(zxid, |header| header.zxid);
             }
@@ -385,44 +322,22 @@ impl Side {
 
     fn quiet(&mut self, what: &Quiet) -> Result<Option<Vec<u8>>, Failure> {
         match what.clone() {
-            Quiet::Ask {
-                connection,
-                request,
-            } => return self.ask(connection, &request).map(Some),
-            Quiet::Begin {
-                connection,
-                timeout_ms,
-            } => {
-                let connected = self.connect(
-                    connection,
-                    &Connect {
-                        timeout_ms,
-                        ..Connect::default()
-                    },
-                )?;
+            Quiet::Ask { connection, request } => return self.ask(connection, &request).map(Some),
+            Quiet::Begin { connection, timeout_ms } => {
+                let connected = self.connect(connection, &Connect { timeout_ms, ..Connect::default() })?;
                 self.generation[connection] += 1;
                 self.sessions[connection] = connected.session;
                 let name = format!("session-{connection}.{}", self.generation[connection]);
                 self.names.name_session(connected.session, &name);
                 if connected.timeout_ms != timeout_ms {
-                    return Err(format!(
-                        "timeout {timeout_ms} was granted as {}",
-                        connected.timeout_ms
-                    ));
+                    return Err(format!("timeout {timeout_ms} was granted as {}", connected.timeout_ms));
                 }
             }
             Quiet::TakeOver { connection } => {
                 let session = self.sessions[connection];
                 let password = Some(session_password(session).to_vec());
                 self.connections[connection] = None;
-                let connected = self.connect(
-                    connection,
-                    &Connect {
-                        session,
-                        password,
-                        ..Connect::default()
-                    },
-                )?;
+                let connected = self.connect(connection, &Connect { session, password, ..Connect::default() })?;
                 if connected.session != session {
                     return Err(format!("session {session:x} could not be taken over"));
                 }
@@ -444,8 +359,7 @@ impl Side {
                     let now = self.settle()?;
                     // How many pings it took is the clock's affair: of these rounds only the events stay.
                     for (stream, mark) in self.streams.iter_mut().zip(mark) {
-                        let events: Vec<Line> =
-                            stream.drain(mark..).filter(|line| line.is_event).collect();
+                        let events: Vec<Line> = stream.drain(mark..).filter(|line| line.is_event).collect();
                         stream.extend(events);
                     }
                     if now > before {
@@ -460,10 +374,7 @@ impl Side {
             }
             Quiet::Authenticate { connection, data } => {
                 let request = request::auth("digest", data.as_bytes());
-                self.connections[connection]
-                    .as_mut()
-                    .ok_or("no connection")?
-                    .send(&request.frame(-4));
+                self.connections[connection].as_mut().ok_or("no connection")?.send(&request.frame(-4));
                 self.reply(connection, &request)?;
             }
             Quiet::Clear => {
@@ -472,14 +383,8 @@ impl Side {
                 for path in ["/r", "/r/a", "/r/b", "/zookeeper/quota/r"] {
                     self.ask(top, &request::create(path, ""))?;
                 }
-                self.ask(
-                    top,
-                    &request::create("/zookeeper/quota/r/zookeeper_limits", "count=50,bytes=5000"),
-                )?;
-                self.ask(
-                    top,
-                    &request::create("/zookeeper/quota/r/zookeeper_stats", "count=0,bytes=0"),
-                )?;
+                self.ask(top, &request::create("/zookeeper/quota/r/zookeeper_limits", "count=50,bytes=5000"))?;
+                self.ask(top, &request::create("/zookeeper/quota/r/zookeeper_stats", "count=0,bytes=0"))?;
             }
         }
         Ok(None)
@@ -488,9 +393,7 @@ impl Side {
     fn remove_below(&mut self, path: &str) -> Result<(), Failure> {
         let top = CONNECTIONS - 1;
         let frame = self.ask(top, &request::read(op::CHILDREN, path, false))?;
-        if let Ok(Some(mut children)) =
-            wire::Reader::new(frame.get(16..).unwrap_or_default()).strings()
-        {
+        if let Ok(Some(mut children)) = wire::Reader::new(frame.get(16..).unwrap_or_default()).strings() {
             children.sort();
             for child in children.into_iter().flatten() {
                 self.remove_below(&format!("{path}/{}", String::from_utf8_lossy(child)))?;
@@ -527,18 +430,10 @@ fn count(reached: &mut Reached, request: &Request, frame: &[u8]) {
     let Ok(header) = wire::reply_header(frame) else {
         return;
     };
-    *reached
-        .entry((op_name(request.op), request.flag, header.error))
-        .or_default() += 1;
+    *reached.entry((op_name(request.op), request.flag, header.error)).or_default() += 1;
     if header.error == 0 && !request.parts.is_empty() {
         for ((code, flag), error) in request.parts.iter().zip(multi_errors(frame)) {
-            *reached
-                .entry((
-                    format!("{}/{}", op_name(request.op), op_name(*code)),
-                    *flag,
-                    error,
-                ))
-                .or_default() += 1;
+            *reached.entry((format!("{}/{}", op_name(request.op), op_name(*code)), *flag, error)).or_default() += 1;
         }
     }
 }
@@ -551,11 +446,7 @@ struct Phase {
 }
 
 /// Runs `requests[at]` on connection `at`, all at once, `WINDOW` outstanding on each; then sorts them.
-fn run_freely(
-    side: &mut Side,
-    requests: &[Vec<Request>],
-    reached: &mut Reached,
-) -> Result<Vec<(usize, Request)>, Failure> {
+fn run_freely(side: &mut Side, requests: &[Vec<Request>], reached: &mut Reached) -> Result<Vec<(usize, Request)>, Failure> {
     let mut replies: Vec<Vec<Vec<u8>>> = Vec::new();
     let first_xids = side.next_xid.clone();
     let names = &side.names;
@@ -565,18 +456,9 @@ fn run_freely(
             .iter_mut()
             .zip(requests)
             .zip(first_xids)
-            .map(|((connection, requests), first_xid)| {
-                scope.spawn(move || run_connection(connection, requests, first_xid, names))
-            })
+            .map(|((connection, requests), first_xid)| scope.spawn(move || run_connection(connection, requests, first_xid, names)))
             .collect();
-        running
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a thread failed".to_owned()))
-            })
-            .collect()
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a thread failed".to_owned()))).collect()
     });
     for (at, one) in outcome.into_iter().enumerate() {
         let (lines, frames) = one.map_err(|reason| format!("connection {at}: {reason}"))?;
@@ -588,9 +470,7 @@ fn run_freely(
     for (at, (requests, frames)) in requests.iter().zip(&replies).enumerate() {
         let mut last = (i64::MIN, false);
         for (index, (request, frame)) in requests.iter().zip(frames).enumerate() {
-            let zxid = wire::reply_header(frame)
-                .map_err(|_| "short frame".to_owned())?
-                .zxid;
+            let zxid = wire::reply_header(frame).map_err(|_| "short frame".to_owned())?.zxid;
             // A write comes before the reads that saw its state.
             let key = (zxid, !takes_zxid(request));
             if key < last || (takes_zxid(request) && zxid == last.0) {
@@ -610,32 +490,17 @@ fn run_freely(
         }
     }
     keyed.sort_unstable();
-    if let Some(pair) = keyed
-        .windows(2)
-        .find(|pair| pair[0].0 == pair[1].0 && !pair[0].0.1)
-    {
+    if let Some(pair) = keyed.windows(2).find(|pair| pair[0].0 == pair[1].0 && !pair[0].0.1) {
         return Err(format!("two writes have the zxid {:x}", pair[0].0.0));
     }
-    Ok(keyed
-        .into_iter()
-        .map(|(_, at, index)| (at, requests[at][index].clone()))
-        .collect())
+    Ok(keyed.into_iter().map(|(_, at, index)| (at, requests[at][index].clone())).collect())
 }
 
-fn run_connection(
-    connection: &mut Option<Connection>,
-    requests: &[Request],
-    first_xid: i32,
-    names: &Names,
-) -> Result<Received, Failure> {
+fn run_connection(connection: &mut Option<Connection>, requests: &[Request], first_xid: i32, names: &Names) -> Result<Received, Failure> {
     let connection = connection.as_mut().ok_or("no connection")?;
     let mut writer = connection.writer().map_err(|error| error.to_string())?;
     let frame = |at: usize| {
-        let xid = if requests[at].op == op::PING {
-            -2
-        } else {
-            first_xid + at as i32
-        };
+        let xid = if requests[at].op == op::PING { -2 } else { first_xid + at as i32 };
         requests[at].frame(xid)
     };
     let (mut lines, mut frames) = (Vec::new(), Vec::new());
@@ -644,21 +509,12 @@ fn run_connection(
     let mut sent = requests.len().min(WINDOW);
     while frames.len() < requests.len() {
         let request = &requests[frames.len()];
-        let payload = connection.receive(PATIENCE).map_err(|silence| {
-            format!(
-                "{silence:?} instead of the reply to {} {}",
-                op_name(request.op),
-                request.label
-            )
-        })?;
-        let header = wire::reply_header(&payload)
-            .map_err(|_| format!("short frame {}", wire::hex(&payload)))?;
+        let payload = connection
+            .receive(PATIENCE)
+            .map_err(|silence| format!("{silence:?} instead of the reply to {} {}", op_name(request.op), request.label))?;
+        let header = wire::reply_header(&payload).map_err(|_| format!("short frame {}", wire::hex(&payload)))?;
         let is_event = header.xid == -1;
-        lines.push(Line {
-            zxid: header.zxid,
-            is_event,
-            text: render_reply(request.op, &payload, names),
-        });
+        lines.push(Line { zxid: header.zxid, is_event, text: render_reply(request.op, &payload, names) });
         if !is_event {
             frames.push(payload);
             if sent < requests.len() {
@@ -681,41 +537,19 @@ pub struct Outcome {
 ///
 /// # Errors
 /// The first difference, with the requests that led to it.
-pub fn compare(
-    free: SocketAddr,
-    replay: SocketAddr,
-    seed: u64,
-    operations: usize,
-) -> Result<Outcome, String> {
+pub fn compare(free: SocketAddr, replay: SocketAddr, seed: u64, operations: usize) -> Result<Outcome, String> {
     let mut random = Random::new(seed);
     let (mut free, mut replay) = (Side::new(free), Side::new(replay));
-    let mut outcome = Outcome {
-        operations: 0,
-        events: 0,
-        reached: Reached::new(),
-    };
+    let mut outcome = Outcome { operations: 0, events: 0, reached: Reached::new() };
     // Sessions use up zxids, so both sides count from their first quiet moment.
     let mut alive = [false; CONNECTIONS];
     let mut is_first = true;
     let mut number = 0;
     while outcome.operations < operations {
-        let phase = free_phase(
-            &mut free,
-            &mut random,
-            &mut alive,
-            number,
-            &mut is_first,
-            &mut outcome.reached,
-        )?;
+        let phase = free_phase(&mut free, &mut random, &mut alive, number, &mut is_first, &mut outcome.reached)?;
         outcome.operations += phase.order.len();
-        outcome.events += phase
-            .streams
-            .iter()
-            .flatten()
-            .filter(|line| line.is_event)
-            .count();
-        replay_phase(&mut replay, &phase, number == 0)
-            .map_err(|reason| format!("seed {seed}, phase {number}, replaying: {reason}"))?;
+        outcome.events += phase.streams.iter().flatten().filter(|line| line.is_event).count();
+        replay_phase(&mut replay, &phase, number == 0).map_err(|reason| format!("seed {seed}, phase {number}, replaying: {reason}"))?;
         let theirs = replay.take_streams();
         for (at, (ours, theirs)) in phase.streams.iter().zip(&theirs).enumerate() {
             if let Some(difference) = first_difference(ours, theirs) {
@@ -761,10 +595,7 @@ fn free_phase(
                     quiet.push(Quiet::Expire { connection });
                     alive[connection] = false;
                 }
-                2 => quiet.push(Quiet::Authenticate {
-                    connection,
-                    data: "w:w",
-                }),
+                2 => quiet.push(Quiet::Authenticate { connection, data: "w:w" }),
                 _ => {}
             }
         }
@@ -774,10 +605,7 @@ fn free_phase(
             *alive = true;
             // Long enough that no stall of a busy machine ends a session by chance.
             let timeout_ms = 50_000 + connection as i32;
-            quiet.push(Quiet::Begin {
-                connection,
-                timeout_ms,
-            });
+            quiet.push(Quiet::Begin { connection, timeout_ms });
             authenticate(&mut quiet, connection);
         }
     }
@@ -786,15 +614,10 @@ fn free_phase(
     }
     for _ in 0..6 {
         let request = request::set_acl(&path(random), &access(random), version(random));
-        quiet.push(Quiet::Ask {
-            connection: random.below(CONNECTIONS),
-            request: Box::new(request),
-        });
+        quiet.push(Quiet::Ask { connection: random.below(CONNECTIONS), request: Box::new(request) });
     }
     *is_first = false;
-    let mut requests: Vec<Vec<Request>> = (0..CONNECTIONS)
-        .map(|_| (0..PHASE).map(|_| any(random)).collect())
-        .collect();
+    let mut requests: Vec<Vec<Request>> = (0..CONNECTIONS).map(|_| (0..PHASE).map(|_| any(random)).collect()).collect();
     let mut ending = Vec::new();
     for (connection, list) in requests.iter_mut().enumerate().take(CONNECTIONS - 1) {
         if random.chance(12) {
@@ -824,11 +647,7 @@ fn free_phase(
         alive[connection] = false;
     }
     let streams = side.take_streams();
-    Ok(Phase {
-        quiet,
-        order,
-        streams,
-    })
+    Ok(Phase { quiet, order, streams })
 }
 
 /// From here on zxids are counted from the present one, and what came before is forgotten.
@@ -855,8 +674,7 @@ fn replay_phase(side: &mut Side, phase: &Phase, is_first: bool) -> Result<(), St
     for (at, request) in &phase.order {
         let frame = side.ask(*at, request)?;
         if request.op == op::CLOSE_SESSION {
-            side.closes
-                .extend(wire::reply_header(&frame).map(|header| header.zxid).ok());
+            side.closes.extend(wire::reply_header(&frame).map(|header| header.zxid).ok());
             side.connections[*at] = None;
         }
     }
@@ -865,32 +683,21 @@ fn replay_phase(side: &mut Side, phase: &Phase, is_first: bool) -> Result<(), St
 }
 
 fn first_difference(free: &[Line], replay: &[Line]) -> Option<String> {
-    let text = |lines: &[Line], at: usize| {
-        lines
-            .get(at)
-            .map_or("(nothing)".to_owned(), |line| line.text.clone())
-    };
+    let text = |lines: &[Line], at: usize| lines.get(at).map_or("(nothing)".to_owned(), |line| line.text.clone());
     let at = (0..free.len().max(replay.len())).find(|&at| text(free, at) != text(replay, at))?;
     let mut told = String::new();
     for before in at.saturating_sub(3)..at {
         told += &format!("         {}\n", text(free, before));
     }
     for after in at..at + 3 {
-        told += &format!(
-            "  free   {}\n  replay {}\n",
-            text(free, after),
-            text(replay, after)
-        );
+        told += &format!("  free   {}\n  replay {}\n", text(free, after), text(replay, after));
     }
     Some(told)
 }
 
 fn tell(phase: &Phase) -> String {
     let quiet = phase.quiet.iter().map(|what| format!("  {what:?}\n"));
-    let order = phase
-        .order
-        .iter()
-        .map(|(at, request)| format!("  {at}: {} {}\n", op_name(request.op), request.label));
+    let order = phase.order.iter().map(|(at, request)| format!("  {at}: {} {}\n", op_name(request.op), request.label));
     quiet.chain(order).collect()
 }
 
@@ -903,11 +710,7 @@ pub fn table(reached: &Reached) -> String {
     lines
         .into_iter()
         .map(|((name, flag), errors)| {
-            let flag = if flag == -1 {
-                "-".to_owned()
-            } else {
-                flag.to_string()
-            };
+            let flag = if flag == -1 { "-".to_owned() } else { flag.to_string() };
             format!("{name:24} {flag:>3} {errors}\n")
         })
         .collect()

@@ -50,10 +50,7 @@ impl Options {
             .line("maxSessionTimeout", "60000")
             // Nothing is reaped in the middle of a comparison.
             .property("znode.container.checkIntervalMs", "2000000000")
-            .property(
-                "zookeeper.DigestAuthenticationProvider.superDigest",
-                SUPER_DIGEST,
-            )
+            .property("zookeeper.DigestAuthenticationProvider.superDigest", SUPER_DIGEST)
     }
 
     pub fn property(mut self, key: &str, value: &str) -> Options {
@@ -72,10 +69,7 @@ pub const SUPER_DIGEST: &str = "super:lK75jTNcA+U9vtVEw5vB51mj/w4=";
 
 /// The workspace's root directory.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("compat-tests lies in the workspace")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("compat-tests lies in the workspace").to_owned()
 }
 
 /// Where cargo builds: `CARGO_TARGET_DIR` or `target`.
@@ -85,10 +79,7 @@ fn target_directory() -> PathBuf {
 
 /// Our server's program; `OXKEEPER_BIN` names another one.
 pub fn oxkeeper_program() -> PathBuf {
-    std::env::var_os("OXKEEPER_BIN").map_or_else(
-        || target_directory().join("release/oxkeeper"),
-        PathBuf::from,
-    )
+    std::env::var_os("OXKEEPER_BIN").map_or_else(|| target_directory().join("release/oxkeeper"), PathBuf::from)
 }
 
 /// The class path of a Java release, logging set-up first.
@@ -97,16 +88,8 @@ pub fn class_path(subject: Subject) -> String {
         Subject::Java38 => "/usr/share/java/zookeeper.jar".to_owned(),
         _ => {
             let jars = target_directory().join("compat-java/3.9.5");
-            assert!(
-                jars.join("zookeeper-3.9.5.jar").exists(),
-                "{} is missing: run `cargo xtask prerequisites`",
-                jars.display()
-            );
-            format!(
-                "{}:{}/*",
-                workspace().join("compat-tests/java").display(),
-                jars.display()
-            )
+            assert!(jars.join("zookeeper-3.9.5.jar").exists(), "{} is missing: run `cargo xtask prerequisites`", jars.display());
+            format!("{}:{}/*", workspace().join("compat-tests/java").display(), jars.display())
         }
     }
 }
@@ -120,11 +103,7 @@ pub struct TemporaryDirectory {
 impl TemporaryDirectory {
     pub fn new() -> TemporaryDirectory {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "oxkeeper-compat-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("oxkeeper-compat-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("temporary directory");
@@ -206,20 +185,9 @@ impl Server {
 
     fn prepare(subject: Subject, options: &Options, directory: &Path) -> Server {
         fs::create_dir_all(directory).expect("server directory");
-        let set_port = options
-            .lines
-            .iter()
-            .rev()
-            .find(|(key, _)| key == "clientPort");
+        let set_port = options.lines.iter().rev().find(|(key, _)| key == "clientPort");
         let port = set_port.map_or_else(free_port, |(_, port)| port.parse().unwrap_or(1));
-        let server = Server {
-            subject,
-            options: options.clone(),
-            port,
-            directory: directory.to_owned(),
-            owned: None,
-            child: None,
-        };
+        let server = Server { subject, options: options.clone(), port, directory: directory.to_owned(), owned: None, child: None };
         server.write_configuration();
         server
     }
@@ -228,10 +196,7 @@ impl Server {
     pub fn write_configuration(&self) {
         let mut lines = vec![
             ("tickTime".to_owned(), "500".to_owned()),
-            (
-                "dataDir".to_owned(),
-                self.data_directory().display().to_string(),
-            ),
+            ("dataDir".to_owned(), self.data_directory().display().to_string()),
             ("clientPort".to_owned(), self.port.to_string()),
             ("clientPortAddress".to_owned(), "127.0.0.1".to_owned()),
             ("admin.enableServer".to_owned(), "false".to_owned()),
@@ -242,10 +207,7 @@ impl Server {
             lines.retain(|(present, _)| present != key);
             lines.push((key.clone(), value.clone()));
         }
-        let text: String = lines
-            .iter()
-            .map(|(key, value)| format!("{key}={value}\n"))
-            .collect();
+        let text: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         fs::write(self.configuration(), text).expect("zoo.cfg");
     }
 
@@ -267,12 +229,7 @@ impl Server {
             Subject::Oxkeeper => Command::new(oxkeeper_program()),
             _ => {
                 let mut command = Command::new("java");
-                command.args([
-                    "-Xmx512m",
-                    "-XX:+UseSerialGC",
-                    "-XX:TieredStopAtLevel=1",
-                    "-Xshare:auto",
-                ]);
+                command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
                 command
             }
         };
@@ -288,16 +245,9 @@ impl Server {
     }
 
     fn spawn(&mut self) {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_path())
-            .expect("log file");
+        let log = File::options().create(true).append(true).open(self.log_path()).expect("log file");
         let mut command = self.command();
-        command
-            .arg(self.configuration())
-            .stdout(log.try_clone().expect("log"))
-            .stderr(log);
+        command.arg(self.configuration()).stdout(log.try_clone().expect("log")).stderr(log);
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn();
         self.child = Some(child.unwrap_or_else(|error| panic!("{}: {error}", program)));
@@ -314,12 +264,7 @@ impl Server {
     /// If the process ends or does not serve within a minute.
     pub fn wait_until_serving(&mut self) {
         let ended = self.wait_until_serving_or_ended();
-        assert!(
-            ended.is_none(),
-            "{} ended with {ended:?}:\n{}",
-            self.subject,
-            self.log_tail()
-        );
+        assert!(ended.is_none(), "{} ended with {ended:?}:\n{}", self.subject, self.log_tail());
     }
 
     /// Waits until `srvr` shows a mode (`None`) or the process has ended.
@@ -332,22 +277,12 @@ impl Server {
             if four_letter(self.address(), b"srvr").is_ok_and(|text| text.contains("Mode:")) {
                 return None;
             }
-            let ended = self
-                .child
-                .as_mut()
-                .expect("spawned")
-                .try_wait()
-                .expect("waitable");
+            let ended = self.child.as_mut().expect("spawned").try_wait().expect("waitable");
             if ended.is_some() {
                 self.child = None;
                 return ended;
             }
-            assert!(
-                start.elapsed() < PATIENCE,
-                "{} does not serve:\n{}",
-                self.subject,
-                self.log_tail()
-            );
+            assert!(start.elapsed() < PATIENCE, "{} does not serve:\n{}", self.subject, self.log_tail());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -377,10 +312,7 @@ impl Server {
     /// SIGTERM, then waits for the end.
     pub fn terminate(&mut self) -> ExitStatus {
         let id = self.process_id().to_string();
-        let sent = Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .expect("kill runs");
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
         assert!(sent.success(), "no process to stop");
         self.wait_for_exit()
     }

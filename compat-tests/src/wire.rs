@@ -126,19 +126,12 @@ impl Writer {
 
     pub fn strings(self, values: &[&str]) -> Writer {
         let this = self.int(values.len() as i32);
-        values
-            .iter()
-            .fold(this, |writer, value| writer.string(value))
+        values.iter().fold(this, |writer, value| writer.string(value))
     }
 
     pub fn acls(self, acls: &[Acl]) -> Writer {
         let this = self.int(acls.len() as i32);
-        acls.iter().fold(this, |writer, acl| {
-            writer
-                .int(acl.permissions)
-                .string(&acl.scheme)
-                .string(&acl.id)
-        })
+        acls.iter().fold(this, |writer, acl| writer.int(acl.permissions).string(&acl.scheme).string(&acl.id))
     }
 
     pub fn raw(mut self, bytes: &[u8]) -> Writer {
@@ -157,11 +150,7 @@ pub struct Acl {
 
 /// Makes an access list entry.
 pub fn acl(permissions: i32, scheme: &str, id: &str) -> Acl {
-    Acl {
-        permissions,
-        scheme: scheme.to_owned(),
-        id: id.to_owned(),
-    }
+    Acl { permissions, scheme: scheme.to_owned(), id: id.to_owned() }
 }
 
 /// The list that everybody may do everything with.
@@ -191,13 +180,7 @@ impl std::fmt::Debug for Request {
 impl Request {
     /// A request with a body of the caller's making.
     pub fn raw(op: i32, label: impl Into<String>, body: Writer) -> Request {
-        Request {
-            op,
-            label: label.into(),
-            body: body.bytes,
-            parts: Vec::new(),
-            flag: -1,
-        }
+        Request { op, label: label.into(), body: body.bytes, parts: Vec::new(), flag: -1 }
     }
 
     /// The frame that carries it, length included.
@@ -217,27 +200,10 @@ pub mod request {
     use super::{Acl, Request, Writer, op, op_name};
 
     /// create, create2 and createContainer, which differ by `code` only.
-    pub fn create_as(
-        code: i32,
-        path: &str,
-        data: Option<&[u8]>,
-        acls: &[Acl],
-        flags: i32,
-    ) -> Request {
-        let body = Writer::new()
-            .string(path)
-            .buffer(data)
-            .acls(acls)
-            .int(flags);
-        let label = format!(
-            "{path:?} {:?} {} flags {flags}",
-            data.map(show),
-            show_acls(acls)
-        );
-        Request {
-            flag: flags,
-            ..Request::raw(code, label, body)
-        }
+    pub fn create_as(code: i32, path: &str, data: Option<&[u8]>, acls: &[Acl], flags: i32) -> Request {
+        let body = Writer::new().string(path).buffer(data).acls(acls).int(flags);
+        let label = format!("{path:?} {:?} {} flags {flags}", data.map(show), show_acls(acls));
+        Request { flag: flags, ..Request::raw(code, label, body) }
     }
 
     pub fn create(path: &str, data: &str) -> Request {
@@ -257,17 +223,9 @@ pub mod request {
     }
 
     pub fn create_ttl(path: &str, acls: &[Acl], flags: i32, ttl_ms: i64) -> Request {
-        let body = Writer::new()
-            .string(path)
-            .buffer(Some(b"t"))
-            .acls(acls)
-            .int(flags)
-            .long(ttl_ms);
+        let body = Writer::new().string(path).buffer(Some(b"t")).acls(acls).int(flags).long(ttl_ms);
         let label = format!("{path:?} {} flags {flags} ttl {ttl_ms}", show_acls(acls));
-        Request {
-            flag: flags,
-            ..Request::raw(op::CREATE_TTL, label, body)
-        }
+        Request { flag: flags, ..Request::raw(op::CREATE_TTL, label, body) }
     }
 
     pub fn delete(path: &str, version: i32) -> Request {
@@ -276,38 +234,24 @@ pub mod request {
     }
 
     pub fn check(path: &str, version: i32) -> Request {
-        Request {
-            op: op::CHECK,
-            ..delete(path, version)
-        }
+        Request { op: op::CHECK, ..delete(path, version) }
     }
 
     pub fn set_data(path: &str, data: Option<&[u8]>, version: i32) -> Request {
         let body = Writer::new().string(path).buffer(data).int(version);
-        Request::raw(
-            op::SET_DATA,
-            format!("{path:?} {:?} v{version}", data.map(show)),
-            body,
-        )
+        Request::raw(op::SET_DATA, format!("{path:?} {:?} v{version}", data.map(show)), body)
     }
 
     pub fn set_acl(path: &str, acls: &[Acl], version: i32) -> Request {
         let body = Writer::new().string(path).acls(acls).int(version);
-        Request::raw(
-            op::SET_ACL,
-            format!("{path:?} {} v{version}", show_acls(acls)),
-            body,
-        )
+        Request::raw(op::SET_ACL, format!("{path:?} {} v{version}", show_acls(acls)), body)
     }
 
     /// exists, getData, getChildren, getChildren2: a path and the watch flag.
     pub fn read(code: i32, path: &str, watch: bool) -> Request {
         let body = Writer::new().string(path).boolean(watch);
         let mark = if watch { " watch" } else { "" };
-        Request {
-            flag: i32::from(watch),
-            ..Request::raw(code, format!("{path:?}{mark}"), body)
-        }
+        Request { flag: i32::from(watch), ..Request::raw(code, format!("{path:?}{mark}"), body) }
     }
 
     /// getACL, sync, getEphemerals, getAllChildrenNumber, deleteContainer: a path alone.
@@ -317,33 +261,19 @@ pub mod request {
 
     pub fn add_watch(path: &str, mode: i32) -> Request {
         let body = Writer::new().string(path).int(mode);
-        Request {
-            flag: mode,
-            ..Request::raw(op::ADD_WATCH, format!("{path:?} mode {mode}"), body)
-        }
+        Request { flag: mode, ..Request::raw(op::ADD_WATCH, format!("{path:?} mode {mode}"), body) }
     }
 
     /// checkWatches and removeWatches.
     pub fn watches(code: i32, path: &str, kind: i32) -> Request {
         let body = Writer::new().string(path).int(kind);
-        Request {
-            flag: kind,
-            ..Request::raw(code, format!("{path:?} type {kind}"), body)
-        }
+        Request { flag: kind, ..Request::raw(code, format!("{path:?} type {kind}"), body) }
     }
 
     /// setWatches (three lists) or setWatches2 (five).
     pub fn set_watches(relative_zxid: i64, lists: &[&[&str]]) -> Request {
-        let code = if lists.len() == 3 {
-            op::SET_WATCHES
-        } else {
-            op::SET_WATCHES2
-        };
-        let body = lists
-            .iter()
-            .fold(Writer::new().long(relative_zxid), |writer, list| {
-                writer.strings(list)
-            });
+        let code = if lists.len() == 3 { op::SET_WATCHES } else { op::SET_WATCHES2 };
+        let body = lists.iter().fold(Writer::new().long(relative_zxid), |writer, list| writer.strings(list));
         Request::raw(code, format!("{lists:?}"), body)
     }
 
@@ -371,10 +301,7 @@ pub mod request {
         }
         let body = body.int(-1).boolean(true).int(-1);
         let parts = parts.iter().map(|part| (part.op, part.flag)).collect();
-        Request {
-            parts,
-            ..Request::raw(code, label, body)
-        }
+        Request { parts, ..Request::raw(code, label, body) }
     }
 
     fn show(data: &[u8]) -> String {
@@ -385,10 +312,7 @@ pub mod request {
     }
 
     fn show_acls(acls: &[Acl]) -> String {
-        let entries: Vec<String> = acls
-            .iter()
-            .map(|acl| format!("{}:{}:{}", acl.permissions, acl.scheme, acl.id))
-            .collect();
+        let entries: Vec<String> = acls.iter().map(|acl| format!("{}:{}:{}", acl.permissions, acl.scheme, acl.id)).collect();
         format!("({})", entries.join(" "))
     }
 }
@@ -421,15 +345,11 @@ impl<'a> Reader<'a> {
     }
 
     pub fn int(&mut self) -> Result<i32, Short> {
-        Ok(i32::from_be_bytes(
-            self.take(4)?.try_into().map_err(|_| Short)?,
-        ))
+        Ok(i32::from_be_bytes(self.take(4)?.try_into().map_err(|_| Short)?))
     }
 
     pub fn long(&mut self) -> Result<i64, Short> {
-        Ok(i64::from_be_bytes(
-            self.take(8)?.try_into().map_err(|_| Short)?,
-        ))
+        Ok(i64::from_be_bytes(self.take(8)?.try_into().map_err(|_| Short)?))
     }
 
     pub fn buffer(&mut self) -> Result<Option<&'a [u8]>, Short> {
@@ -440,17 +360,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn vector<T>(
-        &mut self,
-        mut one: impl FnMut(&mut Self) -> Result<T, Short>,
-    ) -> Result<Option<Vec<T>>, Short> {
+    fn vector<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, Short>) -> Result<Option<Vec<T>>, Short> {
         match self.int()? {
             -1 => Ok(None),
             count if count < 0 => Err(Short),
-            count => (0..count)
-                .map(|_| one(self))
-                .collect::<Result<Vec<T>, Short>>()
-                .map(Some),
+            count => (0..count).map(|_| one(self)).collect::<Result<Vec<T>, Short>>().map(Some),
         }
     }
 
@@ -471,11 +385,7 @@ pub struct ReplyHeader {
 /// Reads the header of a reply frame.
 pub fn reply_header(frame: &[u8]) -> Result<ReplyHeader, Short> {
     let mut reader = Reader::new(frame);
-    Ok(ReplyHeader {
-        xid: reader.int()?,
-        zxid: reader.long()?,
-        error: reader.int()?,
-    })
+    Ok(ReplyHeader { xid: reader.int()?, zxid: reader.long()?, error: reader.int()? })
 }
 
 /// Turns a reply into text that keeps every byte but the masked ones. `code` is the operation it answers;
@@ -485,12 +395,7 @@ pub fn render_reply(code: i32, frame: &[u8], names: &Names) -> String {
         return format!("short frame {}", hex(frame));
     };
     let mut reader = Reader::new(&frame[16..]);
-    let head = format!(
-        "xid {} zxid {} err {}",
-        header.xid,
-        names.zxid(header.zxid),
-        header.error
-    );
+    let head = format!("xid {} zxid {} err {}", header.xid, names.zxid(header.zxid), header.error);
     let body = if header.xid == -1 {
         render_event(&mut reader)
     } else if header.error != 0 && code != op::SASL {
@@ -499,32 +404,19 @@ pub fn render_reply(code: i32, frame: &[u8], names: &Names) -> String {
         render_body(code, &mut reader, names)
     };
     let text = body.unwrap_or_else(|Short| " UNREADABLE".to_owned());
-    let tail = if reader.rest.is_empty() {
-        String::new()
-    } else {
-        format!(" +{}", hex(reader.rest))
-    };
+    let tail = if reader.rest.is_empty() { String::new() } else { format!(" +{}", hex(reader.rest)) };
     format!("{head}{text}{tail}")
 }
 
 fn render_event(reader: &mut Reader) -> Result<String, Short> {
-    Ok(format!(
-        " EVENT type {} state {} path {}",
-        reader.int()?,
-        reader.int()?,
-        text(reader.buffer()?)
-    ))
+    Ok(format!(" EVENT type {} state {} path {}", reader.int()?, reader.int()?, text(reader.buffer()?)))
 }
 
 fn render_body(code: i32, reader: &mut Reader, names: &Names) -> Result<String, Short> {
     Ok(match code {
         op::CREATE | op::SYNC => format!(" path {}", text(reader.buffer()?)),
         op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL => {
-            format!(
-                " path {} {}",
-                text(reader.buffer()?),
-                render_stat(reader, names)?
-            )
+            format!(" path {} {}", text(reader.buffer()?), render_stat(reader, names)?)
         }
         op::EXISTS | op::SET_DATA | op::SET_ACL => format!(" {}", render_stat(reader, names)?),
         op::DATA | op::RECONFIG => {
@@ -532,14 +424,7 @@ fn render_body(code: i32, reader: &mut Reader, names: &Names) -> Result<String, 
             format!(" data {data} {}", render_stat(reader, names)?)
         }
         op::ACL => {
-            let acls = reader.vector(|reader| {
-                Ok(format!(
-                    "{}:{}:{}",
-                    reader.int()?,
-                    text(reader.buffer()?),
-                    text(reader.buffer()?)
-                ))
-            })?;
+            let acls = reader.vector(|reader| Ok(format!("{}:{}:{}", reader.int()?, text(reader.buffer()?), text(reader.buffer()?))))?;
             format!(" acl {acls:?} {}", render_stat(reader, names)?)
         }
         op::CHILDREN | op::EPHEMERALS => format!(" {}", render_sorted(reader)?),
@@ -550,13 +435,7 @@ fn render_body(code: i32, reader: &mut Reader, names: &Names) -> Result<String, 
         op::ALL_CHILDREN_NUMBER | op::ADD_WATCH => format!(" int {}", reader.int()?),
         op::WHO_AM_I => {
             // Java keeps a connection's identities in a hash set: sorted (mask "unordered vectors").
-            let mut ids = reader.vector(|reader| {
-                Ok(format!(
-                    "{}:{}",
-                    text(reader.buffer()?),
-                    text(reader.buffer()?)
-                ))
-            })?;
+            let mut ids = reader.vector(|reader| Ok(format!("{}:{}", text(reader.buffer()?), text(reader.buffer()?))))?;
             if let Some(ids) = &mut ids {
                 ids.sort();
             }
@@ -618,15 +497,9 @@ fn render_sorted(reader: &mut Reader) -> Result<String, Short> {
 
 /// A Stat as text; times and owners go through the mask.
 pub fn render_stat(reader: &mut Reader, names: &Names) -> Result<String, Short> {
-    let (czxid, mzxid, ctime, mtime) = (
-        reader.long()?,
-        reader.long()?,
-        reader.long()?,
-        reader.long()?,
-    );
+    let (czxid, mzxid, ctime, mtime) = (reader.long()?, reader.long()?, reader.long()?, reader.long()?);
     let (version, cversion, aversion) = (reader.int()?, reader.int()?, reader.int()?);
-    let (owner, length, children, pzxid) =
-        (reader.long()?, reader.int()?, reader.int()?, reader.long()?);
+    let (owner, length, children, pzxid) = (reader.long()?, reader.int()?, reader.int()?, reader.long()?);
     Ok(format!(
         "stat(c {} m {} p {} {} v {version} cv {cversion} av {aversion} owner {} len {length} children {children})",
         names.zxid(czxid),
@@ -642,9 +515,7 @@ pub fn text(value: Option<&[u8]>) -> String {
     match value {
         None => "null".to_owned(),
         Some(bytes) if bytes.len() > 200 => {
-            let sum = bytes.iter().fold(0u64, |sum, &byte| {
-                sum.wrapping_mul(31).wrapping_add(u64::from(byte))
-            });
+            let sum = bytes.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
             format!("<{} bytes, sum {sum:x}>", bytes.len())
         }
         Some(bytes) => format!("'{}'", bytes.escape_ascii()),

@@ -3,79 +3,47 @@
 use std::path::Path;
 use std::process::Command;
 
-use oxkeeper_compat_tests::directory::{
-    EPOCH_STATES, MAY_START_WHERE_JAVA_REFUSES, Made, STATES, State, files, read,
-};
+use oxkeeper_compat_tests::directory::{EPOCH_STATES, MAY_START_WHERE_JAVA_REFUSES, Made, STATES, State, files, read};
 use oxkeeper_compat_tests::subject::{Subject, TemporaryDirectory, class_path, copy_directory};
 
 /// Lets `maker` make each state and compares what `judge` and `subject` read.
-fn compare<'a>(
-    maker: Subject,
-    states: impl Iterator<Item = &'a State>,
-    judge: Subject,
-    subject: Subject,
-) {
+fn compare<'a>(maker: Subject, states: impl Iterator<Item = &'a State>, judge: Subject, subject: Subject) {
     let filter = std::env::var("OXKEEPER_STATE").unwrap_or_default();
     let mut report = String::new();
     let (mut compared, mut nodes) = (0, 0);
     for state in states.filter(|state| state.name.contains(&filter)) {
         let directory = TemporaryDirectory::new();
-        let (made, copies) = (
-            directory.path.join("made"),
-            ["judge", "subject"].map(|name| directory.path.join(name)),
-        );
+        let (made, copies) = (directory.path.join("made"), ["judge", "subject"].map(|name| directory.path.join(name)));
         std::fs::create_dir_all(&made).expect("writable");
         (state.make)(maker, &made);
         // zoo.cfg names the directory it was made in: each reader writes its own.
         copies.iter().for_each(|copy| copy_directory(&made, copy));
         let options = (state.read)();
-        let [judged, ours] =
-            [(judge, &copies[0]), (subject, &copies[1])].map(|(who, at)| read(who, &options, at));
+        let [judged, ours] = [(judge, &copies[0]), (subject, &copies[1])].map(|(who, at)| read(who, &options, at));
         compared += 1;
         match (&judged.0, &ours.0) {
             (Made::Tree(theirs), Made::Tree(mine)) => {
                 nodes += theirs.len() / 3;
-                let differing: Vec<usize> = (0..theirs.len().max(mine.len()))
-                    .filter(|&at| theirs.get(at) != mine.get(at))
-                    .collect();
+                let differing: Vec<usize> = (0..theirs.len().max(mine.len())).filter(|&at| theirs.get(at) != mine.get(at)).collect();
                 if !differing.is_empty() {
-                    report += &format!(
-                        "== {}: {} of {} lines differ\n",
-                        state.name,
-                        differing.len(),
-                        theirs.len()
-                    );
+                    report += &format!("== {}: {} of {} lines differ\n", state.name, differing.len(), theirs.len());
                 }
                 for at in differing.into_iter().take(5) {
-                    report += &format!(
-                        "  {judge} {:?}\n  {subject} {:?}\n",
-                        theirs.get(at),
-                        mine.get(at)
-                    );
+                    report += &format!("  {judge} {:?}\n  {subject} {:?}\n", theirs.get(at), mine.get(at));
                 }
             }
             (Made::Refused(_), Made::Refused(_)) if judged.0 == ours.0 => {}
-            (Made::Refused(_), Made::Tree(_))
-                if MAY_START_WHERE_JAVA_REFUSES.contains(&state.name) => {}
+            (Made::Refused(_), Made::Tree(_)) if MAY_START_WHERE_JAVA_REFUSES.contains(&state.name) => {}
             (theirs, mine) => {
                 let short = |made: &Made| match made {
                     Made::Tree(lines) => format!("a tree of {} nodes", lines.len() / 3),
                     Made::Refused(code) => format!("refused with {code:?}"),
                 };
-                report += &format!(
-                    "== {}: {judge} {}, {subject} {}\n{}{}\n",
-                    state.name,
-                    short(theirs),
-                    short(mine),
-                    judged.1,
-                    ours.1
-                );
+                report += &format!("== {}: {judge} {}, {subject} {}\n{}{}\n", state.name, short(theirs), short(mine), judged.1, ours.1);
             }
         }
     }
-    println!(
-        "{compared} states made by {maker}, {nodes} nodes compared between {judge} and {subject}"
-    );
+    println!("{compared} states made by {maker}, {nodes} nodes compared between {judge} and {subject}");
     assert!(compared > 0, "no state matches OXKEEPER_STATE");
     assert!(report.is_empty(), "\n{report}");
 }
@@ -105,50 +73,25 @@ fn oxkeeper_reads_what_java_38_left() {
 #[test]
 #[ignore = "waits for the server room"]
 fn java_reads_what_oxkeeper_left() {
-    compare(
-        Subject::Oxkeeper,
-        STATES.iter(),
-        Subject::Oxkeeper,
-        Subject::Java39,
-    );
-    compare(
-        Subject::Oxkeeper,
-        STATES.iter(),
-        Subject::Oxkeeper,
-        Subject::Java38,
-    );
+    compare(Subject::Oxkeeper, STATES.iter(), Subject::Oxkeeper, Subject::Java39);
+    compare(Subject::Oxkeeper, STATES.iter(), Subject::Oxkeeper, Subject::Java38);
 }
 
 /// Java's own tools read every file that `maker` leaves, and find nothing wrong.
 fn tools_read(maker: Subject) {
     let mut looked_at = 0;
-    for state in STATES
-        .iter()
-        .filter(|state| state.name.contains("many snapshots") || state.name.contains("killed"))
-    {
+    for state in STATES.iter().filter(|state| state.name.contains("many snapshots") || state.name.contains("killed")) {
         let directory = TemporaryDirectory::new();
         (state.make)(maker, &directory.path);
         for log in files(&directory.path, "log.") {
-            let text = tool(
-                "org.apache.zookeeper.server.persistence.TxnLogToolkit",
-                &log,
-            );
-            assert!(
-                text.contains("EOF reached after"),
-                "{}: {text}",
-                log.display()
-            );
+            let text = tool("org.apache.zookeeper.server.persistence.TxnLogToolkit", &log);
+            assert!(text.contains("EOF reached after"), "{}: {text}", log.display());
             assert!(!text.contains("CRC ERROR"), "{}: {text}", log.display());
             looked_at += 1;
         }
         for snapshot in files(&directory.path, "snapshot.") {
             let text = tool("org.apache.zookeeper.server.SnapshotFormatter", &snapshot);
-            for wanted in [
-                "ZNode Details (count=",
-                "/zookeeper/quota",
-                "Session Details",
-                "Last zxid: 0x",
-            ] {
+            for wanted in ["ZNode Details (count=", "/zookeeper/quota", "Session Details", "Last zxid: 0x"] {
                 assert!(text.contains(wanted), "{}: {text}", snapshot.display());
             }
             looked_at += 1;
@@ -160,26 +103,12 @@ fn tools_read(maker: Subject) {
 
 fn tool(class: &str, file: &Path) -> String {
     let output = Command::new("java")
-        .args([
-            "-XX:TieredStopAtLevel=1",
-            "-XX:+UseSerialGC",
-            "-cp",
-            &class_path(Subject::Java39),
-            class,
-        ])
+        .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &class_path(Subject::Java39), class])
         .arg(file)
         .output()
         .expect("java runs");
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        output.status.success(),
-        "{class} {}: {text}",
-        file.display()
-    );
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{class} {}: {text}", file.display());
     text
 }
 

@@ -8,9 +8,7 @@ use oxkeeper_compat_tests::subject::{Options, Server, Subject};
 const REACHABLE: &str = include_str!("random_cells.txt");
 
 fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable)
-        .ok()
-        .map_or(default, |text| text.parse().expect("a number"))
+    std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"))
 }
 
 fn options() -> Options {
@@ -19,20 +17,9 @@ fn options() -> Options {
 
 /// All operations at once on `free`, one by one in the same order on `replay`.
 fn run(free: Subject, replay: Subject) -> Reached {
-    let (seed, operations) = (
-        number("OXKEEPER_SEED", 1),
-        number("OXKEEPER_OPERATIONS", 20_000),
-    );
-    let (free_server, replay_server) = (
-        Server::start(free, &options()),
-        Server::start(replay, &options()),
-    );
-    match compare(
-        free_server.address(),
-        replay_server.address(),
-        seed,
-        operations as usize,
-    ) {
+    let (seed, operations) = (number("OXKEEPER_SEED", 1), number("OXKEEPER_OPERATIONS", 20_000));
+    let (free_server, replay_server) = (Server::start(free, &options()), Server::start(replay, &options()));
+    match compare(free_server.address(), replay_server.address(), seed, operations as usize) {
         Err(difference) => panic!("{free} at once, {replay} in order: {difference}"),
         Ok(outcome) => {
             println!(
@@ -55,24 +42,12 @@ fn check_reached(reached: &Reached) {
         .map(|line| {
             let mut fields = line.split_whitespace();
             let name = fields.next().expect("operation").to_owned();
-            let mut number = || {
-                fields
-                    .next()
-                    .expect("flag and error")
-                    .parse()
-                    .expect("a number")
-            };
+            let mut number = || fields.next().expect("flag and error").parse().expect("a number");
             (name, number(), number())
         })
         .collect();
-    let missing: Vec<_> = wanted
-        .iter()
-        .filter(|cell| !reached.contains_key(cell))
-        .collect();
-    let fresh: Vec<_> = reached
-        .keys()
-        .filter(|cell| !wanted.contains(cell))
-        .collect();
+    let missing: Vec<_> = wanted.iter().filter(|cell| !reached.contains_key(cell)).collect();
+    let fresh: Vec<_> = reached.keys().filter(|cell| !wanted.contains(cell)).collect();
     println!("cells reached that are not on the list: {fresh:?}");
     assert!(missing.is_empty(), "not reached: {missing:?}");
     assert!(!wanted.is_empty(), "the list is empty");

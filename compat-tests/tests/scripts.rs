@@ -33,10 +33,8 @@ fn run(subject: Subject, setup: Setup, chosen: &[Script]) -> Vec<Vec<String>> {
 fn chosen_scripts() -> Vec<(Setup, Vec<Script>)> {
     let filter = std::env::var("OXKEEPER_SCRIPT").unwrap_or_default();
     let of_setup = |setup| {
-        let chosen: Vec<Script> = scripts::all()
-            .into_iter()
-            .filter(|script| script.setup == setup && script.name.contains(&filter))
-            .collect();
+        let chosen: Vec<Script> =
+            scripts::all().into_iter().filter(|script| script.setup == setup && script.name.contains(&filter)).collect();
         (!chosen.is_empty()).then_some((setup, chosen))
     };
     let chosen: Vec<_> = Setup::ALL.into_iter().filter_map(of_setup).collect();
@@ -47,25 +45,15 @@ fn chosen_scripts() -> Vec<(Setup, Vec<Script>)> {
 /// The judge's transcripts, made once for all tests of this file.
 fn judged() -> &'static Vec<Vec<Vec<String>>> {
     static JUDGED: OnceLock<Vec<Vec<Vec<String>>>> = OnceLock::new();
-    JUDGED.get_or_init(|| {
-        chosen_scripts()
-            .iter()
-            .map(|(setup, chosen)| run(Subject::Java39, *setup, chosen))
-            .collect()
-    })
+    JUDGED.get_or_init(|| chosen_scripts().iter().map(|(setup, chosen)| run(Subject::Java39, *setup, chosen)).collect())
 }
 
 /// Compares every script on the judge and on `subject`; `must_differ` names scripts that must differ.
 fn compare(subject: Subject, must_differ: impl Fn(&Script) -> bool) {
     let mut report = String::new();
     let (mut steps, mut scripts_run) = (0, 0);
-    let others: Vec<_> = chosen_scripts()
-        .iter()
-        .map(|(setup, chosen)| run(subject, *setup, chosen))
-        .collect();
-    for (((setup, chosen), transcripts), other) in
-        chosen_scripts().iter().zip(judged()).zip(&others)
-    {
+    let others: Vec<_> = chosen_scripts().iter().map(|(setup, chosen)| run(subject, *setup, chosen)).collect();
+    for (((setup, chosen), transcripts), other) in chosen_scripts().iter().zip(judged()).zip(&others) {
         for ((script, judge), other) in chosen.iter().zip(transcripts).zip(other) {
             scripts_run += 1;
             steps += judge.len();
@@ -73,12 +61,7 @@ fn compare(subject: Subject, must_differ: impl Fn(&Script) -> bool) {
             match (found.is_empty(), must_differ(script)) {
                 (true, true) => report += &format!("== {}: no longer differs\n", script.name),
                 (false, false) => {
-                    report += &format!(
-                        "== {} ({setup:?}): {} of {} differ\n",
-                        script.name,
-                        found.len(),
-                        judge.len()
-                    );
+                    report += &format!("== {} ({setup:?}): {} of {} differ\n", script.name, found.len(), judge.len());
                     for text in found.iter().take(shown()) {
                         report += text;
                     }
@@ -87,19 +70,13 @@ fn compare(subject: Subject, must_differ: impl Fn(&Script) -> bool) {
             }
         }
     }
-    println!(
-        "{scripts_run} scripts, {steps} lines of transcript compared between {} and {subject}",
-        Subject::Java39
-    );
+    println!("{scripts_run} scripts, {steps} lines of transcript compared between {} and {subject}", Subject::Java39);
     assert!(report.is_empty(), "\n{report}");
 }
 
 /// How many differences of a script are printed.
 fn shown() -> usize {
-    std::env::var("OXKEEPER_SHOWN")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(8)
+    std::env::var("OXKEEPER_SHOWN").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
 }
 
 /// Proves the masks: a server compared with itself shows no difference, and everything hidden is truly unstable.
@@ -111,11 +88,7 @@ fn java_39_is_like_itself() {
 /// What 3.8.0 does differently is recorded with each script.
 #[test]
 fn java_38_differs_where_recorded() {
-    compare(Subject::Java38, |script| {
-        scripts::UNLIKE_38
-            .iter()
-            .any(|(_, names)| names.contains(&script.name))
-    });
+    compare(Subject::Java38, |script| scripts::UNLIKE_38.iter().any(|(_, names)| names.contains(&script.name)));
 }
 
 #[test]

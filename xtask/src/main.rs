@@ -18,7 +18,9 @@ type Command = fn(&Path, &[String]) -> Result<(), String>;
 /// What can be asked for: name, what it does, how.
 const COMMANDS: &[(&str, &str, Command)] = &[
     ("test", "everything that CI checks, on a bare Debian 12 with Rust", |_, _| test::run()),
-    ("prerequisites", "installs what the tests need and nothing else", |_, _| prerequisites::install().and_then(|()| clients::prerequisites())),
+    ("prerequisites", "installs what the tests need and nothing else", |_, _| {
+        prerequisites::install().and_then(|()| clients::prerequisites())
+    }),
     ("clients", "real clients against Java and ours", |_, _| clients::prerequisites().and_then(|()| clients::run())),
     ("soak", "the long forms of the tests", |_, _| test::soak()),
     ("bench", "[workload...] [options]: figures against Java in the same run", |root, arguments| bench::run(root, arguments)),

@@ -10,10 +10,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("zookeeper", "its scripts"),
     ("zookeeper-bin", "the C client's command line"),
     ("openjdk-17-jre-headless", "runs the judge"),
-    (
-        "openjdk-17-jdk-headless",
-        "compiles the Java clients of the tests",
-    ),
+    ("openjdk-17-jdk-headless", "compiles the Java clients of the tests"),
     ("maven", "fetches the judge"),
     ("python3-venv", "the Python client"),
     ("strace", "shows that no reply comes before its sync"),
@@ -27,11 +24,7 @@ const JUDGE: &str = "target/compat-java/3.9.5";
 /// # Errors
 /// What could not be installed, with the command that failed.
 pub fn install() -> Result<(), String> {
-    let missing: Vec<&str> = PACKAGES
-        .iter()
-        .map(|(package, _)| *package)
-        .filter(|package| !is_installed(package))
-        .collect();
+    let missing: Vec<&str> = PACKAGES.iter().map(|(package, _)| *package).filter(|package| !is_installed(package)).collect();
     if !missing.is_empty() {
         println!("installing {}", missing.join(" "));
         command("apt-get", &["-qq", "update"])?;
@@ -43,26 +36,9 @@ pub fn install() -> Result<(), String> {
         return Err(format!("the package {package} is missing: {purpose}"));
     }
     let judge = Path::new(JUDGE);
-    if !judge.join("zookeeper-3.9.5.jar").exists()
-        || !judge.join("logback-classic-1.3.15.jar").exists()
-    {
-        let output = format!(
-            "-DoutputDirectory={}",
-            std::path::absolute(judge)
-                .map_err(|error| error.to_string())?
-                .display()
-        );
-        command(
-            "mvn",
-            &[
-                "-q",
-                "-B",
-                "-f",
-                "compat-tests/java/pom.xml",
-                "dependency:copy-dependencies",
-                &output,
-            ],
-        )?;
+    if !judge.join("zookeeper-3.9.5.jar").exists() || !judge.join("logback-classic-1.3.15.jar").exists() {
+        let output = format!("-DoutputDirectory={}", std::path::absolute(judge).map_err(|error| error.to_string())?.display());
+        command("mvn", &["-q", "-B", "-f", "compat-tests/java/pom.xml", "dependency:copy-dependencies", &output])?;
     }
     if !judge.join("zookeeper-3.9.5.jar").exists() {
         return Err(format!("maven did not put the judge's jars into {JUDGE}"));
@@ -71,9 +47,7 @@ pub fn install() -> Result<(), String> {
 }
 
 fn is_installed(package: &str) -> bool {
-    let query = Command::new("dpkg-query")
-        .args(["-W", "-f", "${Status}", package])
-        .output();
+    let query = Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]).output();
     query.is_ok_and(|output| output.stdout.starts_with(b"install ok"))
 }
 
@@ -83,12 +57,5 @@ fn command(program: &str, arguments: &[&str]) -> Result<(), String> {
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status()
         .map_err(|error| format!("{program}: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!(
-            "{program} {} ended with {status}",
-            arguments.join(" ")
-        ))
-    }
+    if status.success() { Ok(()) } else { Err(format!("{program} {} ended with {status}", arguments.join(" "))) }
 }

@@ -20,110 +20,15 @@ const fn step(name: &'static str, command: &'static [&'static str]) -> Step {
 const STEPS: &[Step] = &[
     step("format", &["cargo", "fmt", "--all", "--check"]),
     step("build", &["cargo", "build", "--release", "--workspace"]),
-    step(
-        "lint",
-        &[
-            "cargo",
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    ),
-    step(
-        "unit tests",
-        &[
-            "cargo",
-            "test",
-            "--workspace",
-            "--exclude",
-            "oxkeeper-compat-tests",
-        ],
-    ),
-    step(
-        "build of the black box",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--no-run",
-        ],
-    ),
-    step(
-        "black box: helpers",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--lib",
-        ],
-    ),
-    step(
-        "black box: scripts",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--test",
-            "scripts",
-        ],
-    ),
-    step(
-        "black box: random",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--test",
-            "random",
-        ],
-    ),
-    step(
-        "black box: directories",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--test",
-            "directories",
-        ],
-    ),
-    step(
-        "black box: four-letter words",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--test",
-            "four_letter_words",
-        ],
-    ),
-    step(
-        "black box: process",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--test",
-            "process",
-        ],
-    ),
+    step("lint", &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    step("unit tests", &["cargo", "test", "--workspace", "--exclude", "oxkeeper-compat-tests"]),
+    step("build of the black box", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--no-run"]),
+    step("black box: helpers", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--lib"]),
+    step("black box: scripts", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "scripts"]),
+    step("black box: random", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "random"]),
+    step("black box: directories", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "directories"]),
+    step("black box: four-letter words", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "four_letter_words"]),
+    step("black box: process", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "process"]),
     // Real clients: a row for each goes here.
     // Short runs of the fuzzers: a row for each target goes here.
 ];
@@ -131,16 +36,7 @@ const STEPS: &[Step] = &[
 /// The long forms, hours if wanted: `OXKEEPER_OPERATIONS` and `OXKEEPER_SEED` steer the random test.
 const LONG_STEPS: &[Step] = &[step(
     "black box, all of it",
-    &[
-        "cargo",
-        "test",
-        "--release",
-        "-p",
-        "oxkeeper-compat-tests",
-        "--",
-        "--include-ignored",
-        "--nocapture",
-    ],
+    &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--", "--include-ignored", "--nocapture"],
 )];
 
 /// What CI runs.
@@ -186,12 +82,6 @@ fn run_steps(steps: &[Step]) -> Result<(), String> {
     for (name, duration) in &durations {
         println!("{:8.1} s  {name}", duration.as_secs_f64());
     }
-    println!(
-        "{:8.1} s  in all",
-        durations
-            .iter()
-            .map(|(_, duration)| duration.as_secs_f64())
-            .sum::<f64>()
-    );
+    println!("{:8.1} s  in all", durations.iter().map(|(_, duration)| duration.as_secs_f64()).sum::<f64>());
     outcome
 }

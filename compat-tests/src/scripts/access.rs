@@ -6,58 +6,18 @@ use crate::wire::{Acl, Request, Writer, acl, op, open, request};
 
 pub const SCRIPTS: &[Script] = &[
     Script::new("access: valid and invalid lists", Setup::Usual, lists),
-    Script::new(
-        "access: valid and invalid lists, checked eagerly",
-        Setup::EagerAcl,
-        lists,
-    ),
-    Script::new(
-        "access: valid and invalid lists, none checked",
-        Setup::SkipAcl,
-        lists,
-    ),
-    Script::new(
-        "access: valid and invalid lists without digest",
-        Setup::NoDigestScheme,
-        lists,
-    ),
-    Script::new(
-        "access: each permission for each operation",
-        Setup::Usual,
-        permissions,
-    ),
-    Script::new(
-        "access: each permission, checked eagerly",
-        Setup::EagerAcl,
-        permissions,
-    ),
-    Script::new(
-        "access: each permission, none checked",
-        Setup::SkipAcl,
-        permissions,
-    ),
+    Script::new("access: valid and invalid lists, checked eagerly", Setup::EagerAcl, lists),
+    Script::new("access: valid and invalid lists, none checked", Setup::SkipAcl, lists),
+    Script::new("access: valid and invalid lists without digest", Setup::NoDigestScheme, lists),
+    Script::new("access: each permission for each operation", Setup::Usual, permissions),
+    Script::new("access: each permission, checked eagerly", Setup::EagerAcl, permissions),
+    Script::new("access: each permission, none checked", Setup::SkipAcl, permissions),
     Script::new("access: addauth", Setup::Usual, add_auth),
-    Script::new(
-        "access: addauth with SHA-256",
-        Setup::DigestSha256,
-        add_auth,
-    ),
-    Script::new(
-        "access: addauth without digest",
-        Setup::NoDigestScheme,
-        add_auth,
-    ),
-    Script::new(
-        "access: addauth without a super user",
-        Setup::Defaults,
-        add_auth,
-    ),
+    Script::new("access: addauth with SHA-256", Setup::DigestSha256, add_auth),
+    Script::new("access: addauth without digest", Setup::NoDigestScheme, add_auth),
+    Script::new("access: addauth without a super user", Setup::Defaults, add_auth),
     Script::new("access: ip ranges", Setup::Usual, ip_ranges),
-    Script::new(
-        "access: getACL shows hashes to admins only",
-        Setup::Usual,
-        masking,
-    ),
+    Script::new("access: getACL shows hashes to admins only", Setup::Usual, masking),
     Script::new("access: setACL versions", Setup::Usual, versions),
     Script::new("access: super", Setup::Usual, super_user),
     Script::new("access: delivery of events", Setup::Usual, events),
@@ -147,16 +107,7 @@ fn lists(talk: &mut Conversation) {
             talk.ask("a", &request::path(op::ACL, "/lists/o"));
             talk.ask("a", &request::set_acl("/lists/o", &open(), -1));
             talk.ask("a", &request::delete("/lists/o", -1));
-            talk.ask(
-                "a",
-                &request::multi(
-                    op::MULTI,
-                    &[
-                        request::create_acl("/lists/m", &list),
-                        request::delete("/lists/m", 0),
-                    ],
-                ),
-            );
+            talk.ask("a", &request::multi(op::MULTI, &[request::create_acl("/lists/m", &list), request::delete("/lists/m", 0)]));
         }
     }
     let one = |permissions| acl(permissions, "world", "anyone");
@@ -168,12 +119,7 @@ fn lists(talk: &mut Conversation) {
         vec![one(i32::MAX), one(31)],
         vec![one(31), one(31), one(1)],
         vec![acl(31, "auth", ""), acl(1, "auth", "x"), one(1)],
-        vec![
-            acl(31, "digest", "u:p"),
-            acl(31, "digest", "u:p"),
-            acl(30, "digest", "u:p"),
-            one(31),
-        ],
+        vec![acl(31, "digest", "u:p"), acl(31, "digest", "u:p"), acl(30, "digest", "u:p"), one(31)],
         vec![one(31), acl(31, "nonsense", "x")],
     ];
     for list in combinations {
@@ -215,17 +161,10 @@ fn operations(path: &str) -> Vec<Request> {
         request::multi(op::MULTI, &[request::check(path, -1)]),
         request::multi(op::MULTI, &[request::check(path, 99)]),
         request::multi(op::MULTI, &[request::set_data(path, Some(b"x"), -1)]),
-        request::multi(
-            op::MULTI,
-            &[request::create(&new, ""), request::delete(&new, -1)],
-        ),
+        request::multi(op::MULTI, &[request::create(&new, ""), request::delete(&new, -1)]),
         request::multi(
             op::MULTI_READ,
-            &[
-                request::read(op::DATA, path, false),
-                request::read(op::CHILDREN, path, false),
-                request::read(op::DATA, &child, false),
-            ],
+            &[request::read(op::DATA, path, false), request::read(op::CHILDREN, path, false), request::read(op::DATA, &child, false)],
         ),
     ]
 }
@@ -240,13 +179,7 @@ fn permissions(talk: &mut Conversation) {
     for bits in [0, 1, 2, 4, 8, 16, 30, 29, 27, 23, 15, 31, 32] {
         talk.note(format!("permissions {bits}"));
         let hashed = "u:Jq7wMyA/w2Vd5WIDAKdu4OIIFEQ=";
-        talk.ask(
-            "admin",
-            &request::create_acl(
-                "/perm/n",
-                &[acl(bits, "digest", hashed), acl(1, "ip", "10.0.0.0/8")],
-            ),
-        );
+        talk.ask("admin", &request::create_acl("/perm/n", &[acl(bits, "digest", hashed), acl(1, "ip", "10.0.0.0/8")]));
         talk.ask("admin", &request::create("/perm/n/child", ""));
         for one in operations("/perm/n") {
             talk.ask("user", &one);
@@ -256,10 +189,7 @@ fn permissions(talk: &mut Conversation) {
         talk.remove_tree("admin", "/perm/n");
         talk.drain("user");
         talk.drain("plain");
-        talk.ask(
-            "admin",
-            &request::create_acl("/perm/n", &[acl(bits, "ip", "127.0.0.0/8")]),
-        );
+        talk.ask("admin", &request::create_acl("/perm/n", &[acl(bits, "ip", "127.0.0.0/8")]));
         for one in operations("/perm/n") {
             talk.ask("plain", &one);
         }
@@ -315,27 +245,16 @@ fn add_auth(talk: &mut Conversation) {
     talk.connect("a");
     for (xid, kind) in [(-4, 1), (5, -1), (0, 100), (-2, 0)] {
         let body = Writer::new().int(kind).string("digest").string("u:p");
-        talk.ask_as(
-            "a",
-            xid,
-            &Request::raw(op::AUTH, format!("type {kind}"), body),
-        );
+        talk.ask_as("a", xid, &Request::raw(op::AUTH, format!("type {kind}"), body));
     }
     talk.ask("a", &request::bare(op::WHO_AM_I));
     talk.note("a failure closes the connection, not the session");
     talk.ask("a", &request::create_flags("/auth-e", 1));
-    let kept = talk
-        .lines
-        .get("a")
-        .map(|line| (line.session, line.password.clone()));
+    let kept = talk.lines.get("a").map(|line| (line.session, line.password.clone()));
     talk.ask_as("a", -4, &request::auth("nonsense", b"x"));
     talk.expect_close("a");
     if let Some((session, password)) = kept {
-        let connect = crate::connection::Connect {
-            session,
-            password: Some(password),
-            ..Default::default()
-        };
+        let connect = crate::connection::Connect { session, password: Some(password), ..Default::default() };
         talk.connect_with("a", &connect);
         talk.ask("a", &request::read(op::EXISTS, "/auth-e", false));
         talk.ask("a", &request::delete("/auth-e", -1));
@@ -366,10 +285,7 @@ fn ip_ranges(talk: &mut Conversation) {
     .enumerate()
     {
         let path = format!("/ip/{at}");
-        talk.ask(
-            "a",
-            &request::create_acl(&path, &[acl(1, "ip", range), acl(24, "world", "anyone")]),
-        );
+        talk.ask("a", &request::create_acl(&path, &[acl(1, "ip", range), acl(24, "world", "anyone")]));
         talk.ask("a", &request::read(op::DATA, &path, false));
         talk.ask("a", &request::path(op::ACL, &path));
     }
@@ -414,10 +330,7 @@ fn versions(talk: &mut Conversation) {
 
 fn super_user(talk: &mut Conversation) {
     talk.connect("a");
-    talk.ask(
-        "a",
-        &request::create_acl("/super", &[acl(0, "world", "anyone")]),
-    );
+    talk.ask("a", &request::create_acl("/super", &[acl(0, "world", "anyone")]));
     for one in operations("/super") {
         talk.ask("a", &one);
     }
@@ -426,10 +339,7 @@ fn super_user(talk: &mut Conversation) {
     for one in operations("/super") {
         talk.ask("a", &one);
     }
-    talk.ask(
-        "a",
-        &request::create_acl("/super/auth", &[acl(31, "auth", "")]),
-    );
+    talk.ask("a", &request::create_acl("/super/auth", &[acl(31, "auth", "")]));
     talk.ask("a", &request::path(op::ACL, "/super/auth"));
     talk.remove_tree("a", "/super");
 }
@@ -473,13 +383,7 @@ fn events(talk: &mut Conversation) {
         request::set_data("/ev/m/hidden", Some(b"x"), -1),
         request::delete("/ev/m/child", -1),
         request::delete("/ev/m/hidden", -1),
-        request::multi(
-            op::MULTI,
-            &[
-                request::set_data("/ev/m", None, -1),
-                request::create_acl("/ev/m/k", &private),
-            ],
-        ),
+        request::multi(op::MULTI, &[request::set_data("/ev/m", None, -1), request::create_acl("/ev/m/k", &private)]),
         request::delete("/ev/m/k", -1),
         request::delete("/ev/m", -1),
         request::delete("/ev/n", -1),
@@ -493,13 +397,7 @@ fn events(talk: &mut Conversation) {
     talk.ask("writer", &request::set_data("/ev/l", None, -1));
     everybody.iter().for_each(|name| talk.drain(name));
     talk.note("WRITE alone does not show an event");
-    talk.ask(
-        "writer",
-        &request::create_acl(
-            "/ev/w",
-            &[acl(2, "world", "anyone"), acl(31, "digest", "z:z")],
-        ),
-    );
+    talk.ask("writer", &request::create_acl("/ev/w", &[acl(2, "world", "anyone"), acl(31, "digest", "z:z")]));
     everybody.iter().for_each(|name| talk.drain(name));
     talk.become_super("writer");
     talk.remove_tree("writer", "/ev");

@@ -10,100 +10,43 @@ use crate::wire::{Writer, frame, hex, op, request};
 pub const SCRIPTS: &[Script] = &[
     Script::new("connect: variants of the request", Setup::Usual, variants),
     Script::new("connect: negotiated timeouts", Setup::Usual, timeouts),
-    Script::new(
-        "connect: negotiated timeouts within configured bounds",
-        Setup::Limits,
-        timeouts,
-    ),
-    Script::new(
-        "connect: negotiated timeouts within the default bounds",
-        Setup::Defaults,
-        timeouts,
-    ),
+    Script::new("connect: negotiated timeouts within configured bounds", Setup::Limits, timeouts),
+    Script::new("connect: negotiated timeouts within the default bounds", Setup::Defaults, timeouts),
     Script::new("connect: zxid ahead of the server", Setup::Usual, ahead),
     Script::new("connect: session taken over", Setup::Usual, take_over),
     Script::new("connect: malformed requests", Setup::Usual, malformed),
     Script::new("connect: request byte by byte", Setup::Usual, byte_by_byte),
-    Script::new(
-        "connect: requests behind the connect request",
-        Setup::Usual,
-        pipelined_connect,
-    ),
-    Script::new(
-        "connect: connections per address",
-        Setup::Limits,
-        per_address,
-    ),
-    Script::new(
-        "connect: silent connections are dropped",
-        Setup::Limits,
-        silent,
-    ),
+    Script::new("connect: requests behind the connect request", Setup::Usual, pipelined_connect),
+    Script::new("connect: connections per address", Setup::Limits, per_address),
+    Script::new("connect: silent connections are dropped", Setup::Limits, silent),
     Script::new("session: ping", Setup::Usual, ping),
     Script::new("session: close", Setup::Usual, close),
     Script::new("session: expiry", Setup::Usual, expiry),
-    Script::new(
-        "session: close, without the list of ephemerals",
-        Setup::PlainTransactions,
-        close,
-    ),
+    Script::new("session: close, without the list of ephemerals", Setup::PlainTransactions, close),
 ];
 
 fn variants(talk: &mut Conversation) {
     for protocol_version in [0, 1, -1, i32::MAX] {
         talk.note(format!("protocol version {protocol_version}"));
-        talk.connect_with(
-            "a",
-            &Connect {
-                protocol_version,
-                ..Connect::default()
-            },
-        );
+        talk.connect_with("a", &Connect { protocol_version, ..Connect::default() });
     }
     for read_only in [None, Some(0), Some(1), Some(2), Some(255)] {
         talk.note(format!("read-only byte {read_only:?}"));
-        talk.connect_with(
-            "b",
-            &Connect {
-                read_only,
-                ..Connect::default()
-            },
-        );
+        talk.connect_with("b", &Connect { read_only, ..Connect::default() });
         talk.drain("b");
     }
     for length in [None, Some(0), Some(1), Some(15), Some(17), Some(100)] {
         talk.note(format!("password of {length:?} bytes"));
         let password = length.map(|length| vec![7; length]);
-        talk.connect_with(
-            "c",
-            &Connect {
-                password,
-                ..Connect::default()
-            },
-        );
+        talk.connect_with("c", &Connect { password, ..Connect::default() });
     }
     talk.note("unknown sessions");
     for session in [1, -1, i64::MIN, i64::MAX, 0x100_0000_0000_0000] {
         for read_only in [None, Some(0)] {
-            talk.connect_with(
-                "d",
-                &Connect {
-                    session,
-                    read_only,
-                    ..Connect::default()
-                },
-            );
+            talk.connect_with("d", &Connect { session, read_only, ..Connect::default() });
             talk.expect_close("d");
             let password = Some(crate::mask::session_password(session).to_vec());
-            talk.connect_with(
-                "d",
-                &Connect {
-                    session,
-                    password,
-                    read_only,
-                    ..Connect::default()
-                },
-            );
+            talk.connect_with("d", &Connect { session, password, read_only, ..Connect::default() });
             talk.expect_close("d");
         }
     }
@@ -118,32 +61,9 @@ fn variants(talk: &mut Conversation) {
 }
 
 fn timeouts(talk: &mut Conversation) {
-    for timeout_ms in [
-        i32::MIN,
-        -1,
-        0,
-        1,
-        500,
-        999,
-        1000,
-        1001,
-        2999,
-        3001,
-        6999,
-        7001,
-        9999,
-        10_000,
-        10_001,
-        i32::MAX,
-    ] {
+    for timeout_ms in [i32::MIN, -1, 0, 1, 500, 999, 1000, 1001, 2999, 3001, 6999, 7001, 9999, 10_000, 10_001, i32::MAX] {
         talk.note(format!("timeout {timeout_ms}"));
-        talk.connect_with(
-            "a",
-            &Connect {
-                timeout_ms,
-                ..Connect::default()
-            },
-        );
+        talk.connect_with("a", &Connect { timeout_ms, ..Connect::default() });
         talk.ask("a", &request::bare(op::CLOSE_SESSION));
         talk.expect_close("a");
     }
@@ -151,36 +71,17 @@ fn timeouts(talk: &mut Conversation) {
 
 fn ahead(talk: &mut Conversation) {
     talk.connect("a");
-    let zxid = talk
-        .ask_as("a", -2, &request::ping())
-        .map_or(0, |reply| reply.header.zxid);
+    let zxid = talk.ask_as("a", -2, &request::ping()).map_or(0, |reply| reply.header.zxid);
     // The new sessions below use up zxids: the third is no longer ahead when it is tried last.
-    for (last_zxid_seen, what) in [
-        (zxid, "same"),
-        (zxid + 100, "ahead"),
-        (i64::MAX, "far ahead"),
-        (-1, "negative"),
-        (i64::MIN, "least"),
-    ] {
+    for (last_zxid_seen, what) in [(zxid, "same"), (zxid + 100, "ahead"), (i64::MAX, "far ahead"), (-1, "negative"), (i64::MIN, "least")] {
         talk.note(what);
-        talk.connect_with(
-            "b",
-            &Connect {
-                last_zxid_seen,
-                ..Connect::default()
-            },
-        );
+        talk.connect_with("b", &Connect { last_zxid_seen, ..Connect::default() });
         talk.note(format!("{what}, session of a"));
         let (session, password) = match talk.lines.get("a") {
             Some(line) => (line.session, line.password.clone()),
             None => return,
         };
-        let connect = Connect {
-            last_zxid_seen,
-            session,
-            password: Some(password),
-            ..Connect::default()
-        };
+        let connect = Connect { last_zxid_seen, session, password: Some(password), ..Connect::default() };
         if talk.connect_with("c", &connect).is_some() {
             talk.drain("c");
             talk.hang_up("a");
@@ -213,15 +114,7 @@ fn take_over(talk: &mut Conversation) {
         return;
     };
     let (session, password) = (line.session, line.password.clone());
-    talk.connect_with(
-        "d",
-        &Connect {
-            session,
-            password: Some(password.clone()),
-            timeout_ms: 4321,
-            ..Connect::default()
-        },
-    );
+    talk.connect_with("d", &Connect { session, password: Some(password.clone()), timeout_ms: 4321, ..Connect::default() });
     talk.expect_close("c");
     talk.drain("d");
     for (what, password) in [
@@ -232,24 +125,11 @@ fn take_over(talk: &mut Conversation) {
         ("too long", Some([password.clone(), vec![0]].concat())),
         ("too short", Some(password[..15].to_vec())),
     ] {
-        talk.note(format!(
-            "{what} password: also closes the connection that holds the session"
-        ));
-        talk.connect_with(
-            "e",
-            &Connect {
-                session,
-                password,
-                ..Connect::default()
-            },
-        );
+        talk.note(format!("{what} password: also closes the connection that holds the session"));
+        talk.connect_with("e", &Connect { session, password, ..Connect::default() });
         talk.expect_close("e");
         talk.expect_close("d");
-        let connect = Connect {
-            session,
-            password: Some(crate::mask::session_password(session).to_vec()),
-            ..Connect::default()
-        };
+        let connect = Connect { session, password: Some(crate::mask::session_password(session).to_vec()), ..Connect::default() };
         talk.connect_with("d", &connect);
         talk.drain("d");
     }
@@ -257,14 +137,7 @@ fn take_over(talk: &mut Conversation) {
     talk.expect_close("d");
     talk.note("a closed session cannot be taken over");
     let password = Some(crate::mask::session_password(session).to_vec());
-    talk.connect_with(
-        "f",
-        &Connect {
-            session,
-            password,
-            ..Connect::default()
-        },
-    );
+    talk.connect_with("f", &Connect { session, password, ..Connect::default() });
     talk.expect_close("f");
     talk.connect("g");
     talk.remove_tree("g", "/take-over");
@@ -276,32 +149,16 @@ fn malformed(talk: &mut Conversation) {
         talk.note(format!("connect request of {length} bytes"));
         raw(talk, &frame(&whole[..length]));
     }
-    for (what, password_length) in [
-        ("negative", -2),
-        ("huge", i32::MAX),
-        ("longer than the frame", 200),
-    ] {
+    for (what, password_length) in [("negative", -2), ("huge", i32::MAX), ("longer than the frame", 200)] {
         talk.note(format!("{what} password length"));
-        let payload = Writer::new()
-            .int(0)
-            .long(0)
-            .int(10_000)
-            .long(0)
-            .int(password_length)
-            .raw(&[0; 17])
-            .bytes;
+        let payload = Writer::new().int(0).long(0).int(10_000).long(0).int(password_length).raw(&[0; 17]).bytes;
         raw(talk, &frame(&payload));
     }
     for length in [-1, i32::MIN, 1_048_576, i32::MAX] {
         talk.note(format!("first frame length {length}"));
         raw(talk, &Writer::new().int(length).raw(&[0; 16]).bytes);
     }
-    for garbage in [
-        &b"GET / HTTP/1.1\r\n\r\n"[..],
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"quit\r\n",
-        b"\n\n\n\n",
-    ] {
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"quit\r\n", b"\n\n\n\n"] {
         talk.note(format!("garbage {}", garbage.escape_ascii()));
         raw(talk, garbage);
     }
@@ -331,18 +188,11 @@ fn note_rest(talk: &mut Conversation, mut connection: Connection) {
     loop {
         match connection.receive(Duration::from_secs(3)) {
             Ok(payload) => match crate::connection::Connected::parse(&payload) {
-                Ok(connected) => talk.note(format!(
-                    "< connected timeout {} rest {}",
-                    connected.timeout_ms,
-                    hex(&connected.rest)
-                )),
+                Ok(connected) => talk.note(format!("< connected timeout {} rest {}", connected.timeout_ms, hex(&connected.rest))),
                 Err(_) => talk.note(format!("< frame {}", hex(&payload))),
             },
             Err(silence) => {
-                talk.note(format!(
-                    "< {silence:?} {}",
-                    connection.leftover().escape_ascii()
-                ));
+                talk.note(format!("< {silence:?} {}", connection.leftover().escape_ascii()));
                 return;
             }
         }
@@ -416,24 +266,13 @@ fn ping(talk: &mut Conversation) {
         talk.ask_as("a", xid, &request::ping());
     }
     talk.note("with a body");
-    talk.ask_as(
-        "a",
-        -2,
-        &crate::wire::Request::raw(op::PING, "junk", Writer::new().raw(b"junk")),
-    );
+    talk.ask_as("a", -2, &crate::wire::Request::raw(op::PING, "junk", Writer::new().raw(b"junk")));
     talk.note("odd xids on other requests");
     for xid in [-2, -4, -8, 0, -1000, i32::MIN, i32::MAX] {
         talk.ask_as("a", xid, &request::read(op::EXISTS, "/zookeeper", false));
     }
     talk.note("the same xid twice");
-    talk.pipeline_as(
-        "a",
-        &[
-            (5, request::ping()),
-            (5, request::read(op::EXISTS, "/none", false)),
-            (5, request::ping()),
-        ],
-    );
+    talk.pipeline_as("a", &[(5, request::ping()), (5, request::read(op::EXISTS, "/none", false)), (5, request::ping())]);
 }
 
 fn close(talk: &mut Conversation) {
@@ -452,11 +291,7 @@ fn close(talk: &mut Conversation) {
     talk.note("requests before closeSession are answered, those behind are not");
     talk.pipeline(
         "a",
-        &[
-            request::read(op::EXISTS, "/close/1", false),
-            request::set_data("/close/1", Some(b"x"), -1),
-            request::bare(op::CLOSE_SESSION),
-        ],
+        &[request::read(op::EXISTS, "/close/1", false), request::set_data("/close/1", Some(b"x"), -1), request::bare(op::CLOSE_SESSION)],
     );
     talk.expect_close("a");
     talk.drain_sorted("watcher");
@@ -466,23 +301,14 @@ fn close(talk: &mut Conversation) {
     talk.expect_close("b");
     talk.ask("watcher", &request::delete("/close", -1));
     talk.note("close with a body, and of a session without ephemerals");
-    talk.ask(
-        "watcher",
-        &crate::wire::Request::raw(op::CLOSE_SESSION, "junk", Writer::new().raw(b"junk")),
-    );
+    talk.ask("watcher", &crate::wire::Request::raw(op::CLOSE_SESSION, "junk", Writer::new().raw(b"junk")));
     talk.expect_close("watcher");
 }
 
 fn expiry(talk: &mut Conversation) {
     talk.connect("a");
     talk.ask("a", &request::create("/expiry", ""));
-    talk.connect_with(
-        "dying",
-        &Connect {
-            timeout_ms: 1000,
-            ..Connect::default()
-        },
-    );
+    talk.connect_with("dying", &Connect { timeout_ms: 1000, ..Connect::default() });
     talk.ask("dying", &request::create_flags("/expiry/e", 1));
     talk.ask("a", &request::read(op::EXISTS, "/expiry/e", true));
     talk.hang_up_and_keep("dying", "kept");
@@ -493,13 +319,7 @@ fn expiry(talk: &mut Conversation) {
     talk.reconnect("again", "kept");
     talk.expect_close("again");
     talk.note("a connection that stays open and silent is closed by the server");
-    talk.connect_with(
-        "silent",
-        &Connect {
-            timeout_ms: 1000,
-            ..Connect::default()
-        },
-    );
+    talk.connect_with("silent", &Connect { timeout_ms: 1000, ..Connect::default() });
     talk.ask("silent", &request::create_flags("/expiry/s", 1));
     talk.expect_close("silent");
     talk.ask("a", &request::read(op::CHILDREN2, "/expiry", false));

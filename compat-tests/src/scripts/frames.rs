@@ -7,46 +7,18 @@ use crate::wire::{Request, Writer, frame, op, op_name, open, request};
 pub const SCRIPTS: &[Script] = &[
     Script::new("frames: unknown operations", Setup::Usual, unknown),
     Script::new("frames: lengths", Setup::Usual, lengths),
-    Script::new(
-        "frames: lengths under a small jute.maxbuffer",
-        Setup::Limits,
-        small_limit,
-    ),
+    Script::new("frames: lengths under a small jute.maxbuffer", Setup::Limits, small_limit),
     Script::new("frames: records cut short", Setup::Usual, cut_short),
     Script::new("frames: bytes behind the record", Setup::Usual, trailing),
     Script::new("frames: null strings and vectors", Setup::Usual, nulls),
-    Script::new(
-        "frames: lengths inside records",
-        Setup::Usual,
-        inner_lengths,
-    ),
+    Script::new("frames: lengths inside records", Setup::Usual, inner_lengths),
     Script::new("frames: strings that are no UTF-8", Setup::Usual, strings),
 ];
 
 fn unknown(talk: &mut Conversation) {
-    for code in [
-        0,
-        -1,
-        10,
-        op::CHECK,
-        23,
-        24,
-        50,
-        99,
-        108,
-        109,
-        999,
-        -2,
-        -9,
-        -12,
-        i32::MAX,
-        i32::MIN,
-    ] {
+    for code in [0, -1, 10, op::CHECK, 23, 24, 50, 99, 108, 109, 999, -2, -9, -12, i32::MAX, i32::MIN] {
         talk.connect("a");
-        talk.ask(
-            "a",
-            &Request::raw(code, "", Writer::new().string("/x").int(0)),
-        );
+        talk.ask("a", &Request::raw(code, "", Writer::new().string("/x").int(0)));
         talk.expect_close("a");
     }
     // Behind requests that are still under way Java's answer may overtake theirs: no order to compare.
@@ -55,20 +27,12 @@ fn unknown(talk: &mut Conversation) {
 fn lengths(talk: &mut Conversation) {
     for length in [-1, i32::MIN, 1_048_576, i32::MAX] {
         talk.connect("a");
-        talk.send(
-            "a",
-            &Writer::new().int(length).int(1).bytes,
-            &format!("frame length {length}"),
-        );
+        talk.send("a", &Writer::new().int(length).int(1).bytes, &format!("frame length {length}"));
         talk.expect_close("a");
     }
     for length in 0..8 {
         talk.connect("a");
-        talk.send(
-            "a",
-            &frame(&[0; 8][..length]),
-            &format!("frame of {length} bytes"),
-        );
+        talk.send("a", &frame(&[0; 8][..length]), &format!("frame of {length} bytes"));
         talk.expect_close("a");
     }
     talk.note("the longest frame that is allowed");
@@ -76,27 +40,18 @@ fn lengths(talk: &mut Conversation) {
     // Header 8, path 4 + 5, data length 4, ACL vector 4 + 4 + 4 + 5 + 4 + 6, flags 4.
     let overhead = 8 + 9 + 4 + 27 + 4;
     let data = vec![b'x'; 1_048_575 - overhead];
-    talk.ask(
-        "a",
-        &request::create_as(op::CREATE, "/long", Some(&data), &open(), 0),
-    );
+    talk.ask("a", &request::create_as(op::CREATE, "/long", Some(&data), &open(), 0));
     talk.ask("a", &request::read(op::DATA, "/long", false));
     talk.ask("a", &request::delete("/long", 0));
     let data = vec![b'x'; 1_048_576 - overhead];
-    talk.ask(
-        "a",
-        &request::create_as(op::CREATE, "/long", Some(&data), &open(), 0),
-    );
+    talk.ask("a", &request::create_as(op::CREATE, "/long", Some(&data), &open(), 0));
 }
 
 fn small_limit(talk: &mut Conversation) {
     for length in [4096, 4097] {
         talk.connect("a");
         let data = vec![b'x'; length - (8 + 9 + 4 + 27 + 4)];
-        talk.ask(
-            "a",
-            &request::create_as(op::CREATE, "/long", Some(&data), &open(), 0),
-        );
+        talk.ask("a", &request::create_as(op::CREATE, "/long", Some(&data), &open(), 0));
         talk.ask("a", &request::read(op::DATA, "/long", false));
         talk.ask("a", &request::delete("/long", 0));
         talk.ask("a", &request::bare(op::CLOSE_SESSION));
@@ -129,11 +84,7 @@ fn examples() -> Vec<Request> {
         request::set_watches(i64::MAX, &[&[path], &[], &[], &[], &[]]),
         request::multi(op::MULTI, &[request::check(path, -1)]),
         request::multi(op::MULTI_READ, &[request::read(op::DATA, path, false)]),
-        Request::raw(
-            op::RECONFIG,
-            "null x3 0",
-            Writer::new().buffer(None).buffer(None).buffer(None).long(0),
-        ),
+        Request::raw(op::RECONFIG, "null x3 0", Writer::new().buffer(None).buffer(None).buffer(None).long(0)),
     ]
 }
 
@@ -165,10 +116,7 @@ fn cut_short(talk: &mut Conversation) {
             if keep >= length || talk.is_lost() {
                 continue;
             }
-            let cut = Request {
-                body: example.body[..keep].to_vec(),
-                ..example.clone()
-            };
+            let cut = Request { body: example.body[..keep].to_vec(), ..example.clone() };
             talk.note(format!("{} cut to {keep} of {length}", op_name(cut.op)));
             ask_afresh(talk, &cut);
         }
@@ -190,186 +138,51 @@ fn trailing(talk: &mut Conversation) {
 fn nulls(talk: &mut Conversation) {
     prepare(talk);
     for code in [op::EXISTS, op::DATA, op::CHILDREN, op::CHILDREN2] {
-        ask_afresh(
-            talk,
-            &Request::raw(code, "null path", Writer::new().int(-1).boolean(false)),
-        );
-        ask_afresh(
-            talk,
-            &Request::raw(
-                code,
-                "null path, watch",
-                Writer::new().int(-1).boolean(true),
-            ),
-        );
+        ask_afresh(talk, &Request::raw(code, "null path", Writer::new().int(-1).boolean(false)));
+        ask_afresh(talk, &Request::raw(code, "null path, watch", Writer::new().int(-1).boolean(true)));
     }
     for code in [op::ACL, op::SYNC, op::EPHEMERALS, op::ALL_CHILDREN_NUMBER] {
-        ask_afresh(
-            talk,
-            &Request::raw(code, "null path", Writer::new().int(-1)),
-        );
+        ask_afresh(talk, &Request::raw(code, "null path", Writer::new().int(-1)));
     }
     for code in [op::DELETE, op::CHECK_WATCHES, op::REMOVE_WATCHES] {
-        ask_afresh(
-            talk,
-            &Request::raw(code, "null path", Writer::new().int(-1).int(3)),
-        );
+        ask_afresh(talk, &Request::raw(code, "null path", Writer::new().int(-1).int(3)));
     }
     for mode in [0, 1] {
-        ask_afresh(
-            talk,
-            &Request::raw(
-                op::ADD_WATCH,
-                format!("null path mode {mode}"),
-                Writer::new().int(-1).int(mode),
-            ),
-        );
+        ask_afresh(talk, &Request::raw(op::ADD_WATCH, format!("null path mode {mode}"), Writer::new().int(-1).int(mode)));
     }
     for code in [op::CREATE, op::CREATE2, op::CREATE_CONTAINER] {
         let label = "null path";
-        ask_afresh(
-            talk,
-            &Request::raw(
-                code,
-                label,
-                Writer::new().int(-1).string("d").acls(&open()).int(0),
-            ),
-        );
+        ask_afresh(talk, &Request::raw(code, label, Writer::new().int(-1).string("d").acls(&open()).int(0)));
         let label = "null data";
-        ask_afresh(
-            talk,
-            &Request::raw(
-                code,
-                label,
-                Writer::new()
-                    .string("/frames/d")
-                    .int(-1)
-                    .acls(&open())
-                    .int(0),
-            ),
-        );
+        ask_afresh(talk, &Request::raw(code, label, Writer::new().string("/frames/d").int(-1).acls(&open()).int(0)));
         ask_afresh(talk, &request::read(op::DATA, "/frames/d", false));
         ask_afresh(talk, &request::delete("/frames/d", 0));
         let label = "null access list";
-        ask_afresh(
-            talk,
-            &Request::raw(
-                code,
-                label,
-                Writer::new().string("/frames/d").int(-1).int(-1).int(0),
-            ),
-        );
+        ask_afresh(talk, &Request::raw(code, label, Writer::new().string("/frames/d").int(-1).int(-1).int(0)));
         let label = "null scheme and id";
         let writer = Writer::new().string("/frames/d").int(-1).int(1).int(31);
-        ask_afresh(
-            talk,
-            &Request::raw(code, label, writer.int(-1).int(-1).int(0)),
-        );
+        ask_afresh(talk, &Request::raw(code, label, writer.int(-1).int(-1).int(0)));
         let label = "null id";
-        let writer = Writer::new()
-            .string("/frames/d")
-            .int(-1)
-            .int(1)
-            .int(31)
-            .string("world");
+        let writer = Writer::new().string("/frames/d").int(-1).int(1).int(31).string("world");
         ask_afresh(talk, &Request::raw(code, label, writer.int(-1).int(0)));
         let label = "null id of digest";
-        let writer = Writer::new()
-            .string("/frames/d")
-            .int(-1)
-            .int(1)
-            .int(31)
-            .string("digest");
+        let writer = Writer::new().string("/frames/d").int(-1).int(1).int(31).string("digest");
         ask_afresh(talk, &Request::raw(code, label, writer.int(-1).int(0)));
         let label = "null id of ip";
-        let writer = Writer::new()
-            .string("/frames/d")
-            .int(-1)
-            .int(1)
-            .int(31)
-            .string("ip");
+        let writer = Writer::new().string("/frames/d").int(-1).int(1).int(31).string("ip");
         ask_afresh(talk, &Request::raw(code, label, writer.int(-1).int(0)));
         ask_afresh(talk, &request::delete("/frames/d", 0));
     }
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::SET_DATA,
-            "null path",
-            Writer::new().int(-1).int(-1).int(-1),
-        ),
-    );
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::SET_DATA,
-            "null data",
-            Writer::new().string("/frames/n").int(-1).int(-1),
-        ),
-    );
+    ask_afresh(talk, &Request::raw(op::SET_DATA, "null path", Writer::new().int(-1).int(-1).int(-1)));
+    ask_afresh(talk, &Request::raw(op::SET_DATA, "null data", Writer::new().string("/frames/n").int(-1).int(-1)));
     ask_afresh(talk, &request::read(op::DATA, "/frames/n", false));
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::SET_ACL,
-            "null path",
-            Writer::new().int(-1).acls(&open()).int(-1),
-        ),
-    );
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::SET_ACL,
-            "null list",
-            Writer::new().string("/frames/n").int(-1).int(-1),
-        ),
-    );
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::SET_WATCHES,
-            "null lists",
-            Writer::new().long(0).int(-1).int(-1).int(-1),
-        ),
-    );
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::SET_WATCHES2,
-            "null lists",
-            Writer::new()
-                .long(0)
-                .int(-1)
-                .int(-1)
-                .int(-1)
-                .int(-1)
-                .int(-1),
-        ),
-    );
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::AUTH,
-            "null scheme",
-            Writer::new().int(0).int(-1).string("u:p"),
-        ),
-    );
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::AUTH,
-            "null data",
-            Writer::new().int(0).string("digest").int(-1),
-        ),
-    );
-    ask_afresh(
-        talk,
-        &Request::raw(
-            op::AUTH,
-            "null data, ip",
-            Writer::new().int(0).string("ip").int(-1),
-        ),
-    );
+    ask_afresh(talk, &Request::raw(op::SET_ACL, "null path", Writer::new().int(-1).acls(&open()).int(-1)));
+    ask_afresh(talk, &Request::raw(op::SET_ACL, "null list", Writer::new().string("/frames/n").int(-1).int(-1)));
+    ask_afresh(talk, &Request::raw(op::SET_WATCHES, "null lists", Writer::new().long(0).int(-1).int(-1).int(-1)));
+    ask_afresh(talk, &Request::raw(op::SET_WATCHES2, "null lists", Writer::new().long(0).int(-1).int(-1).int(-1).int(-1).int(-1)));
+    ask_afresh(talk, &Request::raw(op::AUTH, "null scheme", Writer::new().int(0).int(-1).string("u:p")));
+    ask_afresh(talk, &Request::raw(op::AUTH, "null data", Writer::new().int(0).string("digest").int(-1)));
+    ask_afresh(talk, &Request::raw(op::AUTH, "null data, ip", Writer::new().int(0).string("ip").int(-1)));
     for code in [op::CREATE, op::DELETE, op::CHECK] {
         let part = match code {
             op::CREATE => Writer::new().int(-1).string("d").acls(&open()).int(0),
@@ -386,43 +199,13 @@ fn inner_lengths(talk: &mut Conversation) {
     for length in [-2, i32::MIN, i32::MAX, 2_097_151, 100] {
         for (code, fields) in [
             (op::EXISTS, Writer::new().int(length).raw(b"/frames/n\0")),
-            (
-                op::SET_DATA,
-                Writer::new()
-                    .string("/frames/n")
-                    .int(length)
-                    .raw(b"data")
-                    .int(-1),
-            ),
-            (
-                op::CREATE,
-                Writer::new()
-                    .string("/frames/l")
-                    .string("d")
-                    .int(length)
-                    .int(31)
-                    .string("world")
-                    .string("anyone")
-                    .int(0),
-            ),
-            (
-                op::SET_WATCHES,
-                Writer::new().long(0).int(length).string("/frames/n"),
-            ),
+            (op::SET_DATA, Writer::new().string("/frames/n").int(length).raw(b"data").int(-1)),
+            (op::CREATE, Writer::new().string("/frames/l").string("d").int(length).int(31).string("world").string("anyone").int(0)),
+            (op::SET_WATCHES, Writer::new().long(0).int(length).string("/frames/n")),
             (op::AUTH, Writer::new().int(0).int(length).raw(b"digest")),
-            (
-                op::AUTH,
-                Writer::new()
-                    .int(0)
-                    .string("digest")
-                    .int(length)
-                    .raw(b"u:p"),
-            ),
+            (op::AUTH, Writer::new().int(0).string("digest").int(length).raw(b"u:p")),
         ] {
-            ask_afresh(
-                talk,
-                &Request::raw(code, format!("inner length {length}"), fields),
-            );
+            ask_afresh(talk, &Request::raw(code, format!("inner length {length}"), fields));
         }
     }
     talk.note("what is left of it");
@@ -459,46 +242,22 @@ fn strings(talk: &mut Conversation) {
     for sample in samples {
         let shown = sample.escape_ascii().to_string();
         let with_path = |code, fields: Writer| Request::raw(code, shown.clone(), fields);
-        ask_afresh(
-            talk,
-            &with_path(op::SYNC, Writer::new().buffer(Some(sample))),
-        );
-        ask_afresh(
-            talk,
-            &with_path(op::EXISTS, Writer::new().buffer(Some(sample)).boolean(true)),
-        );
+        ask_afresh(talk, &with_path(op::SYNC, Writer::new().buffer(Some(sample))));
+        ask_afresh(talk, &with_path(op::EXISTS, Writer::new().buffer(Some(sample)).boolean(true)));
         let below = [b"/frames", *sample].concat();
-        let create = Writer::new()
-            .buffer(Some(&below))
-            .string("d")
-            .acls(&open())
-            .int(0);
+        let create = Writer::new().buffer(Some(&below)).string("d").acls(&open()).int(0);
         ask_afresh(talk, &with_path(op::CREATE, create));
-        ask_afresh(
-            talk,
-            &with_path(op::DELETE, Writer::new().buffer(Some(&below)).int(-1)),
-        );
+        ask_afresh(talk, &with_path(op::DELETE, Writer::new().buffer(Some(&below)).int(-1)));
         let id = [&sample[1..], b":h"].concat();
-        let list = Writer::new()
-            .string("/frames/n")
-            .int(2)
-            .int(31)
-            .string("world")
-            .string("anyone");
+        let list = Writer::new().string("/frames/n").int(2).int(31).string("world").string("anyone");
         let list = list.int(1).string("digest").buffer(Some(&id)).int(-1);
         ask_afresh(talk, &with_path(op::SET_ACL, list));
         ask_afresh(talk, &request::path(op::ACL, "/frames/n"));
         talk.connect("u");
-        let auth = Writer::new()
-            .int(0)
-            .string("digest")
-            .buffer(Some(&[&sample[1..], b":pw"].concat()));
+        let auth = Writer::new().int(0).string("digest").buffer(Some(&[&sample[1..], b":pw"].concat()));
         talk.ask_as("u", -4, &with_path(op::AUTH, auth));
         talk.ask("u", &request::bare(op::WHO_AM_I));
-        let mine = vec![
-            crate::wire::acl(31, "auth", ""),
-            crate::wire::acl(31, "world", "anyone"),
-        ];
+        let mine = vec![crate::wire::acl(31, "auth", ""), crate::wire::acl(31, "world", "anyone")];
         talk.ask("u", &request::set_acl("/frames/n", &mine, -1));
         talk.ask("u", &request::path(op::ACL, "/frames/n"));
         talk.ask("u", &request::bare(op::CLOSE_SESSION));

@@ -67,9 +67,7 @@ impl Setup {
         match self {
             Setup::Fresh | Setup::Usual => usual,
             Setup::ExtendedTypes => usual.property("zookeeper.extendedTypesEnabled", "true"),
-            Setup::Emulate353 => usual
-                .property("zookeeper.extendedTypesEnabled", "true")
-                .property("zookeeper.emulate353TTLNodes", "true"),
+            Setup::Emulate353 => usual.property("zookeeper.extendedTypesEnabled", "true").property("zookeeper.emulate353TTLNodes", "true"),
             Setup::EnforceQuota => usual.line("enforceQuota", "true"),
             Setup::SkipAcl => usual.line("skipACL", "yes"),
             Setup::Defaults => Options::default(),
@@ -81,16 +79,11 @@ impl Setup {
                 .property("zookeeper.nio.sessionlessCnxnTimeout", "700"),
             Setup::Reconfig => usual.line("reconfigEnabled", "true"),
             Setup::EagerAcl => usual.property("zookeeper.enableEagerACLCheck", "true"),
-            Setup::DigestSha256 => usual.property(
-                "zookeeper.DigestAuthenticationProvider.digestAlg",
-                "SHA-256",
-            ),
-            Setup::NoDigestScheme => {
-                usual.property("zookeeper.DigestAuthenticationProvider.enabled", "false")
+            Setup::DigestSha256 => usual.property("zookeeper.DigestAuthenticationProvider.digestAlg", "SHA-256"),
+            Setup::NoDigestScheme => usual.property("zookeeper.DigestAuthenticationProvider.enabled", "false"),
+            Setup::PlainTransactions => {
+                usual.property("zookeeper.closeSessionTxn.enabled", "false").property("zookeeper.digest.enabled", "false")
             }
-            Setup::PlainTransactions => usual
-                .property("zookeeper.closeSessionTxn.enabled", "false")
-                .property("zookeeper.digest.enabled", "false"),
         }
     }
 }
@@ -164,27 +157,11 @@ pub const UNLIKE_38: &[(&str, &[&str])] = &[
     ),
     (
         "exists needs READ only since the fix of CVE-2024-23944",
-        &[
-            "access: each permission for each operation",
-            "access: each permission, checked eagerly",
-            "access: super",
-        ],
+        &["access: each permission for each operation", "access: each permission, checked eagerly", "access: super"],
     ),
-    (
-        "a write that cannot be decoded uses up a zxid only before 3.9",
-        &[
-            "frames: records cut short",
-            "frames: lengths inside records",
-        ],
-    ),
-    (
-        "check outside of a multi is executed, and never answered, before 3.9",
-        &["frames: unknown operations"],
-    ),
-    (
-        "null paths and lists fail in other places before 3.9",
-        &["frames: null strings and vectors"],
-    ),
+    ("a write that cannot be decoded uses up a zxid only before 3.9", &["frames: records cut short", "frames: lengths inside records"]),
+    ("check outside of a multi is executed, and never answered, before 3.9", &["frames: unknown operations"]),
+    ("null paths and lists fail in other places before 3.9", &["frames: null strings and vectors"]),
     (
         "create2 and createContainer inside a multi come back as plain create before 3.9",
         &[
@@ -196,11 +173,7 @@ pub const UNLIKE_38: &[(&str, &[&str])] = &[
     ),
     (
         "an unknown create flag inside a multi is an error of its part, not of the whole multi, before 3.9",
-        &[
-            "create: order of checks",
-            "create: order of checks with eager access checks",
-            "multi: each error in each place",
-        ],
+        &["create: order of checks", "create: order of checks with eager access checks", "multi: each error in each place"],
     ),
     (
         "access lists of scheme ip take IPv6 addresses only since 3.9",

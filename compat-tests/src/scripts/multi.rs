@@ -7,11 +7,7 @@ use crate::wire::{Request, Writer, acl, op, open, request};
 pub const SCRIPTS: &[Script] = &[
     Script::new("multi: results of each part", Setup::ExtendedTypes, results),
     Script::new("multi: each error in each place", Setup::Usual, errors),
-    Script::new(
-        "multi: parts see the parts before them",
-        Setup::Usual,
-        inner_state,
-    ),
+    Script::new("multi: parts see the parts before them", Setup::Usual, inner_state),
     Script::new("multi: kinds that do not mix", Setup::Usual, mixtures),
     Script::new("multi: framing", Setup::Usual, framing),
     Script::new("multi: reads", Setup::Usual, reads),
@@ -26,10 +22,7 @@ fn prepare(talk: &mut Conversation) {
     talk.ask("a", &request::create("/multi/full", ""));
     talk.ask("a", &request::create("/multi/full/x", ""));
     talk.ask("a", &request::create_flags("/multi/e", 1));
-    talk.ask(
-        "a",
-        &request::create_acl("/multi/closed", &[acl(31, "digest", "nobody:x")]),
-    );
+    talk.ask("a", &request::create_acl("/multi/closed", &[acl(31, "digest", "nobody:x")]));
 }
 
 fn clean_up(talk: &mut Conversation) {
@@ -65,10 +58,7 @@ fn results(talk: &mut Conversation) {
         ],
     );
     for one in ["1", "2", "3", "4", "5", "6", "8", "9", "10"] {
-        talk.ask(
-            "a",
-            &request::read(op::DATA, &format!("/multi/{one}"), false),
-        );
+        talk.ask("a", &request::read(op::DATA, &format!("/multi/{one}"), false));
     }
     talk.ask("a", &request::read(op::CHILDREN2, "/multi", false));
     talk.note("one part each");
@@ -117,12 +107,7 @@ fn failing() -> Vec<Request> {
 
 fn errors(talk: &mut Conversation) {
     prepare(talk);
-    let good = || {
-        [
-            request::create("/multi/good", ""),
-            request::set_data("/multi/n", Some(b"changed"), -1),
-        ]
-    };
+    let good = || [request::create("/multi/good", ""), request::set_data("/multi/n", Some(b"changed"), -1)];
     for bad in failing() {
         let [first, second] = good();
         for parts in [
@@ -144,76 +129,26 @@ fn inner_state(talk: &mut Conversation) {
     prepare(talk);
     let c = |path: &str| request::create(path, "x");
     let cases: Vec<Vec<Request>> = vec![
-        vec![
-            c("/multi/p"),
-            c("/multi/p/q"),
-            c("/multi/p/q/r"),
-            request::check("/multi/p/q", 0),
-        ],
-        vec![
-            request::delete("/multi/p/q/r", 0),
-            request::delete("/multi/p/q", 0),
-            request::delete("/multi/p", 0),
-        ],
-        vec![
-            c("/multi/p"),
-            request::delete("/multi/p", 0),
-            c("/multi/p"),
-            request::check("/multi/p", 0),
-        ],
-        vec![
-            request::delete("/multi/p", -1),
-            request::check("/multi/p", -1),
-        ],
+        vec![c("/multi/p"), c("/multi/p/q"), c("/multi/p/q/r"), request::check("/multi/p/q", 0)],
+        vec![request::delete("/multi/p/q/r", 0), request::delete("/multi/p/q", 0), request::delete("/multi/p", 0)],
+        vec![c("/multi/p"), request::delete("/multi/p", 0), c("/multi/p"), request::check("/multi/p", 0)],
+        vec![request::delete("/multi/p", -1), request::check("/multi/p", -1)],
         vec![c("/multi/p"), c("/multi/p")],
-        vec![
-            request::set_data("/multi/p", None, 0),
-            request::set_data("/multi/p", None, 0),
-        ],
-        vec![
-            request::set_data("/multi/p", Some(b"1"), 0),
-            request::set_data("/multi/p", Some(b"2"), 1),
-            request::check("/multi/p", 2),
-        ],
+        vec![request::set_data("/multi/p", None, 0), request::set_data("/multi/p", None, 0)],
+        vec![request::set_data("/multi/p", Some(b"1"), 0), request::set_data("/multi/p", Some(b"2"), 1), request::check("/multi/p", 2)],
         vec![c("/multi/p/q"), request::delete("/multi/p", -1)],
-        vec![
-            c("/multi/p/q"),
-            request::delete("/multi/p/q", -1),
-            request::delete("/multi/p", -1),
-            c("/multi/p"),
-        ],
+        vec![c("/multi/p/q"), request::delete("/multi/p/q", -1), request::delete("/multi/p", -1), c("/multi/p")],
         vec![
             request::create_flags("/multi/p/s-", 2),
             request::create_flags("/multi/p/s-", 2),
             request::delete("/multi/p/s-0000000000", -1),
         ],
-        vec![
-            request::create_acl("/multi/p/c", &[acl(0, "world", "anyone")]),
-            c("/multi/p/c/x"),
-        ],
-        vec![
-            request::create_acl("/multi/p/c", &[acl(0, "world", "anyone")]),
-            request::check("/multi/p/c", 0),
-        ],
-        vec![
-            request::create_acl("/multi/p/c", &[acl(0, "world", "anyone")]),
-            request::set_data("/multi/p/c", None, 0),
-        ],
-        vec![
-            request::create_acl("/multi/p/c", &[acl(0, "world", "anyone")]),
-            request::delete("/multi/p/c", 0),
-        ],
-        vec![
-            request::create_flags("/multi/p/e", 1),
-            request::delete("/multi/p/e", 0),
-            c("/multi/p/e"),
-            c("/multi/p/e/x"),
-        ],
-        vec![
-            c("/multi/f"),
-            request::set_data("/multi/f", Some(b"ff"), 0),
-            request::check("/none", 0),
-        ],
+        vec![request::create_acl("/multi/p/c", &[acl(0, "world", "anyone")]), c("/multi/p/c/x")],
+        vec![request::create_acl("/multi/p/c", &[acl(0, "world", "anyone")]), request::check("/multi/p/c", 0)],
+        vec![request::create_acl("/multi/p/c", &[acl(0, "world", "anyone")]), request::set_data("/multi/p/c", None, 0)],
+        vec![request::create_acl("/multi/p/c", &[acl(0, "world", "anyone")]), request::delete("/multi/p/c", 0)],
+        vec![request::create_flags("/multi/p/e", 1), request::delete("/multi/p/e", 0), c("/multi/p/e"), c("/multi/p/e/x")],
+        vec![c("/multi/f"), request::set_data("/multi/f", Some(b"ff"), 0), request::check("/none", 0)],
         vec![c("/multi/f"), request::set_data("/multi/f", Some(b"ff"), 0)],
     ];
     for parts in cases {
@@ -227,26 +162,13 @@ fn inner_state(talk: &mut Conversation) {
     talk.pipeline(
         "a",
         &[
-            request::multi(
-                op::MULTI,
-                &[
-                    c("/multi/g"),
-                    request::delete("/multi/p", -1),
-                    request::check("/none", 0),
-                ],
-            ),
+            request::multi(op::MULTI, &[c("/multi/g"), request::delete("/multi/p", -1), request::check("/none", 0)]),
             c("/multi/g/x"),
             c("/multi/g"),
             request::multi(op::MULTI, &[c("/multi/g/x"), request::check("/multi/g", 1)]),
             c("/multi/g/x"),
             request::read(op::CHILDREN2, "/multi/g", false),
-            request::multi(
-                op::MULTI,
-                &[
-                    request::delete("/multi/g/x", 0),
-                    request::delete("/multi/g", 0),
-                ],
-            ),
+            request::multi(op::MULTI, &[request::delete("/multi/g/x", 0), request::delete("/multi/g", 0)]),
             request::delete("/multi/g", 0),
             request::read(op::CHILDREN2, "/multi", false),
         ],
@@ -299,77 +221,21 @@ fn mixtures(talk: &mut Conversation) {
 
 fn framing(talk: &mut Conversation) {
     prepare(talk);
-    let header =
-        |code: i32, done: bool, error: i32| Writer::new().int(code).boolean(done).int(error).bytes;
+    let header = |code: i32, done: bool, error: i32| Writer::new().int(code).boolean(done).int(error).bytes;
     let change = request::set_data("/multi/n", Some(b"framed"), -1);
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("nothing at all", vec![]),
         ("end with another type", header(5, true, -1)),
         ("end with another error", header(-1, true, 0)),
-        (
-            "no end",
-            [header(5, false, -1), change.body.clone()].concat(),
-        ),
-        (
-            "header error 0",
-            [
-                header(5, false, 0),
-                change.body.clone(),
-                header(-1, true, -1),
-            ]
-            .concat(),
-        ),
-        (
-            "type -1, not done",
-            [
-                header(-1, false, -1),
-                Writer::new().int(0).bytes,
-                header(-1, true, -1),
-            ]
-            .concat(),
-        ),
-        (
-            "done with a part behind",
-            [
-                header(-1, true, -1),
-                header(5, false, -1),
-                change.body.clone(),
-            ]
-            .concat(),
-        ),
-        (
-            "part marked done",
-            [
-                header(5, true, -1),
-                change.body.clone(),
-                header(-1, true, -1),
-            ]
-            .concat(),
-        ),
+        ("no end", [header(5, false, -1), change.body.clone()].concat()),
+        ("header error 0", [header(5, false, 0), change.body.clone(), header(-1, true, -1)].concat()),
+        ("type -1, not done", [header(-1, false, -1), Writer::new().int(0).bytes, header(-1, true, -1)].concat()),
+        ("done with a part behind", [header(-1, true, -1), header(5, false, -1), change.body.clone()].concat()),
+        ("part marked done", [header(5, true, -1), change.body.clone(), header(-1, true, -1)].concat()),
         ("half a header", header(5, false, -1)[..7].to_vec()),
-        (
-            "half a part",
-            [header(5, false, -1), change.body[..6].to_vec()].concat(),
-        ),
-        (
-            "done byte 2",
-            [
-                header(5, false, -1),
-                change.body.clone(),
-                vec![255, 255, 255, 255, 2, 255, 255, 255, 255],
-            ]
-            .concat(),
-        ),
-        (
-            "bytes behind the end",
-            [
-                header(5, false, -1),
-                change.body.clone(),
-                header(-1, true, -1),
-                vec![1, 2, 3],
-            ]
-            .concat(),
-        ),
+        ("half a part", [header(5, false, -1), change.body[..6].to_vec()].concat()),
+        ("done byte 2", [header(5, false, -1), change.body.clone(), vec![255, 255, 255, 255, 2, 255, 255, 255, 255]].concat()),
+        ("bytes behind the end", [header(5, false, -1), change.body.clone(), header(-1, true, -1), vec![1, 2, 3]].concat()),
     ];
     for (what, bytes) in cases {
         for code in [op::MULTI, op::MULTI_READ] {
@@ -392,17 +258,8 @@ fn reads(talk: &mut Conversation) {
         for parts in [
             vec![data("/multi/n")],
             vec![children("/multi")],
-            vec![
-                data("/multi/none"),
-                children("/multi/none"),
-                data("/multi/n"),
-                children("/multi/full"),
-            ],
-            vec![
-                data("/multi/closed"),
-                children("/multi/closed"),
-                data("/multi/n"),
-            ],
+            vec![data("/multi/none"), children("/multi/none"), data("/multi/n"), children("/multi/full")],
+            vec![data("/multi/closed"), children("/multi/closed"), data("/multi/n")],
             vec![data(""), children("/"), data("nonsense"), data("/multi/n/")],
         ] {
             talk.ask("a", &request::multi(op::MULTI_READ, &parts));
@@ -442,13 +299,7 @@ fn events(talk: &mut Conversation) {
     talk.drain("w");
     talk.note("none from one that failed");
     talk.ask("w", &request::read(op::DATA, "/multi/new", true));
-    write(
-        talk,
-        &[
-            request::set_data("/multi/new", None, -1),
-            request::check("/none", 0),
-        ],
-    );
+    write(talk, &[request::set_data("/multi/new", None, -1), request::check("/none", 0)]);
     talk.drain("w");
     clean_up(talk);
     talk.drain("w");
@@ -459,20 +310,14 @@ fn many(talk: &mut Conversation) {
     let mut parts = Vec::new();
     for at in 0..300 {
         parts.push(request::create(&format!("/multi/m{at}"), &at.to_string()));
-        parts.push(request::set_data(
-            &format!("/multi/m{}", at / 2),
-            Some(b"again"),
-            -1,
-        ));
+        parts.push(request::set_data(&format!("/multi/m{}", at / 2), Some(b"again"), -1));
     }
     write(talk, &parts);
     talk.ask("a", &request::read(op::CHILDREN2, "/multi", false));
     talk.ask("a", &request::read(op::DATA, "/multi/m7", false));
     parts.push(request::check("/none", 0));
     write(talk, &parts);
-    let deletes: Vec<_> = (0..300)
-        .map(|at| request::delete(&format!("/multi/m{at}"), -1))
-        .collect();
+    let deletes: Vec<_> = (0..300).map(|at| request::delete(&format!("/multi/m{at}"), -1)).collect();
     write(talk, &deletes);
     talk.ask("a", &request::read(op::CHILDREN2, "/multi", false));
     clean_up(talk);

@@ -21,13 +21,7 @@ const READS: [i32; 4] = [op::EXISTS, op::DATA, op::CHILDREN, op::CHILDREN2];
 
 fn fresh(talk: &mut Conversation) {
     talk.connect("a");
-    for path in [
-        "/",
-        "",
-        "/zookeeper",
-        "/zookeeper/quota",
-        "/zookeeper/config",
-    ] {
+    for path in ["/", "", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
         for code in READS {
             talk.ask("a", &request::read(code, path, false));
         }
@@ -60,14 +54,7 @@ fn golden(talk: &mut Conversation) {
         request::bare(op::WHO_AM_I),
         request::add_watch("/a", 1),
         request::multi(op::MULTI, &[]),
-        request::multi(
-            op::MULTI,
-            &[
-                request::create("/m", ""),
-                request::delete("/nope", -1),
-                request::create("/m2", ""),
-            ],
-        ),
+        request::multi(op::MULTI, &[request::create("/m", ""), request::delete("/nope", -1), request::create("/m2", "")]),
     ] {
         talk.ask("a", &one);
     }
@@ -140,15 +127,7 @@ fn reads(talk: &mut Conversation) {
         talk.ask("a", &request::create(&format!("/reads/{name}"), name));
     }
     talk.ask("a", &request::create_flags("/reads/e", 1));
-    for path in [
-        "/reads",
-        "/reads/a",
-        "/reads/e",
-        "/reads/none",
-        "/none/none",
-        "/",
-        "",
-    ] {
+    for path in ["/reads", "/reads/a", "/reads/e", "/reads/none", "/none/none", "/", ""] {
         for code in READS {
             talk.ask("a", &request::read(code, path, false));
             talk.ask("a", &request::read(code, path, false));
@@ -157,10 +136,7 @@ fn reads(talk: &mut Conversation) {
     }
     talk.note("an answer that was given before must not be given after a change");
     for data in ["1", "2"] {
-        talk.ask(
-            "a",
-            &request::set_data("/reads/a", Some(data.as_bytes()), -1),
-        );
+        talk.ask("a", &request::set_data("/reads/a", Some(data.as_bytes()), -1));
         talk.ask("a", &request::read(op::DATA, "/reads/a", false));
         talk.ask("a", &request::delete("/reads/c", -1));
         talk.ask("a", &request::read(op::CHILDREN2, "/reads", false));
@@ -171,10 +147,7 @@ fn reads(talk: &mut Conversation) {
     talk.note("boolean bytes that are neither 0 nor 1");
     for byte in [2, 255] {
         let body = crate::wire::Writer::new().string("/reads/a").byte(byte);
-        talk.ask(
-            "a",
-            &crate::wire::Request::raw(op::DATA, format!("watch byte {byte}"), body),
-        );
+        talk.ask("a", &crate::wire::Request::raw(op::DATA, format!("watch byte {byte}"), body));
         talk.ask("a", &request::watches(op::CHECK_WATCHES, "/reads/a", 2));
         talk.ask("a", &request::watches(op::REMOVE_WATCHES, "/reads/a", 2));
     }
@@ -184,17 +157,12 @@ fn reads(talk: &mut Conversation) {
 fn many_children(talk: &mut Conversation) {
     talk.connect("a");
     talk.ask("a", &request::create("/many", ""));
-    let creates: Vec<_> = (0..500)
-        .map(|at| request::create(&format!("/many/child-{at}"), "x"))
-        .collect();
+    let creates: Vec<_> = (0..500).map(|at| request::create(&format!("/many/child-{at}"), "x")).collect();
     talk.pipeline("a", &creates);
     talk.ask("a", &request::read(op::CHILDREN, "/many", false));
     talk.ask("a", &request::read(op::CHILDREN2, "/many", false));
     talk.ask("a", &request::path(op::ALL_CHILDREN_NUMBER, "/many"));
-    let deletes: Vec<_> = (0..500)
-        .step_by(2)
-        .map(|at| request::delete(&format!("/many/child-{at}"), -1))
-        .collect();
+    let deletes: Vec<_> = (0..500).step_by(2).map(|at| request::delete(&format!("/many/child-{at}"), -1)).collect();
     talk.pipeline("a", &deletes);
     talk.ask("a", &request::read(op::CHILDREN2, "/many", false));
     talk.remove_tree("a", "/many");
@@ -209,21 +177,7 @@ fn ephemerals(talk: &mut Conversation) {
         talk.ask("a", &request::create_flags(path, 1));
     }
     talk.ask("b", &request::create_flags("/eph/b1", 1));
-    for prefix in [
-        "/",
-        "",
-        " ",
-        "/eph",
-        "/eph/",
-        "/eph/a",
-        "/eph/x",
-        "/e",
-        "eph",
-        "/none",
-        "/eph/b1",
-        "/eph/a1/x",
-        "\t",
-    ] {
+    for prefix in ["/", "", " ", "/eph", "/eph/", "/eph/a", "/eph/x", "/e", "eph", "/none", "/eph/b1", "/eph/a1/x", "\t"] {
         talk.ask("a", &request::path(op::EPHEMERALS, prefix));
         talk.ask("b", &request::path(op::EPHEMERALS, prefix));
     }
@@ -238,18 +192,7 @@ fn all_children(talk: &mut Conversation) {
     talk.connect("a");
     for path in ["/n", "/n/a", "/n/a/b", "/n/ab", "/nn", "/nn/x"] {
         talk.ask("a", &request::create(path, ""));
-        for path in [
-            "/",
-            "",
-            "/n",
-            "/n/",
-            "/n/a",
-            "/nn",
-            "/none",
-            "n",
-            "/zookeeper",
-            "/zookeeper/quota",
-        ] {
+        for path in ["/", "", "/n", "/n/", "/n/a", "/nn", "/none", "n", "/zookeeper", "/zookeeper/quota"] {
             talk.ask("a", &request::path(op::ALL_CHILDREN_NUMBER, path));
         }
     }
@@ -293,13 +236,7 @@ fn pipelined(talk: &mut Conversation) {
                 request::ping(),
                 request::delete("/pipe/c", 0),
                 request::read(op::CHILDREN2, "/pipe", false),
-                request::multi(
-                    op::MULTI,
-                    &[
-                        request::set_data("/pipe", Some(b"m"), -1),
-                        request::check("/none", 0),
-                    ],
-                ),
+                request::multi(op::MULTI, &[request::set_data("/pipe", Some(b"m"), -1), request::check("/none", 0)]),
                 request::read(op::DATA, "/pipe", false),
                 request::path(op::SYNC, "/pipe"),
                 request::read(op::EXISTS, "/pipe/c", true),

@@ -100,16 +100,7 @@ fn rules(talk: &mut Conversation) {
         talk.ask("a", &request::create("/p", ""));
         talk.ask("a", &request::create_flags("/p/e", 1));
         for code in [op::CREATE, op::CREATE2, op::CREATE_CONTAINER] {
-            talk.ask(
-                "a",
-                &request::create_as(
-                    code,
-                    path,
-                    Some(b"d"),
-                    &open(),
-                    if code == 19 { 4 } else { 0 },
-                ),
-            );
+            talk.ask("a", &request::create_as(code, path, Some(b"d"), &open(), if code == 19 { 4 } else { 0 }));
             talk.ask("a", &request::delete(path, -1));
         }
         for flags in [1, 2, 3] {
@@ -133,21 +124,9 @@ fn rules(talk: &mut Conversation) {
         }
         talk.ask("a", &request::watches(op::REMOVE_WATCHES, path, 3));
         talk.ask("a", &request::multi(op::MULTI, &[request::check(path, -1)]));
-        talk.ask(
-            "a",
-            &request::multi(
-                op::MULTI,
-                &[request::create(path, "m"), request::delete(path, 0)],
-            ),
-        );
-        talk.ask(
-            "a",
-            &request::multi(op::MULTI, &[request::set_data(path, None, 0)]),
-        );
-        let reads = [
-            request::read(op::DATA, path, false),
-            request::read(op::CHILDREN, path, false),
-        ];
+        talk.ask("a", &request::multi(op::MULTI, &[request::create(path, "m"), request::delete(path, 0)]));
+        talk.ask("a", &request::multi(op::MULTI, &[request::set_data(path, None, 0)]));
+        let reads = [request::read(op::DATA, path, false), request::read(op::CHILDREN, path, false)];
         talk.ask("a", &request::multi(op::MULTI_READ, &reads));
         talk.ask("a", &request::set_watches(0, &[&[path], &[path], &[path]]));
         talk.ask("a", &request::delete(path, 7));
@@ -169,9 +148,7 @@ fn characters(talk: &mut Conversation) {
     talk.ask("a", &request::create("/p", ""));
     let interesting = (0..0x180)
         .chain((0x2000..0x2070).step_by(7))
-        .chain([
-            0xd7fe, 0xd7ff, 0xe000, 0xe001, 0xf000, 0xf8fe, 0xf8ff, 0xf900, 0xfefe, 0xfeff,
-        ])
+        .chain([0xd7fe, 0xd7ff, 0xe000, 0xe001, 0xf000, 0xf8fe, 0xf8ff, 0xf900, 0xfefe, 0xfeff])
         .chain(0xffe8..=0xffff)
         .chain([0x10000, 0x1f600, 0x10ffff]);
     for character in interesting.filter_map(char::from_u32) {
@@ -222,21 +199,10 @@ fn suffixes(talk: &mut Conversation) {
         ),
     );
     talk.note("a failed multi does not count");
-    talk.ask(
-        "a",
-        &request::multi(
-            op::MULTI,
-            &[
-                request::create_flags("/p/f-", 2),
-                request::delete("/none", 0),
-            ],
-        ),
-    );
+    talk.ask("a", &request::multi(op::MULTI, &[request::create_flags("/p/f-", 2), request::delete("/none", 0)]));
     talk.ask("a", &request::create_flags("/p/after-", 2));
     talk.note("pipelined");
-    let many: Vec<_> = (0..16)
-        .map(|at| request::create_flags("/p/q-", if at % 2 == 0 { 2 } else { 3 }))
-        .collect();
+    let many: Vec<_> = (0..16).map(|at| request::create_flags("/p/q-", if at % 2 == 0 { 2 } else { 3 })).collect();
     talk.pipeline("a", &many);
     talk.ask("a", &request::read(op::CHILDREN2, "/p", false));
     talk.remove_tree("a", "/p");
@@ -249,13 +215,7 @@ fn special(talk: &mut Conversation) {
         if super_user {
             talk.become_super("a");
         }
-        for path in [
-            "/",
-            "/zookeeper",
-            "/zookeeper/quota",
-            "/zookeeper/config",
-            "/zookeeper/other",
-        ] {
+        for path in ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config", "/zookeeper/other"] {
             talk.ask("a", &request::create(path, ""));
             talk.ask("a", &request::read(op::EXISTS, path, false));
             talk.ask("a", &request::path(op::ACL, path));
@@ -264,10 +224,7 @@ fn special(talk: &mut Conversation) {
             talk.ask("a", &request::set_data(path, Some(b""), -1));
             talk.ask("a", &request::set_acl(path, &open(), 77));
             talk.ask("a", &request::delete(path, -1));
-            talk.ask(
-                "a",
-                &request::multi(op::MULTI, &[request::delete(path, -1)]),
-            );
+            talk.ask("a", &request::multi(op::MULTI, &[request::delete(path, -1)]));
             talk.ask("a", &request::multi(op::MULTI, &[request::check(path, -1)]));
         }
     }

@@ -5,35 +5,15 @@ use crate::conversation::Conversation;
 use crate::wire::{Request, Writer, op, open, request};
 
 pub const SCRIPTS: &[Script] = &[
-    Script::new(
-        "watches: each kind against each change",
-        Setup::Usual,
-        matrix,
-    ),
+    Script::new("watches: each kind against each change", Setup::Usual, matrix),
     Script::new("watches: order of events", Setup::Usual, order),
-    Script::new(
-        "watches: checkWatches and removeWatches",
-        Setup::Usual,
-        check_and_remove,
-    ),
+    Script::new("watches: checkWatches and removeWatches", Setup::Usual, check_and_remove),
     Script::new("watches: setWatches", Setup::Usual, set_watches),
     Script::new("watches: setWatches2", Setup::Usual, set_watches2),
-    Script::new(
-        "watches: setWatches relative to a zxid",
-        Setup::Usual,
-        relative,
-    ),
+    Script::new("watches: setWatches relative to a zxid", Setup::Usual, relative),
     Script::new("watches: addWatch modes", Setup::Usual, add_watch),
-    Script::new(
-        "watches: recursive at several depths",
-        Setup::Usual,
-        recursive,
-    ),
-    Script::new(
-        "watches: one connection, many kinds on one path",
-        Setup::Usual,
-        stacked,
-    ),
+    Script::new("watches: recursive at several depths", Setup::Usual, recursive),
+    Script::new("watches: one connection, many kinds on one path", Setup::Usual, stacked),
     Script::new("watches: container and root", Setup::Fresh, root),
     Script::new("watches: many watchers", Setup::Usual, many_watchers),
 ];
@@ -56,11 +36,7 @@ fn changes() -> Vec<Vec<Request>> {
         vec![request::set_data("/w/n", Some(b"x"), -1)],
         vec![request::set_data("/w/n", Some(b"x"), 77)],
         vec![request::set_acl("/w/n", &open(), -1)],
-        vec![
-            request::create("/w/n/c", ""),
-            request::set_data("/w/n/c", None, -1),
-            request::delete("/w/n/c", -1),
-        ],
+        vec![request::create("/w/n/c", ""), request::set_data("/w/n/c", None, -1), request::delete("/w/n/c", -1)],
         vec![
             request::create("/w/n/c", ""),
             request::create("/w/n/c/d", ""),
@@ -68,33 +44,11 @@ fn changes() -> Vec<Vec<Request>> {
             request::delete("/w/n/c", -1),
         ],
         vec![request::delete("/w/n", -1), request::create("/w/n", "")],
-        vec![
-            request::set_data("/w/n", Some(b"1"), -1),
-            request::set_data("/w/n", Some(b"2"), -1),
-        ],
-        vec![
-            request::create_flags("/w/n/e", 1),
-            request::delete("/w/n/e", -1),
-        ],
-        vec![
-            request::create("/w/other", ""),
-            request::delete("/w/other", -1),
-        ],
-        vec![request::multi(
-            op::MULTI,
-            &[
-                request::set_data("/w/n", None, -1),
-                request::delete("/w/n", -1),
-                request::create("/w/n", ""),
-            ],
-        )],
-        vec![request::multi(
-            op::MULTI,
-            &[
-                request::set_data("/w/n", None, -1),
-                request::check("/none", 0),
-            ],
-        )],
+        vec![request::set_data("/w/n", Some(b"1"), -1), request::set_data("/w/n", Some(b"2"), -1)],
+        vec![request::create_flags("/w/n/e", 1), request::delete("/w/n/e", -1)],
+        vec![request::create("/w/other", ""), request::delete("/w/other", -1)],
+        vec![request::multi(op::MULTI, &[request::set_data("/w/n", None, -1), request::delete("/w/n", -1), request::create("/w/n", "")])],
+        vec![request::multi(op::MULTI, &[request::set_data("/w/n", None, -1), request::check("/none", 0)])],
     ]
 }
 
@@ -146,15 +100,7 @@ fn order(talk: &mut Conversation) {
         request::delete("/w/n", -1),
     ] {
         watch_all(talk);
-        talk.pipeline(
-            "a",
-            &[
-                request::ping(),
-                one,
-                request::read(op::EXISTS, "/w", false),
-                request::ping(),
-            ],
-        );
+        talk.pipeline("a", &[request::ping(), one, request::read(op::EXISTS, "/w", false), request::ping()]);
     }
     talk.note("pipelined: set, watch, set");
     talk.pipeline(
@@ -180,11 +126,7 @@ fn check_and_remove(talk: &mut Conversation) {
         for remove in [0, 1, 2, 3, 4, 5, 6, -1, i32::MAX] {
             talk.connect("w");
             talk.note(format!("{name}, remove type {remove}"));
-            let path = if setter.label.contains("none") {
-                "/w/none"
-            } else {
-                "/w"
-            };
+            let path = if setter.label.contains("none") { "/w/none" } else { "/w" };
             talk.ask("w", &setter);
             for kind in 0..7 {
                 talk.ask("w", &request::watches(op::CHECK_WATCHES, path, kind));
@@ -236,19 +178,11 @@ fn set_watches(talk: &mut Conversation) {
     talk.ask("a", &request::create("/w/n", ""));
     for relative_zxid in [0, i64::MAX, -1, i64::MIN] {
         for lists in [
-            [
-                &["/w", "/w/none"][..],
-                &["/w/n", "/w/none"],
-                &["/w", "/w/none"],
-            ],
+            [&["/w", "/w/none"][..], &["/w/n", "/w/none"], &["/w", "/w/none"]],
             [&[], &["/w"], &["/w"]],
             [&["/w"], &["/w"], &["/w"]],
             [&["/w", "/w"], &["/w/x", "/w/x"], &["/w", "/w"]],
-            [
-                &["", "/", "nonsense"],
-                &["", "/", "nonsense"],
-                &["", "/", "nonsense"],
-            ],
+            [&["", "/", "nonsense"], &["", "/", "nonsense"], &["", "/", "nonsense"]],
             [&[], &[], &[]],
         ] {
             talk.connect("w");
@@ -279,13 +213,7 @@ fn set_watches2(talk: &mut Conversation) {
             [&[], &[], &[], &[], &["/w"]],
             [&[], &[], &[], &["/w", "/w/none"], &["/w", "/w/none"]],
             [&["/w"], &["/w/x"], &["/w"], &["/w/n"], &["/w"]],
-            [
-                &["/w/none"],
-                &["/w"],
-                &["/w/none"],
-                &["/", ""],
-                &["", "nonsense"],
-            ],
+            [&["/w/none"], &["/w"], &["/w/none"], &["/", ""], &["", "nonsense"]],
         ] {
             talk.connect("w");
             talk.ask_as("w", -8, &request::set_watches(relative_zxid, &lists));
@@ -326,17 +254,8 @@ fn relative(talk: &mut Conversation) {
     for offset in -1..9 {
         talk.note(format!("relative zxid z{offset}"));
         let relative_zxid = first.header.zxid + offset;
-        let lists: [&[&str]; 5] = [
-            &["/w", "/w/n", "/w/n/c"],
-            &["/w/n", "/w/n/c"],
-            &["/w", "/w/n", "/w/n/c"],
-            &["/w"],
-            &["/w"],
-        ];
-        for request in [
-            request::set_watches(relative_zxid, &lists[..3]),
-            request::set_watches(relative_zxid, &lists),
-        ] {
+        let lists: [&[&str]; 5] = [&["/w", "/w/n", "/w/n/c"], &["/w/n", "/w/n/c"], &["/w", "/w/n", "/w/n/c"], &["/w"], &["/w"]];
+        for request in [request::set_watches(relative_zxid, &lists[..3]), request::set_watches(relative_zxid, &lists)] {
             talk.ask_as("w", -8, &request);
             for path in ["/w", "/w/n", "/w/n/c"] {
                 for kind in [1, 2] {
@@ -455,18 +374,8 @@ fn root(talk: &mut Conversation) {
         }
     }
     talk.note("null paths in setWatches2");
-    let body = Writer::new()
-        .long(0)
-        .int(1)
-        .int(-1)
-        .int(0)
-        .int(0)
-        .int(0)
-        .int(0);
-    talk.ask(
-        "w",
-        &Request::raw(op::SET_WATCHES2, "null in data watches", body),
-    );
+    let body = Writer::new().long(0).int(1).int(-1).int(0).int(0).int(0).int(0);
+    talk.ask("w", &Request::raw(op::SET_WATCHES2, "null in data watches", body));
     talk.drain("w");
 }
 
@@ -483,12 +392,7 @@ fn many_watchers(talk: &mut Conversation) {
     for name in ["w5", "w6"] {
         talk.ask(name, &request::watches(op::REMOVE_WATCHES, "/w", 3));
     }
-    for one in [
-        request::set_data("/w", None, -1),
-        request::create("/w/c", ""),
-        request::delete("/w/c", -1),
-        request::delete("/w", -1),
-    ] {
+    for one in [request::set_data("/w", None, -1), request::create("/w/c", ""), request::delete("/w/c", -1), request::delete("/w", -1)] {
         talk.ask("a", &one);
         for name in names.iter().filter(|name| *name != "w3") {
             talk.drain(name);
