@@ -183,7 +183,8 @@ impl Server {
         server
     }
 
-    fn prepare(subject: Subject, options: &Options, directory: &Path) -> Server {
+    /// Writes zoo.cfg and starts nothing yet.
+    pub fn prepare(subject: Subject, options: &Options, directory: &Path) -> Server {
         fs::create_dir_all(directory).expect("server directory");
         let set_port = options.lines.iter().rev().find(|(key, _)| key == "clientPort");
         let port = set_port.map_or_else(free_port, |(_, port)| port.parse().unwrap_or(1));
@@ -244,13 +245,19 @@ impl Server {
         command
     }
 
-    fn spawn(&mut self) {
+    /// Starts the process with zoo.cfg and does not wait.
+    pub fn spawn(&mut self) {
+        self.spawn_with(&[self.configuration().display().to_string()]);
+    }
+
+    /// Starts the process with arguments of the caller's choice and does not wait.
+    pub fn spawn_with(&mut self, arguments: &[String]) {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("log file");
         let mut command = self.command();
-        command.arg(self.configuration()).stdout(log.try_clone().expect("log")).stderr(log);
+        command.args(arguments).stdout(log.try_clone().expect("log")).stderr(log);
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn();
-        self.child = Some(child.unwrap_or_else(|error| panic!("{}: {error}", program)));
+        self.child = Some(child.unwrap_or_else(|error| panic!("{program}: {error}")));
     }
 
     fn launch(&mut self) {
