@@ -58,6 +58,9 @@ impl Names {
 
     /// The name of the session, or the value itself if it is none of ours.
     pub fn session(&self, id: i64) -> String {
+        if self.raw {
+            return format!("{id:x}");
+        }
         self.sessions.get(&id).cloned().unwrap_or_else(|| format!("{id:x}"))
     }
 

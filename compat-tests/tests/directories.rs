@@ -54,24 +54,24 @@ fn all() -> impl Iterator<Item = &'static State> {
 
 /// Proves the method, and that every state is one that can be made.
 #[test]
+#[ignore = "waits for cargo xtask soak: Java against itself"]
 fn java_39_reads_what_java_39_left() {
     compare(Subject::Java39, all(), Subject::Java39, Subject::Java39);
 }
 
 #[test]
-#[ignore = "waits for the server room"]
 fn oxkeeper_reads_what_java_39_left() {
     compare(Subject::Java39, all(), Subject::Java39, Subject::Oxkeeper);
 }
 
 #[test]
-#[ignore = "waits for the server room"]
+#[ignore = "waits for cargo xtask soak: the states of 3.8.0"]
 fn oxkeeper_reads_what_java_38_left() {
     compare(Subject::Java38, all(), Subject::Java39, Subject::Oxkeeper);
 }
 
 #[test]
-#[ignore = "waits for the server room"]
+#[ignore = "waits for session ids that do not begin anew at every start"]
 fn java_reads_what_oxkeeper_left() {
     compare(Subject::Oxkeeper, STATES.iter(), Subject::Oxkeeper, Subject::Java39);
     compare(Subject::Oxkeeper, STATES.iter(), Subject::Oxkeeper, Subject::Java38);
@@ -113,12 +113,12 @@ fn tool(class: &str, file: &Path) -> String {
 }
 
 #[test]
+#[ignore = "waits for cargo xtask soak: Java against itself"]
 fn java_tools_read_what_java_left() {
     tools_read(Subject::Java39);
 }
 
 #[test]
-#[ignore = "waits for the server room"]
 fn java_tools_read_what_oxkeeper_left() {
     tools_read(Subject::Oxkeeper);
 }

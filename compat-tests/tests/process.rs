@@ -118,6 +118,7 @@ fn compare_failures(subject: Subject) {
 }
 
 #[test]
+#[ignore = "waits for cargo xtask soak: Java against itself"]
 fn java_39_fails_like_itself() {
     compare_failures(Subject::Java39);
 }

@@ -55,6 +55,7 @@ fn check_reached(reached: &Reached) {
 
 /// Proves the method: Java at once is like Java in order.
 #[test]
+#[ignore = "waits for cargo xtask soak: Java against itself"]
 fn java_39_is_like_itself() {
     check_reached(&run(Subject::Java39, Subject::Java39));
 }

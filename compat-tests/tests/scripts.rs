@@ -81,12 +81,14 @@ fn shown() -> usize {
 
 /// Proves the masks: a server compared with itself shows no difference, and everything hidden is truly unstable.
 #[test]
+#[ignore = "waits for cargo xtask soak: Java against itself"]
 fn java_39_is_like_itself() {
     compare(Subject::Java39, |_| false);
 }
 
 /// What 3.8.0 does differently is recorded with each script.
 #[test]
+#[ignore = "waits for cargo xtask soak: Java against itself"]
 fn java_38_differs_where_recorded() {
     compare(Subject::Java38, |script| scripts::UNLIKE_38.iter().any(|(_, names)| names.contains(&script.name)));
 }

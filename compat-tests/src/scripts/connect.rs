@@ -206,7 +206,7 @@ fn byte_by_byte(talk: &mut Conversation) {
             std::thread::sleep(Duration::from_micros(200));
         }
         talk.accept("a", connection);
-        for byte in request::read(op::EXISTS, "/", false).frame(1) {
+        for byte in request::read(op::EXISTS, "/zookeeper", false).frame(1) {
             talk.send("a", &[byte], "a byte");
         }
         talk.reply("a", op::EXISTS);
@@ -216,7 +216,7 @@ fn byte_by_byte(talk: &mut Conversation) {
 fn pipelined_connect(talk: &mut Conversation) {
     if let Ok(mut connection) = Connection::open(talk.address) {
         let mut bytes = Connect::default().frame();
-        bytes.extend(request::read(op::EXISTS, "/", false).frame(1));
+        bytes.extend(request::read(op::EXISTS, "/zookeeper", false).frame(1));
         bytes.extend(request::create("/pipelined", "x").frame(2));
         bytes.extend(request::delete("/pipelined", 0).frame(3));
         bytes.extend(request::ping().frame(-2));
