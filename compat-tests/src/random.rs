@@ -591,7 +591,7 @@ fn free_phase(
                     quiet.push(Quiet::TakeOver { connection });
                     authenticate(&mut quiet, connection);
                 }
-                1 if number % 3 == 0 => {
+                1 if number.is_multiple_of(3) => {
                     quiet.push(Quiet::Expire { connection });
                     alive[connection] = false;
                 }
@@ -609,7 +609,7 @@ fn free_phase(
             authenticate(&mut quiet, connection);
         }
     }
-    if number % 8 == 0 {
+    if number.is_multiple_of(8) {
         quiet.push(Quiet::Clear);
     }
     for _ in 0..6 {
