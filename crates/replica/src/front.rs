@@ -209,6 +209,8 @@ pub struct Front {
     /// Slots that are free once what the inbox holds for them has been dropped.
     limbo: Vec<u32>,
     paused: Vec<u32>,
+    /// Connections whose parked reads can run once the inbox is empty.
+    runnable: Vec<u32>,
     /// What the core is to be told, in order.
     pub submissions: Vec<Input>,
     /// The front's counts.
@@ -231,6 +233,7 @@ impl Front {
             free: Vec::new(),
             limbo: Vec::new(),
             paused: Vec::new(),
+            runnable: Vec::new(),
             submissions: Vec::new(),
             stats: FrontStats::default(),
             spare: Inbox::default(),
@@ -542,7 +545,10 @@ impl Front {
         let stats = &mut self.connections[slot as usize].stats;
         stats.sent += 1;
         stats.last_op = Some(answers.op);
-        stats.last_cxid = i64::from(answers.xid);
+        // Special xids (pings, SetWatches) are no operation of the client's.
+        if answers.xid >= 0 {
+            stats.last_cxid = i64::from(answers.xid);
+        }
         stats.last_zxid = answers.zxid;
         stats.last_response_ms = now.mono_ms;
         stats.last_latency_ms = latency_ms;
@@ -558,7 +564,13 @@ impl Front {
         let mut inbox = std::mem::take(&mut self.spare);
         std::mem::swap(&mut inbox, &mut self.shared.inbox.lock().expect("no holder of an inbox panics"));
         for item in inbox.items.drain(..) {
-            self.item(now, tree, item, &inbox.bytes, outlets);
+            self.item(now, item, &inbox.bytes, outlets);
+        }
+        // Only now: the tree is ahead of every event that was still in the inbox.
+        for slot in std::mem::take(&mut self.runnable) {
+            if self.connections[slot as usize].outstanding == 0 {
+                self.run_parked(now, tree, slot, outlets.out(slot));
+            }
         }
         inbox.bytes.clear();
         // One burst of large replies must not keep its memory for good.
@@ -568,7 +580,7 @@ impl Front {
         self.resume_paused(outlets);
     }
 
-    fn item(&mut self, now: Now, tree: &Tree, item: Item, bytes: &[u8], outlets: &mut impl Outlets) {
+    fn item(&mut self, now: Now, item: Item, bytes: &[u8], outlets: &mut impl Outlets) {
         match item {
             Item::Reply { connection: id, bytes: range, answers } => {
                 if answers.write {
@@ -587,7 +599,7 @@ impl Front {
                     connection.session = SessionId::NONE;
                     outlets.close(id.slot);
                 } else if connection.outstanding == 0 && !connection.parked.is_empty() {
-                    self.run_parked(now, tree, id.slot, outlets.out(id.slot));
+                    self.runnable.push(id.slot);
                 }
             }
             Item::Event { kind, path, zxid, acl, watchers } => {

@@ -47,18 +47,23 @@ pub struct Reading<'a> {
     pub schemes: &'a Schemes,
 }
 
-/// Why a read has no record to answer with.
-struct Refused(ErrorCode);
+/// Why a read is answered with an error.
+enum Refused {
+    /// The header alone.
+    Empty(ErrorCode),
+    /// The header, and behind it what has been written so far.
+    WithBody(ErrorCode),
+}
 
 impl From<JuteError> for Refused {
     fn from(_: JuteError) -> Self {
-        Refused(ErrorCode::MARSHALLING_ERROR)
+        Refused::Empty(ErrorCode::MARSHALLING_ERROR)
     }
 }
 
 impl From<ErrorCode> for Refused {
     fn from(code: ErrorCode) -> Self {
-        Refused(code)
+        Refused::Empty(code)
     }
 }
 
@@ -99,9 +104,14 @@ impl<'a> Reading<'a> {
         let start = out.len();
         out.int(0);
         ReplyHeader { xid, zxid, err: 0 }.write(out);
-        if let Err(Refused(code)) = self.answer(op, &mut r, out) {
-            out.truncate(start + 16);
-            out.int(code.0);
+        const ERR: usize = 4 + 4 + 8;
+        match self.answer(op, &mut r, out) {
+            Ok(()) => {}
+            Err(Refused::Empty(code)) => {
+                out.truncate(start + ERR);
+                out.int(code.0);
+            }
+            Err(Refused::WithBody(code)) => out[start + ERR..start + ERR + 4].copy_from_slice(&code.0.to_be_bytes()),
         }
         let length = i32::try_from(out.len() - start - 4).expect("a reply is far below 2 GiB");
         out[start..start + 4].copy_from_slice(&length.to_be_bytes());
@@ -184,11 +194,13 @@ impl<'a> Reading<'a> {
             }
             OpCode::ADD_WATCH => {
                 let request = AddWatchRequest::read(r)?;
-                let path = given(request.path.as_deref())?;
                 match request.mode {
                     mode @ 0..=1 => {
                         let watcher = self.watcher;
-                        self.watches.with(|w| w.add_persistent(path, watcher, mode == 1));
+                        // Java watches the null path, too: nothing ever happens to it.
+                        if let Some(path) = request.path.as_deref() {
+                            self.watches.with(|w| w.add_persistent(path, watcher, mode == 1));
+                        }
                     }
                     _ => return Err(ErrorCode::MARSHALLING_ERROR.into()),
                 }
@@ -227,47 +239,43 @@ impl<'a> Reading<'a> {
         Ok(node)
     }
 
-    /// Each op for itself; watches are never set.
+    /// Each op for itself; watches are never set. What Java stumbles over (writes, a null path) ends
+    /// the list, and the results so far are sent with the error.
     fn multi_read(&self, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let reads = match read_multi(r) {
-            Ok(MultiRequest::Reads(reads)) => reads,
-            Ok(MultiRequest::Writes(writes)) if writes.is_empty() => Vec::new(),
-            _ => return Err(ErrorCode::MARSHALLING_ERROR.into()),
+        let list = read_multi(r).map_err(|_| ErrorCode::MARSHALLING_ERROR)?;
+        let (reads, mut stumbled) = match list {
+            MultiRequest::Reads(reads) => (reads, false),
+            MultiRequest::Writes(writes) => (Vec::new(), !writes.is_empty()),
         };
         for read in reads {
             let start = out.len();
-            let (op, result) = match read {
-                ReadRequest::GetData(request) => {
-                    MultiHeader { kind: OpCode::GET_DATA.0, done: false, err: 0 }.write(out);
-                    let path = given(request.path.as_deref());
-                    (OpCode::GET_DATA, path.and_then(|path| self.get_data(path, out)))
-                }
-                ReadRequest::GetChildren(request) => {
-                    MultiHeader { kind: OpCode::GET_CHILDREN.0, done: false, err: 0 }.write(out);
-                    let path = given(request.path.as_deref());
-                    (OpCode::GET_CHILDREN, path.and_then(|path| self.get_children(path, out).map(|_| ())))
-                }
+            let (op, path) = match &read {
+                ReadRequest::GetData(request) => (OpCode::GET_DATA, request.path.as_deref()),
+                ReadRequest::GetChildren(request) => (OpCode::GET_CHILDREN, request.path.as_deref()),
             };
-            debug_assert!(is_read(op));
-            match result {
-                Ok(()) => {}
-                // A null path is no error of the one op in Java: it ends the whole request.
-                Err(Refused(ErrorCode::MARSHALLING_ERROR)) => return Err(ErrorCode::MARSHALLING_ERROR.into()),
-                Err(Refused(code)) => {
-                    out.truncate(start);
-                    MultiHeader { kind: OpCode::ERROR.0, done: false, err: code.0 }.write(out);
-                    ErrorResponse { err: code.0 }.write(out);
-                }
+            let Some(path) = path else {
+                stumbled = true;
+                break;
+            };
+            MultiHeader { kind: op.0, done: false, err: 0 }.write(out);
+            let result = match read {
+                ReadRequest::GetData(_) => self.get_data(path, out),
+                ReadRequest::GetChildren(_) => self.get_children(path, out).map(|_| ()),
+            };
+            if let Err(Refused::Empty(code) | Refused::WithBody(code)) = result {
+                out.truncate(start);
+                MultiHeader { kind: OpCode::ERROR.0, done: false, err: code.0 }.write(out);
+                ErrorResponse { err: code.0 }.write(out);
             }
         }
         MultiHeader { kind: -1, done: true, err: -1 }.write(out);
-        Ok(())
+        if stumbled { Err(Refused::WithBody(ErrorCode::MARSHALLING_ERROR)) } else { Ok(()) }
     }
 
     /// Watches of a client that comes back; what it missed goes out first, with zxid -1.
     fn set_watches(&mut self, op: OpCode, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
         let bad = |_| ErrorCode::MARSHALLING_ERROR;
-        let request = if op == OpCode::SET_WATCHES {
+        let mut request = if op == OpCode::SET_WATCHES {
             let SetWatches { relative_zxid, data_watches, exist_watches, child_watches } = SetWatches::read(r).map_err(bad)?;
             let (persistent_watches, persistent_recursive_watches) = (Some(Vec::new()), Some(Vec::new()));
             SetWatches2 { relative_zxid, data_watches, exist_watches, child_watches, persistent_watches, persistent_recursive_watches }
@@ -275,11 +283,12 @@ impl<'a> Reading<'a> {
             SetWatches2::read(r).map_err(bad)?
         };
         let (tree, watcher, relative_zxid) = (self.tree, self.watcher, request.relative_zxid);
+        let stumbled = cut_at_null(&mut request);
         let missed = self.watches.with(|w| w.set_watches(tree, &request, watcher, Zxid(relative_zxid)));
         for event in missed {
             frame::notification(out, -1, event.kind, event.path);
         }
-        Ok(())
+        if stumbled { Err(ErrorCode::MARSHALLING_ERROR) } else { Ok(()) }
     }
 
     fn watch(&mut self, path: &str, mode: Mode, table: Table) {
@@ -296,9 +305,35 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// Java goes through the lists in order and stumbles over the first null, of a list or of a path;
+/// what came before has its effect. Cuts the lists there and says whether there was one.
+fn cut_at_null(request: &mut SetWatches2<'_>) -> bool {
+    let lists = [
+        &mut request.data_watches,
+        &mut request.exist_watches,
+        &mut request.child_watches,
+        &mut request.persistent_watches,
+        &mut request.persistent_recursive_watches,
+    ];
+    let mut stumbled = false;
+    for list in lists {
+        match list {
+            _ if stumbled => *list = None,
+            None => stumbled = true,
+            Some(paths) => {
+                if let Some(at) = paths.iter().position(Option::is_none) {
+                    paths.truncate(at);
+                    stumbled = true;
+                }
+            }
+        }
+    }
+    stumbled
+}
+
 /// A null path cannot be looked up: Java stumbles over it and says that it cannot decode it.
 fn given(path: Option<&str>) -> Result<&str, Refused> {
-    path.ok_or(Refused(ErrorCode::MARSHALLING_ERROR))
+    path.ok_or(Refused::Empty(ErrorCode::MARSHALLING_ERROR))
 }
 
 /// Java's `trim`: everything up to the space, at both ends.

@@ -280,6 +280,23 @@ fn a_watch_is_set_by_a_read_that_waited() {
 }
 
 #[test]
+fn a_read_that_waited_comes_after_the_events_of_what_it_shows() {
+    let mut world = World::new();
+    let (a, _) = world.client();
+    let (b, _) = world.client();
+    world.frame(a, &create(1, "/a", 0));
+    world.frame(a, &create(2, "/x", 0));
+    world.sync();
+    world.frame(a, &get(100, "/x", true));
+    world.replies(a);
+    world.frame(a, &set(3, "/a", b"1", -1));
+    world.frame(a, &get(101, "/x", false));
+    world.frame(b, &set(1, "/x", b"seen", -1));
+    world.sync();
+    assert_eq!(world.replies(a), [(3, 5, 0), (-1, 6, 0), (101, 6, 0)]);
+}
+
+#[test]
 fn the_end_of_a_session_takes_its_ephemerals_and_comes_last() {
     let mut world = World::new();
     let (slot, session) = world.client();

@@ -15,6 +15,7 @@ use oxkeeper_proto::{OpCode, SessionId};
 use oxkeeper_replica::front::{Flow, Front, Outlets};
 use oxkeeper_replica::request::Now;
 use std::collections::VecDeque;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -70,6 +71,9 @@ struct Connection {
     blocked: bool,
     /// To be closed when everything has been sent.
     closing: bool,
+    /// Its answer has been sent and our side is closed; what the peer still says is thrown away, so
+    /// that closing does not turn into a reset that takes the answer back.
+    lingering: bool,
     /// It stands in the list of those to be read.
     listed: bool,
 }
@@ -264,9 +268,12 @@ impl Reactor {
 
     /// Reads one connection. Returns whether it lives.
     fn read(&mut self, now: Now, front: &mut Front, slot: u32, connection: &mut Connection) -> bool {
+        if connection.lingering {
+            return self.linger(connection);
+        }
         if connection.paused || connection.deaf || connection.closing || !connection.readable {
-            // A peer that has gone is noticed even by a connection that is not read.
-            return !(connection.peer_closed && connection.deaf);
+            // A peer that has closed its side may still wait for an answer (`nc -N`).
+            return true;
         }
         if self.outputs.buffers[slot as usize].pending_bytes() > PENDING_LIMIT_BYTES {
             return true;
@@ -332,6 +339,17 @@ impl Reactor {
         true
     }
 
+    /// Throws away what the peer says until it closes its side. The handshake's deadline bounds it.
+    fn linger(&mut self, connection: &mut Connection) -> bool {
+        loop {
+            match connection.stream.read(&mut self.scratch) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(e) => return e.kind() == std::io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
     /// Looks whether the connection begins with a four-letter word. `Some(true)`: it does not, read
     /// on; `Some(false)`: nothing more to do now; `None`: close it.
     fn read_word(&mut self, front: &mut Front, slot: u32, connection: &mut Connection) -> Option<bool> {
@@ -393,7 +411,12 @@ impl Reactor {
             let buffer = &mut self.outputs.buffers[slot as usize];
             let was_full = buffer.pending_bytes() > PENDING_LIMIT_BYTES;
             let keep = match buffer.flush(&mut connection.stream) {
-                Ok(FlushOutcome::Done) => !connection.closing,
+                Ok(FlushOutcome::Done) if connection.closing && connection.deaf && !connection.lingering => {
+                    connection.lingering = true;
+                    list(&mut self.ready, connection, slot);
+                    connection.stream.shutdown_write().is_ok()
+                }
+                Ok(FlushOutcome::Done) => connection.lingering || !connection.closing,
                 Ok(FlushOutcome::WouldBlock) => {
                     connection.blocked = true;
                     true
@@ -479,6 +502,7 @@ impl Reactor {
             peer_closed: false,
             blocked: false,
             closing: false,
+            lingering: false,
             listed: false,
         };
         let at = slot as usize;
