@@ -6,6 +6,7 @@
 use crate::core::Input;
 use crate::frame;
 use crate::inbox::{Answered, FrontShared, Inbox, Item};
+use crate::limits::{Limits, Load};
 use crate::read::{Reading, WatchesAccess, is_read};
 use crate::request::{ConnId, Identities, Now, Parked, Write};
 use crate::sessions::deadline;
@@ -14,6 +15,7 @@ use oxkeeper_auth::{AuthOutcome, Identity, Schemes};
 use oxkeeper_proto::records::{AuthPacket, ConnectRequest, ConnectResponse, GetSaslRequest, RequestHeader, SetSaslResponse};
 use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record, SessionId, Write as _, perms};
 use oxkeeper_tree::Tree;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +34,19 @@ pub struct FrontOptions {
     /// So many writes may be in flight on the whole server before connections that wait for one of
     /// theirs are no longer read (`zookeeper.globalOutstandingLimit`).
     pub outstanding_limit: usize,
+    /// The throttle of new sessions and the byte budgets.
+    pub limits: Arc<Limits>,
 }
+
+/// The bytes of a request in front of its body: xid and op.
+const REQUEST_HEADER_BYTES: usize = 8;
+/// Reads that a connection may have waiting behind a write: each may be answered with a megabyte,
+/// and all of them at the same time.
+const PARKED_LIMIT: usize = 128;
+/// The same, in bytes of the requests.
+const PARKED_LIMIT_BYTES: usize = 1 << 20;
+/// Answers to waiting reads are made up to here; the rest waits until these have been sent.
+const BURST_BYTES: usize = 1 << 20;
 
 /// The reactor's side of the connections.
 pub trait Outlets {
@@ -155,6 +169,12 @@ pub struct FrontStats {
     pub latency: Latency,
     /// Answered requests and their latency, not yet taken by the server's metrics.
     pub answered: Vec<(OpCode, u64)>,
+    /// Connect requests that the throttle turned away.
+    pub throttled_connects: u64,
+    /// Connections closed because there were too many large requests.
+    pub large_rejected: u64,
+    /// Tokens missing from the throttle at each connect request, not yet taken by the metrics.
+    pub token_deficits: Vec<u64>,
 }
 
 /// What `cons`, `stat` and `dump` show of a connection.
@@ -190,7 +210,14 @@ struct Connection {
     /// Writes that the core has and has not answered.
     outstanding: usize,
     /// Reads behind the last write.
-    parked: Vec<Parked>,
+    parked: VecDeque<Parked>,
+    /// Bytes of them.
+    parked_bytes: usize,
+    /// Writes handed to the core and writes answered, since the connection began.
+    writes: u64,
+    writes_answered: u64,
+    /// Which of the writes in between weigh something in the budgets.
+    loads: VecDeque<(u64, Load)>,
     paused: bool,
     established_ms: i64,
     stats: ConnectionStats,
@@ -253,7 +280,11 @@ impl Front {
             knows_read_only: false,
             touched_ms: 0,
             outstanding: 0,
-            parked: Vec::new(),
+            parked: VecDeque::new(),
+            parked_bytes: 0,
+            writes: 0,
+            writes_answered: 0,
+            loads: VecDeque::new(),
             paused: false,
             established_ms: now.wall_ms,
             stats: ConnectionStats::default(),
@@ -295,7 +326,10 @@ impl Front {
         }
         connection.stage = Stage::Free;
         connection.generation = connection.generation.wrapping_add(1);
-        connection.parked = Vec::new();
+        connection.parked = VecDeque::new();
+        for (_, load) in std::mem::take(&mut connection.loads) {
+            self.options.limits.give_back(load);
+        }
         connection.identities = Arc::default();
         self.shared.watches.lock().expect("no holder of the watches panics").remove_watcher(slot);
         self.limbo.push(slot);
@@ -345,13 +379,13 @@ impl Front {
     pub fn frame(&mut self, now: Now, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
         self.count_received(slot);
         match self.connections[slot as usize].stage {
-            Stage::Connect => self.connect(tree, slot, bytes, out),
+            Stage::Connect => self.connect(now, tree, slot, bytes, out),
             Stage::Open => self.request(now, tree, slot, bytes, out),
             Stage::Opening | Stage::Closing | Stage::Free => Flow::Pause,
         }
     }
 
-    fn connect(&mut self, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
+    fn connect(&mut self, now: Now, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
         let id = self.id(slot);
         let mut r = Reader::with_max_length(bytes, self.options.max_length);
         let connection = &mut self.connections[slot as usize];
@@ -361,6 +395,14 @@ impl Front {
             return Flow::Drop;
         };
         connection.knows_read_only = r.boolean().is_ok();
+        match self.options.limits.admit(now.mono_ms, request.session_id != 0) {
+            Ok(deficit) => self.stats.token_deficits.push(deficit),
+            Err(_) => {
+                self.stats.throttled_connects += 1;
+                warn!("Closing the connection from /{peer}: there are more connect requests than connection_throttle_tokens allows");
+                return Flow::Drop;
+            }
+        }
         if request.last_zxid_seen > tree.last_zxid().0 {
             info!(
                 "Refusing session(0x{:x}) request for client /{peer} as it has seen zxid 0x{:x} our last zxid is {} client must try another server",
@@ -405,9 +447,10 @@ impl Front {
         if is_read(op) {
             self.touch(now, slot);
             let connection = &mut self.connections[slot as usize];
-            if connection.outstanding > 0 {
+            if connection.outstanding > 0 || !connection.parked.is_empty() {
                 let identities = connection.identities.clone();
-                connection.parked.push(Parked { xid, op, body: body.to_vec(), identities, received_ms: now.mono_ms });
+                connection.parked_bytes += body.len();
+                connection.parked.push_back(Parked { xid, op, body: body.to_vec(), identities, received_ms: now.mono_ms });
                 return self.credit(slot);
             }
             serve(
@@ -453,6 +496,21 @@ impl Front {
     fn submit(&mut self, now: Now, slot: u32, xid: i32, op: OpCode, body: &[u8]) -> Flow {
         let id = self.id(slot);
         let connection = &mut self.connections[slot as usize];
+        let Some(load) = self.options.limits.take(body.len() + REQUEST_HEADER_BYTES) else {
+            warn!(
+                "Close of session {}: a request of {} bytes from /{} is one too many beyond largeRequestMaxBytes",
+                connection.session,
+                body.len() + REQUEST_HEADER_BYTES,
+                connection.peer
+            );
+            self.stats.large_rejected += 1;
+            return Flow::Drop;
+        };
+        connection.writes += 1;
+        if !load.is_nothing() {
+            connection.loads.push_back((connection.writes, load));
+        }
+        connection.parked_bytes = 0;
         connection.outstanding += 1;
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.submissions.push(Input::Write(Write {
@@ -462,7 +520,7 @@ impl Front {
             op,
             body: body.to_vec(),
             identities: connection.identities.clone(),
-            before: std::mem::take(&mut connection.parked),
+            before: std::mem::take(&mut connection.parked).into(),
             received_ms: now.mono_ms,
         }));
         if op == OpCode::CLOSE_SESSION {
@@ -477,7 +535,9 @@ impl Front {
         let connection = &mut self.connections[slot as usize];
         let mine = connection.outstanding + connection.parked.len();
         let limit = self.options.outstanding_limit;
-        if mine < limit && self.in_flight.load(Ordering::Relaxed) <= limit {
+        let crowded = self.in_flight.load(Ordering::Relaxed) > limit || self.options.limits.crowded();
+        let parks_too_much = connection.parked.len() >= PARKED_LIMIT || connection.parked_bytes > PARKED_LIMIT_BYTES;
+        if mine < limit && !crowded && !parks_too_much {
             return Flow::Continue;
         }
         if !connection.paused {
@@ -594,6 +654,11 @@ impl Front {
                 let connection = &mut self.connections[id.slot as usize];
                 if answers.write {
                     connection.outstanding -= 1;
+                    connection.writes_answered += 1;
+                    if connection.loads.front().is_some_and(|(number, _)| *number == connection.writes_answered) {
+                        let (_, load) = connection.loads.pop_front().expect("it has a first");
+                        self.options.limits.give_back(load);
+                    }
                 }
                 if answers.op == OpCode::CLOSE_SESSION {
                     connection.session = SessionId::NONE;
@@ -650,18 +715,46 @@ impl Front {
         self.answered(id.slot, now, answers);
     }
 
+    /// Answers reads that waited for a write, until enough bytes are on their way.
     fn run_parked(&mut self, now: Now, tree: &Tree, slot: u32, out: &mut Vec<u8>) {
-        let parked = std::mem::take(&mut self.connections[slot as usize].parked);
         let session = self.connections[slot as usize].session;
-        for Parked { xid, op, body, identities, received_ms } in parked {
+        while out.len() <= BURST_BYTES {
+            let Some(Parked { xid, op, body, identities, received_ms }) = self.connections[slot as usize].parked.pop_front() else {
+                self.connections[slot as usize].parked_bytes = 0;
+                return;
+            };
             serve(&self.shared, &self.schemes, self.options.max_length, tree, slot, session, &identities, (xid, op, &body), out);
             self.answered(slot, now, Answered { xid, op, zxid: tree.last_zxid().0, received_ms, write: false });
         }
+        // A connection with reads left is not read, so that nothing overtakes them.
+        let connection = &mut self.connections[slot as usize];
+        if !connection.parked.is_empty() && !connection.paused {
+            connection.paused = true;
+            self.paused.push(slot);
+        }
+    }
+
+    /// Whether answers wait for room: nothing else holds them up, and [`Front::work_off`] makes them.
+    pub fn has_backlog(&self, slot: u32) -> bool {
+        let connection = &self.connections[slot as usize];
+        connection.outstanding == 0 && !connection.parked.is_empty() && connection.stage == Stage::Open
+    }
+
+    /// Goes on with a backlog, now that earlier answers have been sent. `tree` is held for reading,
+    /// and the inbox has been drained under the same hold.
+    pub fn work_off(&mut self, now: Now, tree: &Tree, slot: u32, outlets: &mut impl Outlets) {
+        self.run_parked(now, tree, slot, outlets.out(slot));
+        self.resume_paused(outlets);
+    }
+
+    /// The chance that a connect request is turned away now although there are tokens.
+    pub fn connection_drop_chance(&self) -> f64 {
+        self.options.limits.drop_chance()
     }
 
     fn resume_paused(&mut self, outlets: &mut impl Outlets) {
         let limit = self.options.outstanding_limit;
-        let crowded = self.in_flight.load(Ordering::Relaxed) > limit;
+        let crowded = self.in_flight.load(Ordering::Relaxed) > limit || self.options.limits.crowded();
         let connections = &mut self.connections;
         self.paused.retain(|slot| {
             let connection = &mut connections[*slot as usize];
@@ -670,7 +763,12 @@ impl Front {
             }
             let mine = connection.outstanding + connection.parked.len();
             // Half of the limit, so that a connection is not stopped and started for each frame.
-            let go = mine == 0 || (!crowded && mine <= limit / 2);
+            let go = mine == 0
+                || (connection.outstanding > 0
+                    && !crowded
+                    && mine <= limit / 2
+                    && connection.parked.len() <= PARKED_LIMIT / 2
+                    && connection.parked_bytes <= PARKED_LIMIT_BYTES / 2);
             if go {
                 connection.paused = false;
                 outlets.resume(*slot);

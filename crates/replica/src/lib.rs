@@ -13,6 +13,7 @@ pub mod core;
 pub mod frame;
 pub mod front;
 pub mod inbox;
+pub mod limits;
 mod overlay;
 pub mod prepare;
 pub mod read;

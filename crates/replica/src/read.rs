@@ -90,6 +90,11 @@ pub fn is_read(op: OpCode) -> bool {
     )
 }
 
+/// A multiRead gets this many bytes, and the op that goes beyond it in full; those after it are told
+/// that they were not done. A megabyte of ops on one large node would fill tens of gigabytes, which
+/// ends a Java server; no client takes a packet of this size by default.
+const MULTI_READ_LIMIT_BYTES: usize = 64 << 20;
+
 impl<'a> Reading<'a> {
     /// Appends the answer to a read, and before it the events that a SetWatches brings up.
     pub fn serve(&mut self, xid: i32, op: OpCode, body: &[u8], max_length: i32, out: &mut Vec<u8>) {
@@ -113,7 +118,7 @@ impl<'a> Reading<'a> {
             }
             Err(Refused::WithBody(code)) => out[start + ERR..start + ERR + 4].copy_from_slice(&code.0.to_be_bytes()),
         }
-        let length = i32::try_from(out.len() - start - 4).expect("a reply is far below 2 GiB");
+        let length = i32::try_from(out.len() - start - 4).expect("a multiRead is cut off before 2 GiB, and one node's children are fewer");
         out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 
@@ -247,8 +252,15 @@ impl<'a> Reading<'a> {
             MultiRequest::Reads(reads) => (reads, false),
             MultiRequest::Writes(writes) => (Vec::new(), !writes.is_empty()),
         };
+        let begin = out.len();
         for read in reads {
             let start = out.len();
+            if start - begin > MULTI_READ_LIMIT_BYTES {
+                let code = ErrorCode::THROTTLED_OP;
+                MultiHeader { kind: OpCode::ERROR.0, done: false, err: code.0 }.write(out);
+                ErrorResponse { err: code.0 }.write(out);
+                continue;
+            }
             let (op, path) = match &read {
                 ReadRequest::GetData(request) => (OpCode::GET_DATA, request.path.as_deref()),
                 ReadRequest::GetChildren(request) => (OpCode::GET_CHILDREN, request.path.as_deref()),

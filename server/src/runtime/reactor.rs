@@ -5,7 +5,7 @@
 
 use super::shared::{Shared, unpoisoned};
 use crate::four_letter::Command;
-use crate::metrics::{Counter, Recorder, RequestKind};
+use crate::metrics::{Counter, Recorder, RequestKind, Summary};
 use log::{debug, info, warn};
 use oxkeeper_net::mio::event::Event;
 use oxkeeper_net::mio::event::Source;
@@ -19,6 +19,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -37,12 +38,32 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 /// Connections taken in one turn, so that a storm does not starve those that are there.
 const ACCEPTS_PER_TURN: usize = 256;
 
+/// Bytes of an answer to a four-letter word, counted in the sum of all that have not been sent.
+/// Dropping it takes them out again.
+pub struct Lease {
+    sum: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Lease {
+    pub fn new(sum: &Arc<AtomicUsize>, bytes: usize) -> Self {
+        sum.fetch_add(bytes, Ordering::Relaxed);
+        Self { sum: sum.clone(), bytes }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// What other threads ask of a reactor.
 pub enum Errand {
     /// Take over a connection.
     Serve { stream: Stream, peer: SocketAddr, admission: Admission },
     /// The answer to a four-letter word: send it and close.
-    Answer { slot: u32, serial: u64, text: Vec<u8> },
+    Answer { slot: u32, serial: u64, text: Vec<u8>, lease: Lease },
 }
 
 /// The listening side, which the first reactor has.
@@ -76,6 +97,8 @@ struct Connection {
     lingering: bool,
     /// It stands in the list of those to be read.
     listed: bool,
+    /// The answer to a four-letter word that it has not taken yet.
+    _lease: Option<Lease>,
 }
 
 /// The connections' outputs, apart from the rest so that a front can fill them while one
@@ -271,11 +294,20 @@ impl Reactor {
         if connection.lingering {
             return self.linger(connection);
         }
+        let is_full = self.outputs.buffers[slot as usize].pending_bytes() > PENDING_LIMIT_BYTES;
+        if !is_full && front.has_backlog(slot) {
+            let tree = self.shared.tree();
+            if !unpoisoned(self.shared.reactors[self.index].shared.inbox.lock()).is_empty() {
+                front.drain(now, &tree, &mut self.outputs);
+            }
+            front.work_off(now, &tree, slot, &mut self.outputs);
+            return true;
+        }
         if connection.paused || connection.deaf || connection.closing || !connection.readable {
             // A peer that has closed its side may still wait for an answer (`nc -N`).
             return true;
         }
-        if self.outputs.buffers[slot as usize].pending_bytes() > PENDING_LIMIT_BYTES {
+        if is_full {
             return true;
         }
         if !connection.past_prefix {
@@ -298,8 +330,11 @@ impl Reactor {
                 }
                 tree
             });
-            flow = front.frame(now, tree, slot, frame, outputs.buffers[slot as usize].tail());
-            if flow == Flow::Continue { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            let out = &mut outputs.buffers[slot as usize];
+            flow = front.frame(now, tree, slot, frame, out.tail());
+            // One read can bring thousands of requests, each of them answered with a megabyte.
+            let goes_on = flow == Flow::Continue && out.pending_bytes() <= PENDING_LIMIT_BYTES;
+            if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         drop(tree);
         self.outputs.mark(slot);
@@ -425,7 +460,7 @@ impl Reactor {
             };
             if !keep {
                 self.close(front, slot);
-            } else if was_full || connection.readable {
+            } else if was_full || connection.readable || front.has_backlog(slot) {
                 list(&mut self.ready, connection, slot);
             }
         }
@@ -504,6 +539,7 @@ impl Reactor {
             closing: false,
             lingering: false,
             listed: false,
+            _lease: None,
         };
         let at = slot as usize;
         if at >= self.connections.len() {
@@ -524,10 +560,16 @@ impl Reactor {
         for errand in errands.drain(..) {
             match errand {
                 Errand::Serve { stream, peer, admission } => self.serve(now, front, stream, peer, admission),
-                Errand::Answer { slot, serial, text } => {
+                Errand::Answer { slot, serial, text, lease } => {
                     let Some(connection) = self.connections[slot as usize].as_mut().filter(|c| c.serial == serial) else { continue };
                     connection.closing = true;
-                    self.outputs.out(slot).extend_from_slice(&text);
+                    connection._lease = Some(lease);
+                    let out = self.outputs.out(slot);
+                    if out.is_empty() {
+                        *out = text;
+                    } else {
+                        out.extend_from_slice(&text);
+                    }
                 }
             }
         }
@@ -567,6 +609,11 @@ impl Reactor {
         self.recorder.packets_received(front.stats.received - self.received_before);
         self.recorder.packets_sent(front.stats.sent - self.sent_before);
         (self.received_before, self.sent_before) = (front.stats.received, front.stats.sent);
+        self.recorder.add(Counter::ConnectionRejected, std::mem::take(&mut front.stats.throttled_connects));
+        self.recorder.add(Counter::LargeRequestsRejected, std::mem::take(&mut front.stats.large_rejected));
+        for deficit in front.stats.token_deficits.drain(..) {
+            self.recorder.observe(Summary::ConnectionTokenDeficit, deficit as i64);
+        }
         for (op, latency_ms) in front.stats.answered.drain(..) {
             let kind = match op {
                 OpCode::CREATE_SESSION => continue,

@@ -18,9 +18,12 @@ use oxkeeper_proto::txn::LoggedTxn;
 use oxkeeper_replica::core::{Core, CoreOptions};
 use oxkeeper_replica::front::{Front, FrontOptions};
 use oxkeeper_replica::inbox::FrontShared;
+use oxkeeper_replica::limits::{Limits, Throttle, ThrottleOptions};
 use oxkeeper_replica::prepare::PrepareOptions;
+use oxkeeper_replica::request::Now;
 use oxkeeper_store::{Directories, DiskRef, LogOptions, OpenError, OpenOptions, RealDisk, Store};
 use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -69,6 +72,7 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let mut signals =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP])
             .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("cannot wait for signals: {e}")))?;
+    raise_file_limit();
     let schemes = Arc::new(schemes(&config)?);
     config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
     let listener = bind(&config)?;
@@ -95,7 +99,7 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
 
     let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_REACTORS);
     let in_flight = Arc::new(AtomicUsize::new(0));
-    let front_options = front_options(&config, max_length);
+    let front_options = front_options(&config, max_length, now);
     let mut reactors = Vec::new();
     let mut polls = Vec::new();
     for index in 0..count {
@@ -242,13 +246,51 @@ fn core_options(config: &ServerConfig, max_length: i32) -> CoreOptions {
     }
 }
 
-fn front_options(config: &ServerConfig, max_length: i32) -> FrontOptions {
+fn front_options(config: &ServerConfig, max_length: i32, now: Now) -> FrontOptions {
+    let outstanding_limit = usize::try_from(config.global_outstanding_limit).unwrap_or(0).max(1);
+    let throttled = config.request_throttle.max_requests.map_or(usize::MAX, |n| n as usize);
     FrontOptions {
         tick_ms: u64::from(config.tick_time_ms),
         min_session_timeout_ms: i32::try_from(config.min_session_timeout_ms).unwrap_or(i32::MAX),
         max_session_timeout_ms: i32::try_from(config.max_session_timeout_ms).unwrap_or(i32::MAX),
         max_length,
-        outstanding_limit: usize::try_from(config.global_outstanding_limit).unwrap_or(0).max(1),
+        outstanding_limit: outstanding_limit.min(throttled),
+        limits: Arc::new(limits(config, now)),
+    }
+}
+
+fn limits(config: &ServerConfig, now: Now) -> Limits {
+    let connections = &config.connection_throttle;
+    let throttle = connections.tokens.map(|tokens| {
+        let local = connections.local_session_weight;
+        // As Java: neither weighs less than a local session.
+        let weights = (u64::from(connections.global_session_weight.max(local)), u64::from(connections.renew_session_weight.max(local)));
+        let options = ThrottleOptions {
+            tokens: u64::from(tokens),
+            fill_time_ms: u64::from(connections.fill_time_ms),
+            fill_count: u64::from(connections.fill_count),
+            freeze_time_ms: connections.freeze_time_ms.map(u64::from),
+            drop_increase: connections.drop_increase,
+            drop_decrease: connections.drop_decrease,
+            decrease_ratio: connections.decrease_ratio,
+            weights: connections.weight_enabled.then_some(weights),
+        };
+        Throttle::new(options, now.mono_ms, now.wall_ms as u64)
+    });
+    let large = config.large_requests.threshold_bytes.map(|from| (from as usize, config.large_requests.max_bytes as usize));
+    Limits::new(throttle, large)
+}
+
+/// As many file descriptors as the system lets us have: the soft limit is 1024 on most machines, and
+/// a flood that uses them up would keep every client out.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        Ok(()) => info!("Open files: the limit of {:?} is raised to {:?}", limit.current, limit.maximum),
+        Err(failure) => warn!("Open files: the limit of {:?} cannot be raised to {:?}: {failure}", limit.current, limit.maximum),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The thread that answers four-letter words: it gathers what a word asks for, one lock at a time,
 //! so that no reactor waits for a long answer.
 
-use super::reactor::Errand;
+use super::reactor::{Errand, Lease};
 use super::shared::{Shared, unpoisoned};
 use crate::four_letter::environment;
 use crate::four_letter::zone::Zone;
@@ -14,14 +14,20 @@ use log::warn;
 use oxkeeper_proto::{SessionId, path};
 use oxkeeper_replica::front::ConnectionInfo;
 use oxkeeper_replica::sessions::deadline;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 /// The longest answer: some millions of watches. What is longer is cut off, with a line in the log.
 const LONGEST_ANSWER_BYTES: usize = 256 << 20;
+/// While so much has not been sent, words whose answer grows with the server's state wait. Whoever
+/// does not take an answer is closed by the deadline that every connection without a session has.
+const UNSENT_LIMIT_BYTES: usize = 64 << 20;
+/// How often the waiting words are looked at.
+const UNSENT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A word that came in on a connection.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +57,40 @@ impl Words {
 
     /// Runs until no reactor is left to ask.
     pub fn run(self, questions: &Receiver<Question>) {
-        while let Ok(question) = questions.recv() {
-            let text = self.answer(question);
-            let errand = Errand::Answer { slot: question.slot, serial: question.serial, text };
-            if self.shared.reactors[question.reactor].errands.push(errand).is_err() {
-                warn!("The answer to {} is dropped: its reactor has too much to do", question.command.name());
+        let unsent = Arc::new(AtomicUsize::new(0));
+        // At most one for each connection.
+        let mut waiting: VecDeque<Question> = VecDeque::new();
+        loop {
+            let asked = if waiting.is_empty() {
+                questions.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                questions.recv_timeout(UNSENT_PAUSE)
+            };
+            match asked {
+                Ok(question) if self.may_be_long(question.command) => waiting.push_back(question),
+                Ok(question) => self.reply(question, &unsent),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
+            if unsent.load(Ordering::Relaxed) < UNSENT_LIMIT_BYTES
+                && let Some(question) = waiting.pop_front()
+            {
+                self.reply(question, &unsent);
+            }
+        }
+    }
+
+    fn may_be_long(&self, command: Command) -> bool {
+        let needs = command.needs();
+        self.whitelist.allows(command) && (needs.connections || needs.sessions || needs.watches_by_path || needs.watches_by_session)
+    }
+
+    fn reply(&self, question: Question, unsent: &Arc<AtomicUsize>) {
+        let text = self.answer(question);
+        let lease = Lease::new(unsent, text.len());
+        let errand = Errand::Answer { slot: question.slot, serial: question.serial, text, lease };
+        if self.shared.reactors[question.reactor].errands.push(errand).is_err() {
+            warn!("The answer to {} is dropped: its reactor has too much to do", question.command.name());
         }
     }
 
@@ -257,7 +291,7 @@ impl Words {
             .set(Gauge::OpenFileDescriptorCount, open_files())
             .set(Gauge::MaxFileDescriptorCount, most_files())
             .set(Gauge::OutstandingTlsHandshake, 0)
-            .set_decimal(Gauge::ConnectionDropProbability, 0.0);
+            .set_decimal(Gauge::ConnectionDropProbability, unpoisoned(shared.reactors[0].front.lock()).connection_drop_chance());
         for quota in tree.quotas() {
             let Some(namespace) = path::components(&quota.root).next() else { continue };
             gauges
