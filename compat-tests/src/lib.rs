@@ -10,6 +10,7 @@
 pub mod connection;
 pub mod conversation;
 pub mod directory;
+pub mod load;
 pub mod mask;
 pub mod random;
 pub mod scripts;
