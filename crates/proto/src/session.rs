@@ -10,10 +10,10 @@ impl SessionId {
     /// No session: a new one is asked for, or a transaction of the server itself.
     pub const NONE: SessionId = SessionId(0);
 
-    /// The id of the first session of a server that starts at `monotonic_ms`: the server id in the
-    /// top byte, the time below it, 16 bits for counting.
-    pub const fn first(server_id: u8, monotonic_ms: u64) -> Self {
-        let id = (((monotonic_ms << 24) >> 8) | ((server_id as u64) << 56)) as i64;
+    /// The id of the first session of a server that starts at `time_ms`: the server id in the top
+    /// byte, the time below it, 16 bits for counting. The clock must go on across restarts.
+    pub const fn first(server_id: u8, time_ms: u64) -> Self {
+        let id = (((time_ms << 24) >> 8) | ((server_id as u64) << 56)) as i64;
         // The smallest number marks container nodes and must not be a session.
         if id == i64::MIN { Self(id + 1) } else { Self(id) }
     }

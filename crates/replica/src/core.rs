@@ -162,7 +162,9 @@ impl Core {
             zab: Broadcast::new(sid, Quorum::alone(sid), tree.last_zxid()),
             overlay: Overlay::new(tree.digest()),
             sessions,
-            next_session: SessionId::first(options.sid, now.mono_ms),
+            // The wall clock: the monotonic one begins anew with the process (Java's with the machine), and
+            // an id must not be given out again by the next life of a server.
+            next_session: SessionId::first(options.sid, now.wall_ms as u64),
             in_flight: VecDeque::new(),
             ephemeral_budgets: HashMap::default(),
             outputs: VecDeque::new(),
@@ -290,7 +292,11 @@ impl Core {
             self.outputs.push_back(Output::Front { front: connection.front, item: Item::Close { connection } });
             return;
         }
-        let session = self.next_session;
+        let mut session = self.next_session;
+        // A clock that was set back must not lead into a session that lives.
+        while self.sessions.get(session).is_some() {
+            session = session.next();
+        }
         self.next_session = session.next();
         self.sessions.open(now.mono_ms, session, timeout_ms, Some(connection));
         let zxid = self.begin();
