@@ -71,6 +71,7 @@ impl World {
             max_session_timeout_ms: 40_000,
             max_length: MAX_LENGTH,
             outstanding_limit: 1000,
+            limits: Default::default(),
         };
         let front = Front::new(0, shared.clone(), Arc::new(schemes.clone()), options, Arc::new(AtomicUsize::new(0)));
         let sockets = Sockets { out: vec![Vec::new(); CONNECTIONS as usize], sent: 0 };

@@ -65,6 +65,7 @@ impl World {
             max_session_timeout_ms: 20_000,
             max_length: MAX_LENGTH,
             outstanding_limit: 1000,
+            limits: Default::default(),
         };
         let front = Front::new(0, shared.clone(), schemes.clone(), front_options, Arc::new(AtomicUsize::new(0)));
         Self { now, tree, core, front, shared, schemes, wires: Wires::default(), proposed: Zxid::ZERO, commits: Vec::new() }
