@@ -32,8 +32,8 @@ const LONGEST_TAIL_BYTES: usize = 1024;
 const CHUNK_BYTES: usize = 512 << 10;
 /// Below this a thread that reads ahead costs more than it saves.
 const READ_AHEAD_FROM_BYTES: u64 = 2 << 20;
-/// A snapshot is brought to the disk in pieces, so that the log's fdatasync never waits for a whole one.
-const SYNC_EVERY_BYTES: u64 = 8 << 20;
+/// A snapshot is brought to the disk in pieces, so that the log's fdatasync waits for no more than one of them.
+const SYNC_EVERY_BYTES: u64 = 1 << 20;
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
 
 const SNAPPY_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
@@ -197,7 +197,10 @@ pub fn looks_complete(disk: &DiskRef, path: &Path) -> io::Result<bool> {
 
 /// Reads a whole snapshot and checks its header, checksums and end, without understanding its body.
 pub fn verify(disk: &DiskRef, path: &Path) -> io::Result<SnapshotEnd> {
-    let mut reader = SnapshotReader::open(disk, path)?;
+    verify_all(SnapshotReader::open(disk, path)?, &mut || {})
+}
+
+fn verify_all(mut reader: SnapshotReader, rest: &mut dyn FnMut()) -> io::Result<SnapshotEnd> {
     let mut sum = Adler32::from_checksum(reader.sum());
     let mut held: Vec<u8> = Vec::with_capacity(2 * HELD_BYTES);
     loop {
@@ -217,6 +220,7 @@ pub fn verify(disk: &DiskRef, path: &Path) -> io::Result<SnapshotEnd> {
         sum.write(&held[..excess]);
         held.drain(..excess);
         reader.consume(n);
+        rest();
     }
     find_tail(&sum, &held).map(|(_, end)| end).map_err(damaged)
 }
@@ -243,8 +247,12 @@ enum Feed {
 }
 
 impl SnapshotReader {
-    /// Opens a snapshot and reads its header.
+    /// Opens a snapshot and reads its header. A large one is read ahead by a thread of its own.
     pub fn open(disk: &DiskRef, path: &Path) -> io::Result<Self> {
+        Self::open_ahead(disk, path, true)
+    }
+
+    fn open_ahead(disk: &DiskRef, path: &Path, ahead: bool) -> io::Result<Self> {
         let file = disk.open(path, OpenMode::Read)?;
         let size = file.size()?;
         let bytes = FileReader { file, offset: 0 };
@@ -254,7 +262,7 @@ impl SnapshotReader {
             Compression::Gz => Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(64 << 10, bytes))),
             Compression::Snappy => Box::new(SnappyReader::new(io::BufReader::with_capacity(64 << 10, bytes))),
         };
-        let feed = if size < READ_AHEAD_FROM_BYTES { Feed::Inline(unpacked) } else { read_ahead(unpacked)? };
+        let feed = if ahead && size >= READ_AHEAD_FROM_BYTES { read_ahead(unpacked)? } else { Feed::Inline(unpacked) };
         let mut reader = Self { feed, chunk: Vec::new(), position: 0, sum_before: Adler32::new().finish(), header_rest: [0; 12] };
         let mut header = [0; FILE_HEADER.len()];
         reader.read_exact(&mut header).map_err(|error| if error.kind() == io::ErrorKind::UnexpectedEof { ended() } else { error })?;
@@ -517,7 +525,13 @@ impl SnapshotWriter {
 
     /// Closes the body (whose terminator has been written), writes the sections asked for, and makes the file durable
     /// under its name. Java readers with default settings want both sections, or neither, or the digest only.
-    pub fn finish(mut self, end: SnapshotEnd) -> io::Result<SnapshotFile> {
+    pub fn finish(self, end: SnapshotEnd) -> io::Result<SnapshotFile> {
+        self.finish_resting(end, &mut || {})
+    }
+
+    /// As [`SnapshotWriter::finish`]; `rest` is called after every half a megabyte that is read back, for a caller who
+    /// leaves disk and processor to others in between.
+    pub fn finish_resting(mut self, end: SnapshotEnd, rest: &mut dyn FnMut()) -> io::Result<SnapshotFile> {
         self.seal()?;
         if let Some(digest) = end.digest {
             debug_assert!(digest.version >= 2, "older versions wrote text");
@@ -539,7 +553,7 @@ impl SnapshotWriter {
         file.file.sync_data()?;
         // What is read back should come from the disk. (The temporary name ends as the final one: the packing shows.)
         let _ = file.file.evict();
-        let read_back = verify(&self.disk, &self.temporary)?;
+        let read_back = verify_all(SnapshotReader::open_ahead(&self.disk, &self.temporary, false)?, rest)?;
         if read_back != end {
             return Err(damaged("the snapshot reads back with another end than was written"));
         }

@@ -27,4 +27,4 @@ pub use digest::ContentCrc;
 pub use owners::OwnerKind;
 pub use quota::{QuotaStatus, StatsTrack};
 pub use tree::{Node, Tree, TreeOptions};
-pub use view::{View, ViewInUse};
+pub use view::{KeptAside, View, ViewInUse};

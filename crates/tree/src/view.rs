@@ -53,6 +53,12 @@ pub(crate) struct ActiveView {
 
 const FIRST_SWEEP: usize = 4096;
 
+/// What a view that has ended had kept aside.
+#[derive(Debug)]
+pub struct KeptAside {
+    _view: Option<ActiveView>,
+}
+
 /// The reader's half of a view.
 #[derive(Debug)]
 pub struct View {
@@ -211,11 +217,12 @@ impl Tree {
         Ok(View { zxid: self.last_zxid, digest: self.digest, has_begun: false, paths: vec![(u32::MAX, String::new()); PATHS] })
     }
 
-    /// Ends the view, whole or not.
-    pub fn end_view(&mut self, view: View) {
+    /// Ends the view, whole or not. What it kept aside comes back, to be dropped when the tree's lock has been given
+    /// back: it may be much.
+    pub fn end_view(&mut self, view: View) -> KeptAside {
         drop(view);
-        self.view = None;
         self.acls.thaw();
+        KeptAside { _view: self.view.take() }
     }
 
     /// Whether a view is being read.

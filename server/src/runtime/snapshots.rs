@@ -12,10 +12,16 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes that are taken from the tree under one lock: some tens of microseconds.
 const CHUNK_BYTES: usize = 64 << 10;
+
+/// For so many times as long as a piece took, the thread sleeps after it: then the log's syncs find the disk, and the
+/// reactors their cores, mostly free.
+const REST_PER_WORK: u32 = 2;
+/// It never sleeps longer at once, so that a busy machine does not make it wait for ever.
+const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// A snapshot that has been begun.
 pub struct Job {
@@ -68,7 +74,8 @@ impl Snapshots {
     fn write(&self, job: Job) -> io::Result<SnapshotFile> {
         let Job { mut view, zxid, digest } = job;
         let written = self.write_view(&mut view, zxid, digest);
-        self.shared.tree_for_writing().end_view(view);
+        let kept_aside = self.shared.tree_for_writing().end_view(view);
+        drop(kept_aside);
         written
     }
 
@@ -78,6 +85,13 @@ impl Snapshots {
         info!("Snapshotting: {zxid} to {}", directory.join(oxkeeper_store::names::snapshot_name(zxid, compression(config))).display());
         let mut writer = unpoisoned(self.shared.store.lock()).snapshot_writer(zxid, compression(config))?;
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
+        let mut since = Instant::now();
+        let mut rest = || {
+            if !self.shared.stopping() {
+                std::thread::sleep((since.elapsed() * REST_PER_WORK).min(LONGEST_REST));
+            }
+            since = Instant::now();
+        };
         loop {
             chunk.clear();
             let done = view.next_chunk(&self.shared.tree(), &mut chunk, CHUNK_BYTES);
@@ -85,8 +99,9 @@ impl Snapshots {
             if done {
                 break;
             }
+            rest();
         }
-        let file = writer.finish(end(config, zxid, digest))?;
+        let file = writer.finish_resting(end(config, zxid, digest), &mut rest)?;
         unpoisoned(self.shared.store.lock()).note_verified(&file);
         Ok(file)
     }

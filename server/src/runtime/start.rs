@@ -77,6 +77,11 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
     let listener = bind(&config)?;
     let address = listener.local_address().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
+    // A day back, so that deadlines and times before the start are positive numbers.
+    let epoch = Instant::now().checked_sub(Duration::from_secs(86_400)).unwrap_or_else(Instant::now);
+    let now = super::shared::now_since(epoch);
+    // Before the first table is made, the tree's above all: clients choose its keys.
+    oxkeeper_proto::collections::set_seed(now.wall_ms as u64 ^ u64::from(std::process::id()) << 40);
     let disk = RealDisk::shared();
     let metrics = Metrics::new();
     let (store, tree, snapshot_zxid) = recover(&config, &disk, &metrics)?;
@@ -89,10 +94,6 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         })
         .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the transaction log cannot be opened: {e}")))?;
 
-    // A day back, so that deadlines and times before the start are positive numbers.
-    let epoch = Instant::now().checked_sub(Duration::from_secs(86_400)).unwrap_or_else(Instant::now);
-    let now = super::shared::now_since(epoch);
-    oxkeeper_proto::collections::set_seed(now.wall_ms as u64 ^ u64::from(std::process::id()) << 40);
     let max_length = i32::try_from(config.jute_max_buffer_bytes.saturating_add(config.jute_max_buffer_extra_bytes)).unwrap_or(i32::MAX);
     let core = Core::standalone(core_options(&config, max_length), schemes.clone(), &tree, now);
     let last_zxid = tree.last_zxid();
