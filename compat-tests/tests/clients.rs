@@ -521,11 +521,16 @@ fn dialogue(mut command: Command, script: &str, server: &mut Server, name: &str,
     lines
 }
 
-/// Watch events are printed by a thread of their own: between which lines is chance, their own order is not.
-fn events_last(lines: Vec<String>) -> String {
-    let (events, rest): (Vec<_>, Vec<_>) =
-        lines.into_iter().filter(|line| line != "WATCHER::").partition(|line| line.starts_with("WatchedEvent "));
-    format!("{}\n== events\n{}\n", rest.join("\n"), events.join("\n"))
+/// Two threads print: between which lines of the other is chance, the order within each is not.
+fn one_thread_last(lines: Vec<String>, begin: &str) -> String {
+    let (apart, rest): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.starts_with(begin));
+    format!("{}\n== {begin}\n{}\n", rest.join("\n"), apart.join("\n"))
+}
+
+/// Watch events are printed by a thread of their own.
+fn events_last(mut lines: Vec<String>) -> String {
+    lines.retain(|line| line != "WATCHER::");
+    one_thread_last(lines, "WatchedEvent ")
 }
 
 fn zk_cli(server: &Server) -> Command {
@@ -571,7 +576,8 @@ fn cli_mt() {
     same_on_both(name, |server| {
         let mut command = Command::new("sh");
         command.args(["-c", "exec stdbuf -oL /usr/lib/zookeeper/bin/cli_mt \"$0\" 2>&1", &server.host_port()]);
-        let transcript = dialogue(command, &script, server, name, true).join("\n") + "\n";
+        // What is asked is printed by the thread that asks, the answer by the one that waits.
+        let transcript = one_thread_last(dialogue(command, &script, server, name, true), "Creating [");
         keep(name, server.subject, &transcript);
         transcript
     });
