@@ -1,7 +1,7 @@
 //! ACLs as they are held: shared, so that a million nodes with the same ACL hold it once.
 
 use crate::records::{Acl, Id};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// One line of an ACL: what whoever matches `scheme:id` may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,14 +28,26 @@ pub fn from_records(acl: &[Acl<'_>]) -> AclList {
         .collect()
 }
 
+/// Whether [`from_records`] would make this ACL of the records.
+pub fn is_same(acl: &[AclEntry], records: &[Acl<'_>]) -> bool {
+    acl.len() == records.len()
+        && acl.iter().zip(records).all(|(entry, record)| {
+            entry.perms == record.perms
+                && *entry.scheme == *record.id.scheme.as_deref().unwrap_or_default()
+                && *entry.id == *record.id.id.as_deref().unwrap_or_default()
+        })
+}
+
 /// The same ACL as records that borrow from it.
 pub fn to_records(acl: &[AclEntry]) -> Vec<Acl<'_>> {
     acl.iter().map(|a| Acl { perms: a.perms, id: Id { scheme: Some((&*a.scheme).into()), id: Some((&*a.id).into()) } }).collect()
 }
 
-/// `[world:anyone, all permissions]`: what clients call OPEN_ACL_UNSAFE.
+/// `[world:anyone, all permissions]`: what clients call OPEN_ACL_UNSAFE. Shared by all who ask.
 pub fn open() -> AclList {
-    Arc::new([AclEntry { perms: crate::perms::ALL, scheme: "world".into(), id: "anyone".into() }])
+    static OPEN: LazyLock<AclList> =
+        LazyLock::new(|| Arc::new([AclEntry { perms: crate::perms::ALL, scheme: "world".into(), id: "anyone".into() }]));
+    OPEN.clone()
 }
 
 /// `[world:anyone, read]`: what the configuration node is born with.

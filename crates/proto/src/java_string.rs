@@ -19,7 +19,7 @@ pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
 #[inline]
 pub fn encode(text: &str) -> Cow<'_, [u8]> {
     // Only four-byte sequences differ, and they begin with 0xf0 or more.
-    if text.bytes().all(|b| b < 0xf0) {
+    if text.is_ascii() || text.bytes().all(|b| b < 0xf0) {
         return Cow::Borrowed(text.as_bytes());
     }
     let mut out = Vec::with_capacity(text.len() * 3 / 2);

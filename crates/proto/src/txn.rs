@@ -173,12 +173,17 @@ impl<'a> LoggedTxn<'a> {
 /// The bytes of a payload.
 pub fn encode(header: &TxnHeader, txn: &Txn<'_>, digest: Option<u64>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    header.write(&mut out);
-    txn.write(&mut out);
-    if let Some(tree_digest) = digest {
-        TxnDigest { version: DIGEST_VERSION, tree_digest: tree_digest as i64 }.write(&mut out);
-    }
+    encode_into(&mut out, header, txn, digest);
     out
+}
+
+/// Appends the bytes of a payload.
+pub fn encode_into(out: &mut Vec<u8>, header: &TxnHeader, txn: &Txn<'_>, digest: Option<u64>) {
+    header.write(out);
+    txn.write(out);
+    if let Some(tree_digest) = digest {
+        TxnDigest { version: DIGEST_VERSION, tree_digest: tree_digest as i64 }.write(out);
+    }
 }
 
 /// A `create` may lack the parent's counter (before 3.4).

@@ -10,7 +10,7 @@ use crate::overlay::Overlay;
 use crate::prepare::{Preparation, PrepareOptions, ephemeral_cost};
 use crate::request::{BadMulti, ConnId, MultiRequest, Now, Write, WriteRequest, read_multi};
 use crate::sessions::{Session, SessionTracker};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use log::{info, warn};
 use oxkeeper_auth::Schemes;
 use oxkeeper_proto::collections::HashMap;
@@ -122,6 +122,37 @@ pub enum Output {
     },
 }
 
+/// Makes payloads of transactions. They share blocks of memory, so that most cost no allocation; a block goes, or is
+/// filled again, when the last of its payloads has gone.
+#[derive(Default)]
+struct Encoder {
+    scratch: Vec<u8>,
+    block: BytesMut,
+}
+
+impl Encoder {
+    const BLOCK_BYTES: usize = 64 << 10;
+
+    /// `None` if it is longer than `max_length` bytes.
+    fn encode(&mut self, header: &TxnHeader, txn: &Txn<'_>, digest: Option<u64>, max_length: usize) -> Option<Bytes> {
+        self.scratch.clear();
+        txn::encode_into(&mut self.scratch, header, txn, digest);
+        if self.scratch.len() > max_length {
+            self.scratch = Vec::new();
+            return None;
+        }
+        if self.scratch.len() > Self::BLOCK_BYTES / 8 {
+            // A large one would waste the rest of a block, and keep small ones alive beside it.
+            return Some(std::mem::take(&mut self.scratch).into());
+        }
+        if self.block.capacity() < self.scratch.len() {
+            self.block.reserve(Self::BLOCK_BYTES);
+        }
+        self.block.extend_from_slice(&self.scratch);
+        Some(self.block.split().freeze())
+    }
+}
+
 struct InFlight {
     /// `None`: an answer that only keeps its place.
     zxid: Option<Zxid>,
@@ -146,6 +177,7 @@ pub struct Core {
     /// How many bytes of ephemeral paths each session may still add.
     ephemeral_budgets: HashMap<SessionId, usize>,
     outputs: VecDeque<Output>,
+    encoder: Encoder,
     no_space: bool,
 }
 
@@ -166,6 +198,7 @@ impl Core {
             in_flight: VecDeque::new(),
             ephemeral_budgets: HashMap::default(),
             outputs: VecDeque::new(),
+            encoder: Encoder::default(),
             no_space: false,
             options,
             schemes,
@@ -259,9 +292,9 @@ impl Core {
     }
 
     fn commit(&mut self, zxid: Zxid) {
-        while let Some(first) = self.in_flight.pop_front() {
+        while let Some(mut first) = self.in_flight.pop_front() {
             let done = first.zxid == Some(zxid);
-            let payload = first.payload.clone();
+            let payload = std::mem::take(&mut first.payload);
             self.apply(first, |error| match done {
                 true => Outcome::Txn { zxid, payload },
                 false => Outcome::Answer(error),
@@ -379,14 +412,11 @@ impl Core {
                 ephemeral_budget: &mut budget,
             }
             .write(&request)?;
-            Ok(txn::encode(&header, &txn, self.options.digest_enabled.then(|| self.overlay.digest())))
+            let digest = self.options.digest_enabled.then(|| self.overlay.digest());
+            // What cannot be read again must not be written (ZOOKEEPER-4306).
+            self.encoder.encode(&header, &txn, digest, self.options.max_length as usize).ok_or(ErrorCode::BAD_ARGUMENTS)
         });
         let payload = match prepared {
-            // What cannot be read again must not be written (ZOOKEEPER-4306).
-            Ok(payload) if payload.len() > self.options.max_length as usize => Err(ErrorCode::BAD_ARGUMENTS),
-            other => other,
-        };
-        let payload = match payload {
             Ok(payload) => {
                 if budget != budget_before {
                     self.ephemeral_budgets.insert(session, budget);
@@ -396,10 +426,10 @@ impl Core {
             Err(error) => {
                 self.overlay.roll_back();
                 header.kind = OpCode::ERROR.0;
-                txn::encode(&header, &Txn::Error(ErrorTxn { err: error.0 }), None)
+                txn::encode(&header, &Txn::Error(ErrorTxn { err: error.0 }), None).into()
             }
         };
-        self.propose(zxid, payload.into(), Some(origin), None, None);
+        self.propose(zxid, payload, Some(origin), None, None);
     }
 
     fn close_session(&mut self, now: Now, tree: &Tree, session: SessionId, cxid: i32, origin: Option<Origin>) {

@@ -4,10 +4,10 @@
 use crate::overlay::{Overlay, Record};
 use crate::request::{WriteRequest, create_flags};
 use oxkeeper_auth::{Identity, Schemes};
-use oxkeeper_proto::acl::to_records;
+use oxkeeper_proto::acl::{is_same, to_records};
 use oxkeeper_proto::records::{
-    CheckVersionRequest, CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateTtlRequest, CreateTtlTxn, CreateTxn, DeleteRequest,
-    DeleteTxn, ErrorTxn, SetAclRequest, SetAclTxn, SetDataRequest, SetDataTxn, StatPersisted,
+    Acl, CheckVersionRequest, CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateTtlRequest, CreateTtlTxn, CreateTxn,
+    DeleteRequest, DeleteTxn, ErrorTxn, Id, SetAclRequest, SetAclTxn, SetDataRequest, SetDataTxn, StatPersisted,
 };
 use oxkeeper_proto::txn::Txn;
 use oxkeeper_proto::{AclList, ErrorCode, OpCode, SessionId, Zxid, path, perms};
@@ -85,7 +85,7 @@ impl<'a> Preparation<'a> {
     }
 
     fn create<'r>(&mut self, op: OpCode, request: &CreateTtlRequest<'r>) -> Result<Txn<'r>, ErrorCode> {
-        let CreateTtlRequest { path: name, data, acl, flags, ttl } = request;
+        let CreateTtlRequest { path: name, data, acl: asked_acl, flags, ttl } = request;
         let (flags, ttl) = (*flags, *ttl);
         if !(0..=create_flags::LAST).contains(&flags) {
             return Err(ErrorCode::BAD_ARGUMENTS);
@@ -93,7 +93,7 @@ impl<'a> Preparation<'a> {
         self.check_ttl(op, flags, ttl)?;
         let name = name.as_ref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let (parent_path, _) = path::split(name).filter(|_| !name.contains('\0')).ok_or(ErrorCode::BAD_ARGUMENTS)?;
-        let acl = self.schemes.fix_acl(acl.as_deref(), self.identities)?;
+        let acl = self.schemes.fix_acl(asked_acl.as_deref(), self.identities)?;
         let parent = self.record(parent_path)?;
         self.permit(&parent.acl, perms::CREATE)?;
         let name: Cow<'r, str> =
@@ -138,9 +138,10 @@ impl<'a> Preparation<'a> {
         changed.stat.pzxid = self.zxid.0;
         self.overlay.set(parent_path, Some(&parent), Some(changed));
         let content = content_crc(&name, *data);
-        let record = Record { stat, child_count: 0, acl: acl.clone(), content, data_length };
+        let records = records_of(&acl, asked_acl.as_deref());
+        let record = Record { stat, child_count: 0, acl, content, data_length };
         self.overlay.set(&name, None, Some(record));
-        let (path, data, acl) = (Some(name), *data, Some(owned_records(&acl)));
+        let (path, data, acl) = (Some(name), *data, Some(records));
         Ok(match op {
             OpCode::CREATE => Txn::Create(CreateTxn { path, data, acl, ephemeral, parent_c_version }),
             OpCode::CREATE2 => Txn::Create2(CreateTxn { path, data, acl, ephemeral, parent_c_version }),
@@ -229,9 +230,10 @@ impl<'a> Preparation<'a> {
         let version = check_version(node.stat.aversion, request.version)?;
         let mut changed = node.clone();
         changed.stat.aversion = version;
-        changed.acl = acl.clone();
+        let records = records_of(&acl, request.acl.as_deref());
+        changed.acl = acl;
         self.overlay.set(name, Some(&node), Some(changed));
-        Ok(Txn::SetAcl(SetAclTxn { path: request.path.clone(), acl: Some(owned_records(&acl)), version }))
+        Ok(Txn::SetAcl(SetAclTxn { path: request.path.clone(), acl: Some(records), version }))
     }
 
     fn check<'r>(&mut self, request: &CheckVersionRequest<'r>) -> Result<Txn<'r>, ErrorCode> {
@@ -347,16 +349,16 @@ fn check_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {
     Ok(current.wrapping_add(1))
 }
 
-/// The transaction outlives the ACL that it was made from only by a moment, but not in its type.
-fn owned_records(acl: &AclList) -> Vec<oxkeeper_proto::records::Acl<'static>> {
-    to_records(acl)
-        .into_iter()
-        .map(|a| oxkeeper_proto::records::Acl {
-            perms: a.perms,
-            id: oxkeeper_proto::records::Id {
-                scheme: a.id.scheme.map(|s| Cow::Owned(s.into_owned())),
-                id: a.id.id.map(|s| Cow::Owned(s.into_owned())),
-            },
-        })
-        .collect()
+/// The records of an ACL for the transaction: those of the request, which borrow from it, where it is what was asked for.
+fn records_of<'r>(acl: &AclList, asked: Option<&[Acl<'r>]>) -> Vec<Acl<'r>> {
+    match asked {
+        Some(asked) if is_same(acl, asked) => asked.to_vec(),
+        _ => to_records(acl)
+            .into_iter()
+            .map(|a| Acl {
+                perms: a.perms,
+                id: Id { scheme: a.id.scheme.map(|s| s.into_owned().into()), id: a.id.id.map(|s| s.into_owned().into()) },
+            })
+            .collect(),
+    }
 }

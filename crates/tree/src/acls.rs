@@ -24,6 +24,8 @@ pub(crate) struct Acls {
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     by_list: HashMap<AclList, u32>,
+    /// What was acquired last: most nodes have the ACL of the node before.
+    recent: u32,
     last_id: i64,
     known: u32,
     /// While a view reads the table: places below stay as they are, and what falls unused among them
@@ -40,7 +42,7 @@ struct Frozen {
 impl Default for Acls {
     fn default() -> Self {
         let open = Entry { id: OPEN_ID, list: acl::open(), is_known: true, uses: 1 };
-        Self { entries: vec![Some(open)], free: Vec::new(), by_list: HashMap::default(), last_id: 0, known: 0, frozen: None }
+        Self { entries: vec![Some(open)], free: Vec::new(), by_list: HashMap::default(), recent: OPEN, last_id: 0, known: 0, frozen: None }
     }
 }
 
@@ -58,7 +60,15 @@ impl Acls {
     /// One use more of an ACL, and where it stands. `None` is the open ACL, as Java takes null.
     pub fn acquire(&mut self, list: Option<&[oxkeeper_proto::records::Acl<'_>]>) -> u32 {
         let Some(list) = list else { return OPEN };
-        self.acquire_list(acl::from_records(list))
+        if self.recent != OPEN
+            && let Some(recent) = &self.entries[self.recent as usize]
+            && acl::is_same(&recent.list, list)
+        {
+            self.add_use(self.recent);
+            return self.recent;
+        }
+        self.recent = self.acquire_list(acl::from_records(list));
+        self.recent
     }
 
     /// As [`Acls::acquire`], of an ACL that is shared already.
@@ -112,6 +122,9 @@ impl Acls {
         let slot = &mut self.entries[place as usize];
         if slot.as_ref().is_some_and(|e| e.uses == 0) {
             let entry = slot.take().expect("just looked at");
+            if self.recent == place {
+                self.recent = OPEN;
+            }
             self.known -= u32::from(entry.is_known);
             if self.by_list.get(&entry.list) == Some(&place) {
                 self.by_list.remove(&entry.list);
@@ -148,6 +161,7 @@ impl Acls {
         self.last_id = self.last_id.max(id);
         let place = self.put(Entry { id, list: list.clone(), is_known: true, uses: 0 });
         self.by_list.insert(list, place);
+        self.recent = OPEN;
         place
     }
 

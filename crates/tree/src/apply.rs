@@ -84,7 +84,7 @@ pub enum OpResult {
     /// Nothing: deletes, checks, sessions, errors.
     Nothing,
     /// The node's Stat right after it: creates, setData, reconfig, setACL.
-    Stat(Box<Stat>),
+    Stat(Stat),
     /// One for each operation of a multi.
     Multi(Vec<SubResult>),
 }
@@ -133,7 +133,7 @@ impl Tree {
                 (err, OpResult::Multi(results))
             }
             Txn::SetAcl(t) => match self.set_acl(text(&t.path), t.acl.as_deref(), t.version) {
-                Ok(stat) => (ErrorCode::OK, OpResult::Stat(Box::new(stat))),
+                Ok(stat) => (ErrorCode::OK, OpResult::Stat(stat)),
                 Err(err) => (err, OpResult::Nothing),
             },
             Txn::CreateSession(t) => {
@@ -147,7 +147,7 @@ impl Tree {
                 (ErrorCode::OK, OpResult::Nothing)
             }
             single => match self.apply_one(single, SessionId(header.client_id), when, sink) {
-                (err, Some(stat)) => (err, OpResult::Stat(Box::new(stat))),
+                (err, Some(stat)) => (err, OpResult::Stat(stat)),
                 (err, None) => (err, OpResult::Nothing),
             },
         };

@@ -28,19 +28,21 @@ struct Bucket {
 
 const EMPTY_BUCKET: Bucket = Bucket { tags: [EMPTY; PLACES], passed: 0, strangers: 0, ids: [0; PLACES] };
 
+/// What is asked of a segment before its buckets stands apart from them, beside that of the other segments: the
+/// processor has it at hand, and a look-up waits for memory once.
 #[derive(Clone)]
 struct Segment {
+    buckets: Box<[Bucket; BUCKETS]>,
     /// How many leading bits of the hash all entries share.
     depth: u8,
     /// The tags are the 16 bits of the hash after so many leading ones.
     tags_from: u8,
     live: u16,
-    buckets: [Bucket; BUCKETS],
 }
 
 impl Segment {
-    fn new(depth: u8, tags_from: u8) -> Box<Self> {
-        Box::new(Self { depth, tags_from, live: 0, buckets: [EMPTY_BUCKET; BUCKETS] })
+    fn new(depth: u8, tags_from: u8) -> Self {
+        Self { buckets: Box::new([EMPTY_BUCKET; BUCKETS]), depth, tags_from, live: 0 }
     }
 
     /// Splits spend the tag's leading bits; the last one stands for "not empty".
@@ -77,7 +79,7 @@ pub(crate) struct IdTable {
     /// Segment numbers by the leading `depth` bits of the hash.
     directory: Vec<u32>,
     depth: u8,
-    segments: Vec<Box<Segment>>,
+    segments: Vec<Segment>,
 }
 
 impl std::fmt::Debug for IdTable {

@@ -6,7 +6,7 @@
 use crate::quorum::{Quorum, Sid};
 use bytes::Bytes;
 use oxkeeper_proto::Zxid;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +53,6 @@ pub enum Output {
     },
 }
 
-struct Proposal {
-    zxid: Zxid,
-    acks: BTreeSet<Sid>,
-}
-
 /// An established leader.
 pub struct Broadcast {
     me: Sid,
@@ -65,14 +60,24 @@ pub struct Broadcast {
     last_proposed: Zxid,
     last_committed: Zxid,
     /// Proposals that are not committed, oldest first. Bounded by the credits of the connections.
-    outstanding: VecDeque<Proposal>,
+    outstanding: VecDeque<Zxid>,
+    /// How far each voter's log is durable, as far as it has said: a log is durable up to a zxid, and never only at it.
+    durable: Vec<(Sid, Zxid)>,
     outputs: VecDeque<Output>,
 }
 
 impl Broadcast {
     /// A leader whose history ends, committed, with this zxid.
     pub fn new(me: Sid, quorum: Quorum, last_zxid: Zxid) -> Self {
-        Self { me, quorum, last_proposed: last_zxid, last_committed: last_zxid, outstanding: VecDeque::new(), outputs: VecDeque::new() }
+        Self {
+            me,
+            quorum,
+            last_proposed: last_zxid,
+            last_committed: last_zxid,
+            outstanding: VecDeque::new(),
+            durable: Vec::new(),
+            outputs: VecDeque::new(),
+        }
     }
 
     /// The zxid of the next proposal. After the last counter of an epoch comes counter 1 of the
@@ -105,7 +110,7 @@ impl Broadcast {
             Input::Propose { zxid, payload } => {
                 assert_eq!(zxid, self.next_zxid(), "proposals are consecutive");
                 self.last_proposed = zxid;
-                self.outstanding.push_back(Proposal { zxid, acks: BTreeSet::new() });
+                self.outstanding.push_back(zxid);
                 self.outputs.push_back(Output::Append { zxid, payload });
             }
             Input::LogSynced { through } => self.acknowledge(self.me, through),
@@ -122,25 +127,27 @@ impl Broadcast {
         if !self.quorum.is_voter(from) {
             return;
         }
-        for proposal in self.outstanding.iter_mut().take_while(|p| p.zxid <= through) {
-            proposal.acks.insert(from);
+        match self.durable.iter_mut().find(|(sid, _)| *sid == from) {
+            Some((_, durable)) => *durable = through.max(*durable),
+            None => self.durable.push((from, through)),
         }
-        while let Some(first) = self.outstanding.front() {
-            if !self.quorum.contains(&first.acks) {
+        while let Some(first) = self.outstanding.front().copied() {
+            let has_it = |sid| self.durable.iter().any(|(voter, through)| *voter == sid && *through >= first);
+            if !self.quorum.is_reached(has_it) {
                 break;
             }
-            self.last_committed = first.zxid;
-            self.outputs.push_back(Output::Commit { zxid: first.zxid });
+            self.last_committed = first;
+            self.outputs.push_back(Output::Commit { zxid: first });
             self.outstanding.pop_front();
         }
     }
 
     fn withdraw(&mut self, from: Zxid) {
-        while self.outstanding.back().is_some_and(|p| p.zxid >= from) {
+        while self.outstanding.back().is_some_and(|zxid| *zxid >= from) {
             self.outstanding.pop_back();
         }
         let first_gone = self.last_proposed;
-        self.last_proposed = self.outstanding.back().map_or(self.last_committed, |p| p.zxid);
+        self.last_proposed = self.outstanding.back().copied().unwrap_or(self.last_committed);
         if first_gone >= from {
             self.outputs.retain(|o| !matches!(o, Output::Append { zxid, .. } if *zxid >= from));
             self.outputs.push_back(Output::Withdrawn { zxid: from });

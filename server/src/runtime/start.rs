@@ -46,6 +46,8 @@ const EXIT_UNEXPECTED_ERROR: i32 = 1;
 const MOST_REACTORS: usize = 64;
 /// Connections on their way to a reactor.
 const ERRANDS_BOUND: usize = 1 << 16;
+/// Transactions that are decoded, and whose nodes are looked for, before the first of them is applied.
+const REPLAY_BATCH: usize = 16;
 /// The server id in session ids of a standalone server.
 const STANDALONE_SID: u8 = 1;
 
@@ -332,20 +334,32 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
     recorder.observe(Summary::StartupSnapLoadTime, begun.elapsed().as_millis() as i64);
     let replay_begun = Instant::now();
     let mut replayed = 0;
-    for record in opened.log.records() {
-        let logged = LoggedTxn::read(record.payload)
-            .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("transaction {} in the log cannot be read: {e}", record.zxid)))?;
-        let applied = tree.apply(&logged, &mut NoopSink);
-        if let Some(mismatch) = applied.digest_mismatch {
-            log::error!(
-                "Digests are not matching at {}: {:#x} was announced, the tree has {:#x}",
-                mismatch.zxid,
-                mismatch.announced,
-                mismatch.actual
-            );
+    let mut records = opened.log.records();
+    let mut batch = Vec::with_capacity(REPLAY_BATCH);
+    loop {
+        for record in records.by_ref().take(REPLAY_BATCH) {
+            let logged = LoggedTxn::read(record.payload)
+                .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("transaction {} in the log cannot be read: {e}", record.zxid)))?;
+            tree.warm(&logged);
+            batch.push(logged);
         }
-        replayed += 1;
+        if batch.is_empty() {
+            break;
+        }
+        replayed += batch.len() as i64;
+        for logged in batch.drain(..) {
+            let applied = tree.apply(&logged, &mut NoopSink);
+            if let Some(mismatch) = applied.digest_mismatch {
+                log::error!(
+                    "Digests are not matching at {}: {:#x} was announced, the tree has {:#x}",
+                    mismatch.zxid,
+                    mismatch.announced,
+                    mismatch.actual
+                );
+            }
+        }
     }
+    drop(records);
     recorder.observe(Summary::StartupTxnsLoadTime, replay_begun.elapsed().as_millis() as i64);
     recorder.observe(Summary::StartupTxnsLoaded, replayed);
     tree.set_last_zxid(opened.last_zxid);
