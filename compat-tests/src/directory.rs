@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::conversation::Conversation;
 use crate::mask::Names;
+use crate::scripts::edges;
 use crate::subject::{Options, Server, Subject, free_port};
 use crate::wire::{Reader, Request, acl, op, open, render_reply, request};
 
@@ -140,6 +141,8 @@ pub const STATES: &[State] = &[
     State { name: "big", make: |subject, at| live(subject, at, &usual(), big), read: usual },
     State { name: "undecodable writes", make: |subject, at| live(subject, at, &usual(), undecodable), read: usual },
     State { name: "stopped politely", make: polite, read: usual },
+    State { name: "counters at their ends", make: |subject, at| counters(subject, at, 0x1000), read: usual },
+    State { name: "zxid runs over into the next epoch", make: |subject, at| counters(subject, at, 0xFFFF_FFE0), read: usual },
     State { name: "other files beside", make: |subject, at| after(subject, at, other_files), read: usual },
 ];
 
@@ -184,6 +187,13 @@ fn polite(subject: Subject, at: &Path) {
     let mut server = Server::start_in(subject, &usual(), at);
     populate(&mut Conversation::begin(server.address()));
     server.terminate();
+}
+
+/// A server goes on behind a log that ends with `last_zxid`, and from its own files again.
+fn counters(subject: Subject, at: &Path, last_zxid: i64) {
+    edges::write_log(&at.join("data/version-2"), last_zxid);
+    live(subject, at, &trusting(), populate);
+    live(subject, at, &usual(), populate);
 }
 
 fn after(subject: Subject, at: &Path, change: fn(&Path)) {

@@ -162,7 +162,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Server {
     /// Starts a server on an empty directory and waits until it serves.
     pub fn start(subject: Subject, options: &Options) -> Server {
+        Server::start_prepared(subject, options, |_| {})
+    }
+
+    /// Starts a server on a directory of its own that `prepare` has put something into.
+    pub fn start_prepared(subject: Subject, options: &Options, prepare: impl FnOnce(&Path)) -> Server {
         let owned = TemporaryDirectory::new();
+        prepare(&owned.path);
         let mut server = Server::prepare(subject, options, &owned.path);
         server.owned = Some(owned);
         server.launch();

@@ -329,11 +329,9 @@ fn a_dripping_handshake_meets_an_absolute_deadline() {
 /// The limits on connections: those of Java, and refusing nobody whom Java serves.
 #[test]
 fn limits_on_connections_are_those_of_java() {
-    for (options, served) in [
-        (Options::default(), 60),
-        (Options::default().line("maxClientCnxns", "7"), 7),
-        (Options::default().line("maxCnxns", "5"), 5),
-    ] {
+    for (options, served) in
+        [(Options::default(), 60), (Options::default().line("maxClientCnxns", "7"), 7), (Options::default().line("maxCnxns", "5"), 5)]
+    {
         for subject in [Subject::Java39, Subject::Oxkeeper] {
             let server = Server::start(subject, &options);
             let connect = || {

@@ -15,7 +15,7 @@ fn run(subject: Subject, setup: Setup, chosen: &[Script]) -> Vec<Vec<String>> {
             if setup == Setup::Fresh {
                 server = None;
             }
-            let server = server.get_or_insert_with(|| Server::start(subject, &setup.options()));
+            let server = server.get_or_insert_with(|| Server::start_prepared(subject, &setup.options(), |at| setup.prepare(at)));
             let mut talk = Conversation::begin(server.address());
             let start = std::time::Instant::now();
             (script.run)(&mut talk);

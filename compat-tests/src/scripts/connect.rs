@@ -18,6 +18,8 @@ pub const SCRIPTS: &[Script] = &[
     Script::new("connect: request byte by byte", Setup::Usual, byte_by_byte),
     Script::new("connect: requests behind the connect request", Setup::Usual, pipelined_connect),
     Script::new("connect: connections per address", Setup::Limits, per_address),
+    Script::new("connect: connections in all", Setup::FewConnections, in_all),
+    Script::new("connect: tokens", Setup::FewTokens, tokens),
     Script::new("connect: silent connections are dropped", Setup::Limits, silent),
     Script::new("session: ping", Setup::Usual, ping),
     Script::new("session: close", Setup::Usual, close),
@@ -245,6 +247,48 @@ fn per_address(talk: &mut Conversation) {
         talk.expect_close(name);
     }
     std::thread::sleep(Duration::from_millis(200));
+}
+
+fn in_all(talk: &mut Conversation) {
+    for name in ["a", "b", "c"] {
+        talk.connect(name);
+    }
+    talk.note("one too many, four-letter words too");
+    talk.connect("d");
+    raw(talk, b"ruok");
+    talk.ask("a", &request::create("/in-all", ""));
+    talk.note("a connection without a session counts as well");
+    talk.hang_up("b");
+    std::thread::sleep(Duration::from_millis(200));
+    let held = Connection::open(talk.address);
+    std::thread::sleep(Duration::from_millis(200));
+    talk.connect("d");
+    drop(held);
+    std::thread::sleep(Duration::from_millis(200));
+    talk.connect("d");
+    talk.ask("d", &request::delete("/in-all", -1));
+    for name in ["a", "c", "d"] {
+        talk.ask(name, &request::bare(op::CLOSE_SESSION));
+        talk.expect_close(name);
+    }
+    std::thread::sleep(Duration::from_millis(200));
+}
+
+fn tokens(talk: &mut Conversation) {
+    // The probe of the conversation has taken one already.
+    for name in ["a", "b", "c"] {
+        talk.connect(name);
+    }
+    talk.note("no token left: neither a new session nor one that comes back");
+    talk.connect("d");
+    talk.reconnect("e", "a");
+    talk.note("what is connected goes on, and four-letter words cost nothing");
+    talk.drain("b");
+    raw(talk, b"ruok");
+    for name in ["a", "b", "c"] {
+        talk.ask(name, &request::bare(op::CLOSE_SESSION));
+        talk.expect_close(name);
+    }
 }
 
 fn silent(talk: &mut Conversation) {

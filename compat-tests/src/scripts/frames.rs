@@ -8,6 +8,7 @@ pub const SCRIPTS: &[Script] = &[
     Script::new("frames: unknown operations", Setup::Usual, unknown),
     Script::new("frames: lengths", Setup::Usual, lengths),
     Script::new("frames: lengths under a small jute.maxbuffer", Setup::Limits, small_limit),
+    Script::new("frames: lengths under a large jute.maxbuffer", Setup::LargeFrames, large_limit),
     Script::new("frames: records cut short", Setup::Usual, cut_short),
     Script::new("frames: bytes behind the record", Setup::Usual, trailing),
     Script::new("frames: null strings and vectors", Setup::Usual, nulls),
@@ -59,6 +60,36 @@ fn small_limit(talk: &mut Conversation) {
 }
 
 /// A well-formed request of every operation that takes a record.
+fn large_limit(talk: &mut Conversation) {
+    talk.connect("a");
+    let create = |path: &str, length: usize| request::create_as(op::CREATE2, path, Some(&vec![b'x'; length]), &crate::wire::open(), 0);
+    let around = create("/large", 0).frame(0).len() - 4;
+    for length in [1_048_575, 1_048_576, 2_097_152, 2_900_000, 3_000_000 - around - 1, 3_000_000 - around, 3_000_000 - around + 1] {
+        talk.note(format!("data of {length} bytes"));
+        talk.ask("a", &create("/large", length));
+        if !talk.lines.contains_key("a") {
+            talk.connect("a");
+        }
+        talk.ask("a", &request::set_data("/large", Some(b"small"), -1));
+        talk.ask("a", &request::delete("/large", -1));
+    }
+    talk.note("read again, and many in one reply");
+    for name in ["/large1", "/large2"] {
+        talk.ask("a", &create(name, 2_000_000));
+        let reply = talk.ask("a", &request::read(op::EXISTS, name, false));
+        talk.note(format!("{:?}", reply.map(|reply| reply.frame.len())));
+    }
+    let both = ["/large1", "/large2"].map(|path| request::read(op::DATA, path, false));
+    let mark = talk.transcript.len();
+    let reply = talk.ask("a", &request::multi(op::MULTI_READ, &both));
+    // Megabytes of the same letter: what matters is how many.
+    talk.transcript.truncate(mark);
+    talk.note(format!("{:?}", reply.map(|reply| reply.frame.len())));
+    for name in ["/large1", "/large2"] {
+        talk.ask("a", &request::delete(name, -1));
+    }
+}
+
 fn examples() -> Vec<Request> {
     let path = "/frames/n";
     vec![

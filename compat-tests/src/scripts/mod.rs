@@ -1,13 +1,17 @@
 //! The cases by hand: each script is a conversation that any two servers must answer alike. A script works below a
 //! path of its own and starts from whatever the scripts before it left, so a difference stays in its own script.
 
+use std::path::Path;
+
 use crate::conversation::Conversation;
 use crate::subject::Options;
 
 mod access;
 mod connect;
 mod create;
+pub mod edges;
 mod frames;
+mod lifetimes;
 mod multi;
 mod nodes;
 mod paths;
@@ -43,10 +47,22 @@ pub enum Setup {
     NoDigestScheme,
     /// closeSession without its list of paths, and no tree digest.
     PlainTransactions,
+    /// Containers and TTL nodes are looked after several times a second.
+    Reaping,
+    /// The same, and containers that never had a child go soon.
+    ReapingUnused,
+    /// Few connections in all.
+    FewConnections,
+    /// New sessions cost tokens, of which there are few.
+    FewTokens,
+    /// Frames of three megabytes.
+    LargeFrames,
+    /// A log that counts close to the end of every counter lies in the directory.
+    NearOverflow,
 }
 
 impl Setup {
-    pub const ALL: [Setup; 13] = [
+    pub const ALL: [Setup; 19] = [
         Setup::Fresh,
         Setup::Usual,
         Setup::ExtendedTypes,
@@ -60,7 +76,20 @@ impl Setup {
         Setup::DigestSha256,
         Setup::NoDigestScheme,
         Setup::PlainTransactions,
+        Setup::Reaping,
+        Setup::ReapingUnused,
+        Setup::FewConnections,
+        Setup::FewTokens,
+        Setup::LargeFrames,
+        Setup::NearOverflow,
     ];
+
+    /// What lies in the server's directory before it starts.
+    pub fn prepare(self, directory: &Path) {
+        if self == Setup::NearOverflow {
+            edges::write_log(&directory.join("data/version-2"), 0x1000);
+        }
+    }
 
     pub fn options(self) -> Options {
         let usual = Options::usual();
@@ -84,9 +113,27 @@ impl Setup {
             Setup::PlainTransactions => {
                 usual.property("zookeeper.closeSessionTxn.enabled", "false").property("zookeeper.digest.enabled", "false")
             }
+            Setup::Reaping => {
+                usual.property("zookeeper.extendedTypesEnabled", "true").property("znode.container.checkIntervalMs", REAPING_INTERVAL_MS)
+            }
+            Setup::ReapingUnused => usual
+                .property("znode.container.checkIntervalMs", REAPING_INTERVAL_MS)
+                // Long enough for the script to set its watch.
+                .property("znode.container.maxNeverUsedIntervalMs", "1500"),
+            Setup::FewConnections => usual.line("maxCnxns", "3"),
+            Setup::FewTokens => usual
+                .property("zookeeper.connection_throttle_tokens", "4")
+                // One token in ten minutes: none comes back while the script runs.
+                .property("zookeeper.connection_throttle_fill_time", "600000"),
+            Setup::LargeFrames => usual.property("jute.maxbuffer", "3000000"),
+            // A log without the snapshot that it follows.
+            Setup::NearOverflow => usual.property("zookeeper.snapshot.trust.empty", "true"),
         }
     }
 }
+
+/// Milliseconds between two rounds; a round that comes before the last one's deletion is applied would spend a zxid.
+const REAPING_INTERVAL_MS: &str = "300";
 
 /// One conversation.
 pub struct Script {
@@ -113,6 +160,8 @@ pub fn all() -> Vec<Script> {
         multi::SCRIPTS,
         watches::SCRIPTS,
         special::SCRIPTS,
+        lifetimes::SCRIPTS,
+        edges::SCRIPTS,
     ]
     .into_iter()
     .flatten()

@@ -113,6 +113,12 @@ fn quota_texts(talk: &mut Conversation) {
         "countHardLimit=2",
         "count=2,count=9,bytes=1",
         "other=7,countHardLimit=3",
+        "x",
+        "count",
+        "count=x",
+        ",count=1",
+        "count=99999999999999999999",
+        "=",
     ] {
         talk.note(format!("limits {limits:?}"));
         talk.ask("a", &request::create("/q", ""));

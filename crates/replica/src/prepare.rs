@@ -13,7 +13,7 @@ use oxkeeper_proto::txn::Txn;
 use oxkeeper_proto::{AclList, ErrorCode, OpCode, SessionId, Zxid, path, perms};
 use oxkeeper_tree::Tree;
 use oxkeeper_tree::digest::content_crc;
-use oxkeeper_tree::{OwnerKind, TreeOptions};
+use oxkeeper_tree::{OwnerKind, StatsTrack, TreeOptions};
 use std::borrow::Cow;
 
 /// The `ephemeralOwner` of a container.
@@ -22,6 +22,13 @@ const CONTAINER_OWNER: i64 = i64::MIN;
 const TTL_OWNER: i64 = 0xff << 56;
 /// The longest time to live.
 const MAX_TTL_MS: i64 = (1 << 40) - 1;
+
+/// The node below a quota's path that holds its limits.
+const QUOTA_LIMITS: &str = "zookeeper_limits";
+/// The node beside it that holds what the subtree holds.
+const QUOTA_STATISTICS: &str = "zookeeper_stats";
+/// The limits of everything: a quota that no Java server can load.
+const QUOTA_LIMITS_OF_THE_ROOT: &str = "/zookeeper/quota/zookeeper_limits";
 
 /// What the checks depend on besides the state.
 #[derive(Clone, Debug)]
@@ -107,6 +114,10 @@ impl<'a> Preparation<'a> {
         }
         let data_length = data.map_or(0, <[u8]>::len);
         self.check_quota(&name, data_length as i64, 1)?;
+        // A quota of the root ends a Java server, and again at every start.
+        if *name == *QUOTA_LIMITS_OF_THE_ROOT {
+            return Err(ErrorCode::BAD_ARGUMENTS);
+        }
         let ephemeral = create_flags::is_ephemeral(flags) && matches!(op, OpCode::CREATE | OpCode::CREATE2);
         if ephemeral {
             // Java accepts any number and then cannot read the closing of the session.
@@ -212,6 +223,10 @@ impl<'a> Preparation<'a> {
         let data_length = request.data.map_or(0, <[u8]>::len);
         self.check_quota(name, data_length as i64 - node.data_length as i64, 0)?;
         let version = check_version(node.stat.version, request.version)?;
+        // A Java server adds to the statistics of a quota and ends, at every start again, where they are none.
+        if is_quota_statistics(name) && StatsTrack::of_data(request.data).is_err() {
+            return Err(ErrorCode::BAD_ARGUMENTS);
+        }
         let mut changed = node.clone();
         changed.stat.version = version;
         changed.stat.mtime = self.time_ms;
@@ -313,16 +328,24 @@ impl<'a> Preparation<'a> {
     }
 
     /// Hard limits; a limit that is just reached is not exceeded. As in Java the counts are those
-    /// of the committed tree.
+    /// of the committed tree, and limits that cannot be read let nothing through.
     fn check_quota(&self, name: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
         if !self.options.enforce_quota {
             return Ok(());
         }
-        let Some(quota) = self.tree.quota(name) else { return Ok(()) };
-        let over = |usage: i64, more: i64, hard: i64| more != 0 && hard > -1 && usage + more > hard;
-        if over(quota.usage.count(), count, quota.limit.count_hard_limit())
-            || over(quota.usage.bytes(), bytes, quota.limit.byte_hard_limit())
-        {
+        let Some(root) = self.tree.quota_root(name) else { return Ok(()) };
+        let track = |kind: &str| {
+            let node = self.tree.get(&format!("{}{root}/{kind}", path::QUOTA));
+            node.map(|node| StatsTrack::of_data(node.data()).map_err(|_| ErrorCode::MARSHALLING_ERROR)).transpose()
+        };
+        let Some(limit) = track(QUOTA_LIMITS)? else { return Ok(()) };
+        let is_limited = |more: i64, soft: i64, hard: i64| more != 0 && (soft > -1 || hard > -1);
+        if !is_limited(count, limit.count(), limit.count_hard_limit()) && !is_limited(bytes, limit.bytes(), limit.byte_hard_limit()) {
+            return Ok(());
+        }
+        let Some(usage) = track(QUOTA_STATISTICS)? else { return Ok(()) };
+        let over = |usage: i64, more: i64, hard: i64| more != 0 && hard > -1 && usage.wrapping_add(more) > hard;
+        if over(usage.count(), count, limit.count_hard_limit()) || over(usage.bytes(), bytes, limit.byte_hard_limit()) {
             return Err(ErrorCode::QUOTA_EXCEEDED);
         }
         Ok(())
@@ -334,6 +357,13 @@ fn valid_path<'p, 'r>(path: Option<&'p Cow<'r, str>>) -> Result<&'p Cow<'r, str>
     let path = path.ok_or(ErrorCode::BAD_ARGUMENTS)?;
     path::validate(path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
     Ok(path)
+}
+
+/// Whether the node holds what a quota's subtree holds.
+fn is_quota_statistics(name: &str) -> bool {
+    name.strip_prefix(path::QUOTA)
+        .and_then(|rest| rest.strip_suffix(QUOTA_STATISTICS))
+        .is_some_and(|root| root.starts_with('/') && root.ends_with('/'))
 }
 
 fn deletable_parent(name: &str) -> Result<&str, ErrorCode> {
