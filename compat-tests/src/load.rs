@@ -86,13 +86,37 @@ impl Model {
     /// The error that the write must get here.
     fn judge(&self, op: &Op) -> i32 {
         match op {
-            Op::Create(name, _) if name.is_empty() => if self.exists { NODE_EXISTS } else { 0 },
+            Op::Create(name, _) if name.is_empty() => {
+                if self.exists {
+                    NODE_EXISTS
+                } else {
+                    0
+                }
+            }
             Op::CloseSession => 0,
             _ if !self.exists => NO_NODE,
-            Op::Create(name, _) | Op::Ephemeral(name) => if self.children.contains_key(name) { NODE_EXISTS } else { 0 },
+            Op::Create(name, _) | Op::Ephemeral(name) => {
+                if self.children.contains_key(name) {
+                    NODE_EXISTS
+                } else {
+                    0
+                }
+            }
             Op::Sequential(_) => 0,
-            Op::Set(_, version) => if *version == -1 || *version == self.version { 0 } else { BAD_VERSION },
-            Op::Delete(name) => if self.children.contains_key(name) { 0 } else { NO_NODE },
+            Op::Set(_, version) => {
+                if *version == -1 || *version == self.version {
+                    0
+                } else {
+                    BAD_VERSION
+                }
+            }
+            Op::Delete(name) => {
+                if self.children.contains_key(name) {
+                    0
+                } else {
+                    NO_NODE
+                }
+            }
             // The parts of our multis do not depend on each other.
             Op::Multi(parts) => parts.iter().map(|part| self.judge(part)).find(|error| *error != 0).unwrap_or(0),
         }

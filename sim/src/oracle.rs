@@ -5,7 +5,7 @@ use crate::client::Told;
 use crate::process::{Event, Start};
 use bytes::Bytes;
 use oxkeeper_proto::txn::LoggedTxn;
-use oxkeeper_proto::{SessionId, Zxid};
+use oxkeeper_proto::{OpCode, SessionId, Zxid};
 use oxkeeper_tree::{NoopSink, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +21,8 @@ pub struct Oracle {
     shown: i64,
     /// Session and cxid of writes that got an error because the log had no room.
     refused: BTreeSet<(i64, i32)>,
+    /// Sessions whose end was refused: they may have been denied while it was on its way.
+    refused_ends: BTreeSet<i64>,
     /// The history up to the last recovery, applied one by one and never saved.
     reference: Tree,
     /// Session and cxid of everything in `reference`.
@@ -38,6 +40,7 @@ impl Oracle {
             history: BTreeMap::new(),
             shown: 0,
             refused: BTreeSet::new(),
+            refused_ends: BTreeSet::new(),
             reference,
             done: BTreeSet::new(),
             acknowledged: 0,
@@ -53,7 +56,9 @@ impl Oracle {
             }
             Event::Refused(from) => {
                 assert!(from.0 > self.shown, "{from} was refused, {:#x} had been shown", self.shown);
-                self.history.split_off(&from.0);
+                let gone = self.history.split_off(&from.0);
+                let headers = gone.values().map(|payload| LoggedTxn::read(payload).expect("a transaction").header);
+                self.refused_ends.extend(headers.filter(|header| header.kind == OpCode::CLOSE_SESSION.0).map(|header| header.client_id));
             }
         }
     }
@@ -75,24 +80,30 @@ impl Oracle {
             }
             Told::Zxid(zxid) => self.shown = self.shown.max(zxid),
             Told::Session(session) => {
-                let opened = self.history.iter().rev().find(|(_, payload)| name(payload) == (session.0, 0));
                 // One from before the last recovery is in the reference.
-                self.shown = self.shown.max(opened.map_or(0, |(zxid, _)| *zxid));
+                if let Some(zxid) = self.find(session, OpCode::CREATE_SESSION) {
+                    self.shown = self.shown.max(zxid);
+                }
             }
             Told::NoSession(session) => {
                 // Only one that ended or was never opened durably; the end may be in the reference or after it.
                 let lives = self.reference.session_timeout_ms(session).is_some();
-                assert!(!lives || self.has_ended(session), "{session} lives and was denied");
+                assert!(!lives || self.has_ended(session) || self.refused_ends.contains(&session.0), "{session} lives and was denied");
             }
         }
     }
 
     fn has_ended(&self, session: SessionId) -> bool {
-        let close = oxkeeper_proto::OpCode::CLOSE_SESSION.0;
-        self.history.values().any(|payload| {
+        self.find(session, OpCode::CLOSE_SESSION).is_some()
+    }
+
+    /// The zxid of this transaction of a session since the last recovery.
+    fn find(&self, session: SessionId, kind: OpCode) -> Option<i64> {
+        let is_it = |payload: &Bytes| {
             let header = LoggedTxn::read(payload).expect("a transaction").header;
-            header.client_id == session.0 && header.kind == close
-        })
+            header.client_id == session.0 && header.kind == kind.0
+        };
+        self.history.iter().find(|(_, payload)| is_it(payload)).map(|(zxid, _)| *zxid)
     }
 
     /// A process has recovered: what it found becomes the history.

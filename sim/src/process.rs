@@ -7,8 +7,8 @@
 
 use crate::random::Random;
 use oxkeeper_auth::{SchemeOptions, Schemes};
-use oxkeeper_proto::txn::{DIGEST_VERSION, LoggedTxn};
 use oxkeeper_proto::Zxid;
+use oxkeeper_proto::txn::{DIGEST_VERSION, LoggedTxn};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreOptions, Input, Output};
 use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets};
@@ -45,15 +45,15 @@ impl AsRef<[u8]> for Entry {
     }
 }
 
-/// Why a life ended by itself.
+/// Why a life ended by itself, in words.
 #[derive(Debug)]
 pub enum Death {
     /// The directory could not be opened or the first snapshot not be written.
-    Start(String),
+    Start(#[allow(dead_code, reason = "for the eye")] String),
     /// The directory was found damaged.
     Damaged(String),
     /// The log was in doubt.
-    Log(String),
+    Log(#[allow(dead_code, reason = "for the eye")] String),
 }
 
 /// What the history says right after a start.
@@ -244,7 +244,6 @@ impl Process {
     pub fn out_of_space(&self) -> bool {
         self.core.out_of_space()
     }
-
 
     /// A connection comes in; its slot.
     pub fn accept(&mut self, now: Now, front: usize) -> u32 {

@@ -28,21 +28,22 @@ fn run(seeds: u64, steps: usize, faults: Option<Faults>) -> Report {
         all += Standalone::new(seed, faults).run(steps);
     }
     println!("{all:?}");
+    assert!(all.undecided <= 1 + seeds as usize / 50, "{all:?}");
     all
 }
 
 #[test]
 fn whatever_goes_wrong_nothing_acknowledged_is_lost() {
-    let all = run(300, 1500, None);
+    let all = run(200, 1500, None);
     if std::env::var_os("OXKEEPER_SEEDS").is_none() {
         // A run that never meets the faults would prove nothing.
         for (count, least) in [
             (all.acknowledged, 50_000),
             (all.power_cuts, 1000),
-            (all.failed_logs, 300),
+            (all.failed_logs, 200),
             (all.refusals, 1000),
             (all.snapshots, 1000),
-            (all.failed_starts, 20),
+            (all.failed_starts, 3),
         ] {
             assert!(count >= least, "{count} of at least {least}: {all:?}");
         }
