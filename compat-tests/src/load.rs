@@ -448,6 +448,7 @@ fn stat(reader: &mut Reader) -> Stat {
 /// A session that only reads.
 pub struct Eye {
     connection: Connection,
+    session: Session,
     xid: i32,
     /// The highest zxid in a reply.
     pub zxid: i64,
@@ -457,8 +458,17 @@ impl Eye {
     /// # Panics
     /// If the server gives no session.
     pub fn open(address: SocketAddr) -> Eye {
-        let (connection, _) = connect(address, None, LONG_TIMEOUT_MS).expect("a session for reading");
-        Eye { connection, xid: 0, zxid: 0 }
+        let (connection, session) = connect(address, None, LONG_TIMEOUT_MS).expect("a session for reading");
+        Eye { connection, session, xid: 0, zxid: 0 }
+    }
+
+    /// Takes its session up again, on a server that may be unable to give a new one.
+    ///
+    /// # Panics
+    /// If the server does not know the session.
+    pub fn reopen(&mut self, address: SocketAddr) {
+        let found = connect(address, Some(&self.session), LONG_TIMEOUT_MS);
+        (self.connection, self.session) = found.expect("the session for reading lives");
     }
 
     /// Sends all, then takes all replies: the error and what follows the header.
@@ -602,8 +612,17 @@ impl Load {
     /// At the first difference.
     pub fn verify(&mut self, address: SocketAddr) {
         let mut eye = Eye::open(address);
+        self.verify_with(&mut eye);
+        eye.connection.send(&frame(&Writer::new().int(eye.xid + 1).int(op::CLOSE_SESSION).bytes));
+    }
+
+    /// As [`Load::verify`], with a session that is there already.
+    ///
+    /// # Panics
+    /// At the first difference.
+    pub fn verify_with(&mut self, eye: &mut Eye) {
         for client in &mut self.clients {
-            client.verify(&mut eye);
+            client.verify(eye);
         }
         for doomed in &mut self.doomed {
             let there = eye.exists(&doomed.path);
@@ -612,7 +631,6 @@ impl Load {
         }
         assert!(eye.zxid >= self.highest, "the server is at {:#x}, {:#x} had been shown", eye.zxid, self.highest);
         self.highest = eye.zxid;
-        eye.connection.send(&frame(&Writer::new().int(eye.xid + 1).int(op::CLOSE_SESSION).bytes));
     }
 
     /// Whether any session left alone still has its node, as of the last [`Load::verify`].

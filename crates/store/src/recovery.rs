@@ -376,12 +376,15 @@ pub(crate) fn recover_in<T>(
     let mut loaded: Option<Loaded<T>> = None;
     for (zxid, name) in candidates {
         let path = place.snapshots.join(&name);
+        // A sync that fails says something about the disk and nothing about the file.
+        if let Ok(file) = place.disk.open(&path, OpenMode::Read) {
+            file.sync_data().map_err(|error| OpenError::Io(path.clone(), error))?;
+        }
         let mut attempt = || -> Result<Loaded<T>, String> {
             let text = |error: io::Error| error.to_string();
             if !looks_complete(place.disk, &path).map_err(text)? {
                 return Err("it is not complete".to_owned());
             }
-            place.disk.open(&path, OpenMode::Read).and_then(|file| file.sync_data()).map_err(text)?;
             let (state, end) = load(SnapshotReader::open(place.disk, &path).map_err(text)?)?;
             Ok(Loaded { state, zxid, name: name.clone(), digest: end.digest, last_zxid: end.last_zxid })
         };

@@ -9,6 +9,7 @@ use crate::disk::{Disk, DiskFile, Entry, FileRef, Lock, OpenMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 const SECTOR_BYTES: u64 = 512;
@@ -95,6 +96,8 @@ struct Inode {
     /// Sectors that differ, with the number of the write that made them so last.
     dirty: BTreeMap<u64, u64>,
     size_is_dirty: bool,
+    /// Failures to write to the disk so far: each open file is told once of each.
+    failures: u64,
 }
 
 #[derive(Clone, Default)]
@@ -464,7 +467,8 @@ impl Disk for SimDisk {
                 file.set_size(0, number);
             }
         }
-        Ok(Arc::new(SimFile { disk: self.clone(), inode, life: state.life, writable: mode != OpenMode::Read }))
+        let told = AtomicU64::new(state.files[&inode].failures);
+        Ok(Arc::new(SimFile { disk: self.clone(), inode, life: state.life, writable: mode != OpenMode::Read, told }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -528,6 +532,8 @@ struct SimFile {
     inode: u64,
     life: u64,
     writable: bool,
+    /// The failures that this open file has been told of.
+    told: AtomicU64,
 }
 
 impl SimFile {
@@ -602,10 +608,12 @@ impl DiskFile for SimFile {
             let file = state.files.get_mut(&self.inode).expect("checked");
             if failed {
                 file.lose(&mut random);
-                return Err(input_output_error());
+                file.failures += 1;
+            } else {
+                file.sync();
             }
-            file.sync();
-            Ok(())
+            let is_new = self.told.swap(file.failures, Ordering::Relaxed) != file.failures;
+            if is_new { Err(input_output_error()) } else { Ok(()) }
         })
     }
 

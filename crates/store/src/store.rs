@@ -391,12 +391,11 @@ fn repair<T>(disk: &DiskRef, logs: &Path, recovered: &mut Recovered<T>) -> io::R
             match write_atomically(disk, logs, name, &good) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    // No space for a second copy: then in place.
+                    // No space for a second copy: then in place. The same bytes are written again, since a sync alone would
+                    // find nothing to write.
                     history.notes.push(format!("no space to write {name} anew; it is repaired in place"));
                     let file = disk.open(&logs.join(name), OpenMode::ReadWrite)?;
-                    if tail.mark_is_missing {
-                        file.write_all_at(&[END_OF_RECORD], tail.end as u64 - 1)?;
-                    }
+                    file.write_all_at(&good, 0)?;
                     file.set_size(tail.end as u64)?;
                     file.sync_data()?;
                 }

@@ -168,7 +168,8 @@ struct Frontier {
 
 /// Space to be filled with zeros, on a thread that may wait for the disk.
 pub struct ZeroAhead {
-    file: FileRef,
+    disk: DiskRef,
+    path: PathBuf,
     frontier: Arc<Mutex<Frontier>>,
     until: u64,
 }
@@ -176,6 +177,9 @@ pub struct ZeroAhead {
 impl ZeroAhead {
     /// Fills the space. An error costs speed, not safety: the log will write into the hole; a full disk shows itself there.
     pub fn run(self) -> io::Result<()> {
+        // Opened anew: the system tells each open file once that a write to the disk has failed. Through the log's own
+        // one, this sync would take away the error that the log's next sync has to see.
+        let file = self.disk.open(&self.path, OpenMode::ReadWrite)?;
         let zeros = vec![0; ZERO_CHUNK_BYTES];
         let mut unsynced = 0;
         loop {
@@ -186,16 +190,16 @@ impl ZeroAhead {
                     break;
                 }
                 let n = (self.until - start).min(ZERO_CHUNK_BYTES as u64);
-                self.file.write_all_at(&zeros[..n as usize], start)?;
+                file.write_all_at(&zeros[..n as usize], start)?;
                 frontier.zeroed = start + n;
                 unsynced += n;
             }
             if unsynced >= ZERO_SYNC_BYTES {
-                self.file.sync_data()?;
+                file.sync_data()?;
                 unsynced = 0;
             }
         }
-        if unsynced > 0 { self.file.sync_data() } else { Ok(()) }
+        if unsynced > 0 { file.sync_data() } else { Ok(()) }
     }
 }
 
@@ -304,7 +308,8 @@ impl TxnLog {
                 });
                 Ok(())
             }
-            Err(error) => match self.disk.remove(&path) {
+            // The removal is durable, too: what is going to be refused must not be there after a power cut.
+            Err(error) => match self.disk.remove(&path).and_then(|()| self.disk.sync_directory(&self.directory)) {
                 Err(remove) if remove.kind() != io::ErrorKind::NotFound => {
                     Err(self.fail(format!("{}: {error}, then {remove}", path.display())))
                 }
@@ -340,7 +345,9 @@ impl TxnLog {
                 let position = current.position;
                 let size = current.size;
                 let mut frontier = lock(&current.frontier);
-                let cut = current.file.set_size(position).and_then(|()| current.file.set_size(size));
+                // Durable, too: what is going to be refused must not be there after a power cut.
+                let cut =
+                    current.file.set_size(position).and_then(|()| current.file.set_size(size)).and_then(|()| current.file.sync_data());
                 frontier.written = position;
                 frontier.zeroed = position;
                 drop(frontier);
@@ -415,7 +422,7 @@ impl TxnLog {
             return None;
         }
         frontier.busy = true;
-        Some(ZeroAhead { file: current.file.clone(), frontier: current.frontier.clone(), until })
+        Some(ZeroAhead { disk: self.disk.clone(), path: current.path.clone(), frontier: current.frontier.clone(), until })
     }
 
     /// Fills the reserve file, if there is none; to be called at start and when space is back. `Ok(false)`: there is no

@@ -1,0 +1,19 @@
+//! Servers in one thread: the machines that `server` runs, on disks and clocks that a seed drives.
+//!
+//! - `process`: one life of a server process, its threads taken apart into steps.
+//! - `client`: a client that keeps writing, and what it was told.
+//! - `oracle`: what must be there after every recovery.
+//! - `standalone`: the world of one server: who does the next step, and what goes wrong.
+//!
+//! Nothing here opens a socket or a file, starts a thread, or looks at a clock: one seed, one run.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod oracle;
+mod process;
+mod random;
+mod standalone;
+
+pub use random::Random;
+pub use standalone::{Faults, Report, Standalone};
