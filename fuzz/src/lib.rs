@@ -318,6 +318,8 @@ impl Machine {
     }
 
     fn close(&mut self, at: usize) {
+        // Its slot may have another's bytes soon.
+        self.check_line(at);
         if let Some(line) = &mut self.lines[at]
             && std::mem::take(&mut line.open)
         {
@@ -375,7 +377,7 @@ impl Machine {
 
     /// The bytes for a connection are whole frames, and the replies no more than its requests.
     fn check_line(&mut self, at: usize) {
-        let Some(line) = &mut self.lines[at] else { return };
+        let Some(line) = self.lines[at].as_mut().filter(|line| line.open) else { return };
         let mut out = &std::mem::take(self.wires.out(line.slot))[..];
         while !out.is_empty() {
             let length = i32::from_be_bytes(*out.first_chunk().expect("a length"));
