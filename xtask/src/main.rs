@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod clients;
+mod fuzz;
 mod jute;
 mod prerequisites;
 mod real_hbase;
@@ -28,6 +29,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
         [name] if name == "hbase" => real_hbase::run(),
         _ => Err("which one? there is: hbase".to_owned()),
     }),
+    ("fuzz", "[--seconds N] [target...]: the decoders under a fuzzer", fuzz::run),
     ("jute", "writes the records from zookeeper.jute", |root, _| jute::run(root)),
 ];
 

@@ -99,6 +99,8 @@ struct Connection {
     listed: bool,
     /// The answer to a four-letter word that it has not taken yet.
     _lease: Option<Lease>,
+    /// While a four-letter word is being answered.
+    asker: Option<Arc<()>>,
 }
 
 /// The connections' outputs, apart from the rest so that a front can fill them while one
@@ -420,7 +422,8 @@ impl Reactor {
         connection.input.discard_prefix();
         front.count_received(slot);
         info!("Processing {} command from /{}", String::from_utf8_lossy(&word), connection.peer);
-        let question = Question { reactor: self.index, slot, serial: connection.serial, command, mask };
+        let asker = Arc::downgrade(connection.asker.insert(Arc::new(())));
+        let question = Question { reactor: self.index, slot, serial: connection.serial, command, mask, asker };
         self.words.send(question).ok().map(|()| false)
     }
 
@@ -540,6 +543,7 @@ impl Reactor {
             lingering: false,
             listed: false,
             _lease: None,
+            asker: None,
         };
         let at = slot as usize;
         if at >= self.connections.len() {

@@ -16,9 +16,9 @@ use oxkeeper_replica::front::ConnectionInfo;
 use oxkeeper_replica::sessions::deadline;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// The longest answer: some millions of watches. What is longer is cut off, with a line in the log.
@@ -27,10 +27,10 @@ const LONGEST_ANSWER_BYTES: usize = 256 << 20;
 /// does not take an answer is closed by the deadline that every connection without a session has.
 const UNSENT_LIMIT_BYTES: usize = 64 << 20;
 /// How often the waiting words are looked at.
-const UNSENT_PAUSE: Duration = Duration::from_millis(20);
+const UNSENT_PAUSE: Duration = Duration::from_millis(5);
 
 /// A word that came in on a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Question {
     pub reactor: usize,
     pub slot: u32,
@@ -38,6 +38,8 @@ pub struct Question {
     pub command: Command,
     /// What `stmk` sets.
     pub mask: Option<i64>,
+    /// Lives as long as the connection: nobody waits for an answer to one that is gone.
+    pub asker: Weak<()>,
 }
 
 /// See the module.
@@ -61,21 +63,29 @@ impl Words {
         // At most one for each connection.
         let mut waiting: VecDeque<Question> = VecDeque::new();
         loop {
-            let asked = if waiting.is_empty() {
+            let mut asked = if waiting.is_empty() {
                 questions.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
                 questions.recv_timeout(UNSENT_PAUSE)
             };
-            match asked {
-                Ok(question) if self.may_be_long(question.command) => waiting.push_back(question),
-                Ok(question) => self.reply(question, &unsent),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            // Short words never wait behind long ones, but for the one that is being answered.
+            loop {
+                match asked {
+                    Ok(question) if self.may_be_long(question.command) => waiting.push_back(question),
+                    Ok(question) => self.reply(&question, &unsent),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                asked = questions.try_recv().map_err(|failure| match failure {
+                    TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                });
             }
+            waiting.retain(|question| question.asker.strong_count() > 0);
             if unsent.load(Ordering::Relaxed) < UNSENT_LIMIT_BYTES
                 && let Some(question) = waiting.pop_front()
             {
-                self.reply(question, &unsent);
+                self.reply(&question, &unsent);
             }
         }
     }
@@ -85,7 +95,7 @@ impl Words {
         self.whitelist.allows(command) && (needs.connections || needs.sessions || needs.watches_by_path || needs.watches_by_session)
     }
 
-    fn reply(&self, question: Question, unsent: &Arc<AtomicUsize>) {
+    fn reply(&self, question: &Question, unsent: &Arc<AtomicUsize>) {
         let text = self.answer(question);
         let lease = Lease::new(unsent, text.len());
         let errand = Errand::Answer { slot: question.slot, serial: question.serial, text, lease };
@@ -94,7 +104,7 @@ impl Words {
         }
     }
 
-    fn answer(&self, question: Question) -> Vec<u8> {
+    fn answer(&self, question: &Question) -> Vec<u8> {
         let command = question.command;
         if !self.whitelist.allows(command) {
             return command.refusal().into_bytes();
@@ -139,7 +149,7 @@ impl Words {
     }
 
     /// What a word does beside printing.
-    fn act(&self, question: Question) {
+    fn act(&self, question: &Question) {
         match question.command {
             Command::Srst => self.shared.metrics.reset(),
             Command::Crst => {
