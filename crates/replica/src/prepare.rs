@@ -312,7 +312,7 @@ impl<'a> Preparation<'a> {
 
     /// Hard limits; a limit that is just reached is not exceeded. As in Java the counts are those
     /// of the committed tree.
-    fn check_quota(&self, name: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
+    fn check_quota(&mut self, name: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
         if !self.options.enforce_quota {
             return Ok(());
         }
@@ -321,6 +321,7 @@ impl<'a> Preparation<'a> {
         if over(quota.usage.count(), count, quota.limit.count_hard_limit())
             || over(quota.usage.bytes(), bytes, quota.limit.byte_hard_limit())
         {
+            self.overlay.over_quota.push(name.to_owned());
             return Err(ErrorCode::QUOTA_EXCEEDED);
         }
         Ok(())
