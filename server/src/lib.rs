@@ -36,9 +36,8 @@ fn run(arguments: impl IntoIterator<Item = String>) -> Result<(), runtime::Failu
         }
         Invocation::Serve(request) => request,
     };
-    let root_logger = request.definitions.iter().rev().find(|d| d.key == "zookeeper.root.logger").map(|d| d.value.as_str());
-    logging::start(root_logger, None);
     let config::Loaded { config, notices } = config::load(&request).map_err(failed)?;
+    logging::start(request.root_logger(), config.my_id);
     notices.iter().for_each(config::Notice::log);
     runtime::serve(config)
 }

@@ -1,7 +1,7 @@
 //! The log: lines to standard error in the layout of ZooKeeper's logback.xml.
 //!
 //! `2026-11-23 01:39:00,123 [myid:1] - INFO  [main:server@42] - message`, with the thread's name, and the last
-//! word of the Rust module in place of the Java class. Time is UTC. Control characters in messages are
+//! word of the Rust module in place of the Java class. Time is that of the local zone, as Java's. Control characters in messages are
 //! escaped, so that nothing that a client sends can forge a line. Which messages there are is not decided
 //! here.
 
@@ -10,6 +10,9 @@ use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{LevelFilter, Record};
+
+use crate::four_letter::date::Civil;
+use crate::four_letter::zone::Zone;
 
 /// Starts the log. `RUST_LOG` decides the level; without it `root_logger`, the value of
 /// `-Dzookeeper.root.logger` (`DEBUG,CONSOLE`: a level and names that have no meaning here); without
@@ -21,10 +24,11 @@ pub fn start(root_logger: Option<&str>, my_id: Option<i64>) {
         _ => builder.filter_level(level_of(root_logger)),
     };
     let my_id = my_id.map_or(String::new(), |my_id| my_id.to_string());
+    let zone = Zone::local();
     builder.target(env_logger::Target::Stderr);
     builder.format(move |out, record| {
         let thread = std::thread::current();
-        write_line(out, SystemTime::now(), &my_id, thread.name().unwrap_or("unnamed"), record)
+        write_line(out, SystemTime::now(), &zone, &my_id, thread.name().unwrap_or("unnamed"), record)
     });
     // Only fails if a logger is there already, and then that one stays.
     let _ = builder.try_init();
@@ -42,13 +46,13 @@ pub fn level_of(root_logger: Option<&str>) -> LevelFilter {
 }
 
 /// Writes one line. Nothing is allocated.
-fn write_line(out: &mut impl io::Write, at: SystemTime, my_id: &str, thread: &str, record: &Record<'_>) -> io::Result<()> {
+fn write_line(out: &mut impl io::Write, at: SystemTime, zone: &Zone, my_id: &str, thread: &str, record: &Record<'_>) -> io::Result<()> {
     let module = record.module_path().unwrap_or_default();
     let module = module.rsplit("::").next().unwrap_or(module);
     write!(
         out,
         "{} [myid:{my_id}] - {:<5} [{}:{module}@{}] - ",
-        Timestamp(at),
+        Timestamp(at, zone),
         record.level(),
         Escaped(format_args!("{thread}")),
         record.line().unwrap_or(0),
@@ -56,35 +60,18 @@ fn write_line(out: &mut impl io::Write, at: SystemTime, my_id: &str, thread: &st
     writeln!(out, "{}", Escaped(*record.args()))
 }
 
-/// `2026-11-23 01:39:00,123`, UTC.
-struct Timestamp(SystemTime);
+/// `2026-11-23 01:39:00,123`, in this zone.
+struct Timestamp<'a>(SystemTime, &'a Zone);
 
-impl fmt::Display for Timestamp {
+impl fmt::Display for Timestamp<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A clock before 1970 is shown as 1970.
         let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = since.as_secs();
-        let (year, month, day) = civil(seconds / 86_400);
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let seconds = since.as_secs() as i64;
+        let local = seconds + i64::from(self.1.offset_seconds(seconds));
+        let Civil { year, month, day, hour, minute, second, .. } = Civil::from_epoch_seconds(local);
         write!(formatter, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02},{:03}", since.subsec_millis())
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Years are counted from
-/// March, so that the leap day is the last one.
-fn civil(day: u64) -> (u64, u64, u64) {
-    const DAYS_OF_400_YEARS: u64 = 146_097;
-    // From 0000-03-01 to 1970-01-01.
-    let day = day + 719_468;
-    let era = day / DAYS_OF_400_YEARS;
-    let day_of_era = day % DAYS_OF_400_YEARS;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Months from March: 31, 30, 31, 30, 31 days, and again; five of them have 153.
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_month)
 }
 
 /// Shows control characters as escapes.
@@ -128,6 +115,7 @@ mod tests {
         write_line(
             &mut out,
             at,
+            &Zone::utc(),
             my_id,
             thread,
             &Record::builder()
@@ -166,19 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn days_become_dates() {
-        for (day, date) in [
-            (0, (1970, 1, 1)),
-            (58, (1970, 2, 28)),
-            (59, (1970, 3, 1)),
-            (11_016, (2000, 2, 29)),
-            (11_017, (2000, 3, 1)),
-            (19_722, (2023, 12, 31)),
-            (19_782, (2024, 2, 29)),
-            (47_540, (2100, 2, 28)),
-            (47_541, (2100, 3, 1)),
+    fn time_is_local() {
+        // Two hours east in summer, one in winter.
+        let zone = Zone::named("CET-1CEST,M3.5.0,M10.5.0/3").expect("a rule");
+        for (seconds, text) in [
+            (1_795_397_940, "2026-11-23 02:39:00,000"),
+            (1_782_863_999, "2026-07-01 01:59:59,000"),
+            (1_798_757_999, "2026-12-31 23:59:59,000"),
         ] {
-            assert_eq!(civil(day), date, "{day}");
+            assert_eq!(Timestamp(UNIX_EPOCH + Duration::from_secs(seconds), &zone).to_string(), text);
         }
     }
 

@@ -119,7 +119,7 @@ impl World {
             self.core.handle(NOW, &self.tree, Input::LogSynced { through });
             poll(&mut self.core);
         }
-        let effects = apply(&mut self.tree, &[&*self.shared], commits, &self.schemes, MAX_LENGTH);
+        let effects = apply(&mut self.tree, &[&*self.shared], commits, &self.schemes, MAX_LENGTH, &mut ());
         assert!(effects.digest_mismatches.is_empty());
         self.front.drain(NOW, &self.tree, &mut self.sockets);
         for out in &mut self.sockets.out {

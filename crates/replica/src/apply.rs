@@ -5,13 +5,14 @@
 
 use crate::frame;
 use crate::inbox::{Answered, FrontShared, Inbox, Item};
+use crate::meter::{Meter, note_writes};
 use crate::read::{Reading, WatchesAccess};
 use crate::request::{ConnId, Parked};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
 use oxkeeper_proto::records::{MultiHeader, Stat};
 use oxkeeper_proto::txn::{LoggedTxn, Txn};
-use oxkeeper_proto::{ErrorCode, OpCode, Record, SessionId, Write, Zxid};
+use oxkeeper_proto::{ErrorCode, EventType, OpCode, Record, SessionId, Write, Zxid};
 use oxkeeper_tree::watches::Watches;
 use oxkeeper_tree::{Applied, Change, ChangeSink, DigestMismatch, OpResult, SubResult, Tree};
 use std::sync::MutexGuard;
@@ -70,10 +71,13 @@ pub struct Effects {
 struct Hands<'a> {
     fronts: Vec<(MutexGuard<'a, Watches>, MutexGuard<'a, Inbox>)>,
     touched: u64,
+    meter: &'a mut dyn Meter,
 }
 
 impl ChangeSink for Hands<'_> {
     fn change(&mut self, zxid: Zxid, change: &Change<'_>) {
+        // Over all fronts: a change is one to its watchers, wherever they are connected.
+        let mut told = [(EventType::NodeCreated, 0); 4];
         for (index, (watches, inbox)) in self.fronts.iter_mut().enumerate() {
             if watches.is_empty() {
                 continue;
@@ -81,6 +85,8 @@ impl ChangeSink for Hands<'_> {
             let touched = &mut self.touched;
             watches.fire(change, &mut |fired| {
                 *touched |= 1 << index;
+                let place = told.iter_mut().find(|(kind, count)| *count == 0 || *kind == fired.kind).expect("there are four kinds");
+                *place = (fired.kind, place.1 + fired.watchers.len());
                 inbox.items.push(Item::Event {
                     kind: fired.kind,
                     path: fired.path.into(),
@@ -90,6 +96,9 @@ impl ChangeSink for Hands<'_> {
                 });
             });
         }
+        for (kind, watchers) in told.into_iter().filter(|(_, watchers)| *watchers > 0) {
+            self.meter.told(kind, watchers);
+        }
     }
 }
 
@@ -97,7 +106,14 @@ impl ChangeSink for Hands<'_> {
 ///
 /// # Panics
 /// When a committed payload is no transaction: it was made or checked by this program.
-pub fn apply(tree: &mut Tree, fronts: &[&FrontShared], commits: Vec<Commit>, schemes: &Schemes, max_length: i32) -> Effects {
+pub fn apply(
+    tree: &mut Tree,
+    fronts: &[&FrontShared],
+    commits: Vec<Commit>,
+    schemes: &Schemes,
+    max_length: i32,
+    meter: &mut dyn Meter,
+) -> Effects {
     let mut effects = Effects::default();
     let mut hands = Hands {
         fronts: fronts
@@ -105,6 +121,7 @@ pub fn apply(tree: &mut Tree, fronts: &[&FrontShared], commits: Vec<Commit>, sch
             .map(|f| (f.watches.lock().expect("no holder of the watches panics"), f.inbox.lock().expect("no holder of an inbox panics")))
             .collect(),
         touched: 0,
+        meter,
     };
     for Commit { outcome, mut origin, close } in commits {
         if let Some(origin) = &mut origin {
@@ -115,6 +132,10 @@ pub fn apply(tree: &mut Tree, fronts: &[&FrontShared], commits: Vec<Commit>, sch
                 let logged = LoggedTxn::read(&payload).expect("a committed payload is a transaction");
                 let applied = tree.apply(&logged, &mut hands);
                 effects.digest_mismatches.extend(applied.digest_mismatch);
+                hands.meter.applied(logged.header.time);
+                if applied.err == ErrorCode::OK {
+                    note_writes(hands.meter, &logged.txn);
+                }
                 if let Some(origin) = &origin {
                     answer(&mut hands, origin, zxid, &logged, &applied);
                 }
@@ -160,6 +181,7 @@ fn run_parked(tree: &Tree, hands: &mut Hands<'_>, origin: &mut Origin, schemes: 
             session: origin.session,
             identities: &parked.identities,
             schemes,
+            meter: hands.meter,
         };
         let zxid = tree.last_zxid().0;
         let answers = Answered { xid: parked.xid, op: parked.op, zxid, received_ms: parked.received_ms, write: false };
@@ -169,7 +191,8 @@ fn run_parked(tree: &Tree, hands: &mut Hands<'_>, origin: &mut Origin, schemes: 
 
 fn answer(hands: &mut Hands<'_>, origin: &Origin, zxid: Zxid, logged: &LoggedTxn<'_>, applied: &Applied) {
     if let Txn::CreateSession(txn) = &logged.txn {
-        let item = Item::Session { connection: origin.connection, session: SessionId(logged.header.client_id), timeout_ms: txn.time_out };
+        let (session, created_ms) = (SessionId(logged.header.client_id), Some(origin.received_ms));
+        let item = Item::Session { connection: origin.connection, session, timeout_ms: txn.time_out, created_ms };
         hands.push(origin.connection.front, item);
         return;
     }

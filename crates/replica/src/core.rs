@@ -122,6 +122,7 @@ pub enum Output {
     },
 }
 
+<<<<<<< HEAD
 /// Makes payloads of transactions. They share blocks of memory, so that most cost no allocation; a block goes, or is
 /// filled again, when the last of its payloads has gone.
 #[derive(Default)]
@@ -151,6 +152,21 @@ impl Encoder {
         self.block.extend_from_slice(&self.scratch);
         Some(self.block.split().freeze())
     }
+=======
+/// What the core has done, ever: for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoreCounts {
+    /// Transactions begun, refused ones included.
+    pub prepared: u64,
+    /// Ends of sessions.
+    pub closes: u64,
+    /// Sessions that expired.
+    pub expired: u64,
+    /// Changes of nodes prepared.
+    pub changes_queued: u64,
+    /// Changes of nodes applied, or taken back.
+    pub changes_removed: u64,
+>>>>>>> refs/heads/wiring
 }
 
 struct InFlight {
@@ -179,6 +195,7 @@ pub struct Core {
     outputs: VecDeque<Output>,
     encoder: Encoder,
     no_space: bool,
+    counts: CoreCounts,
 }
 
 impl Core {
@@ -200,6 +217,7 @@ impl Core {
             outputs: VecDeque::new(),
             encoder: Encoder::default(),
             no_space: false,
+            counts: CoreCounts::default(),
             options,
             schemes,
         };
@@ -225,6 +243,16 @@ impl Core {
     /// The sessions, for `dump` and metrics.
     pub fn sessions(&self) -> &SessionTracker {
         &self.sessions
+    }
+
+    /// What has been done so far.
+    pub fn counts(&self) -> CoreCounts {
+        CoreCounts { changes_queued: self.overlay.queued, changes_removed: self.overlay.removed, ..self.counts }
+    }
+
+    /// The paths of writes that a hard quota refused since the last call.
+    pub fn take_over_quota(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.overlay.over_quota)
     }
 
     /// How many requests wait for a commit.
@@ -353,7 +381,10 @@ impl Core {
             info!("Invalid session {session}, probably expired");
         }
         let (session, timeout_ms) = if lives { (session, timeout_ms) } else { (SessionId::NONE, 0) };
-        self.outputs.push_back(Output::Front { front: connection.front, item: Item::Session { connection, session, timeout_ms } });
+        self.outputs.push_back(Output::Front {
+            front: connection.front,
+            item: Item::Session { connection, session, timeout_ms, created_ms: None },
+        });
     }
 
     fn write(&mut self, now: Now, tree: &Tree, write: Write) {
@@ -434,6 +465,7 @@ impl Core {
 
     fn close_session(&mut self, now: Now, tree: &Tree, session: SessionId, cxid: i32, origin: Option<Origin>) {
         self.sessions.set_closing(session);
+        self.counts.closes += 1;
         let zxid = self.begin();
         let any_pending = !self.in_flight.is_empty();
         let mut budget = 0;
@@ -461,6 +493,7 @@ impl Core {
                 self.sessions.reopen(now.mono_ms, session);
                 continue;
             }
+            self.counts.expired += 1;
             info!("Expiring session {session}, timeout of {timeout_ms}ms exceeded");
             self.close_session(now, tree, session, 0, None);
         }
@@ -524,6 +557,7 @@ impl Core {
 
     fn begin(&mut self) -> Zxid {
         let zxid = self.zab.next_zxid();
+        self.counts.prepared += 1;
         self.overlay.begin(zxid);
         zxid
     }

@@ -7,6 +7,7 @@ use crate::core::Input;
 use crate::frame;
 use crate::inbox::{Answered, FrontShared, Inbox, Item};
 use crate::limits::{Limits, Load};
+use crate::meter::ReadLog;
 use crate::read::{Reading, WatchesAccess, is_read};
 use crate::request::{ConnId, Identities, Now, Parked, Write};
 use crate::sessions::deadline;
@@ -40,6 +41,8 @@ pub struct FrontOptions {
 
 /// The bytes of a request in front of its body: xid and op.
 const REQUEST_HEADER_BYTES: usize = 8;
+/// The length field before each frame.
+const LENGTH_BYTES: usize = 4;
 /// Reads that a connection may have waiting behind a write: each may be answered with a megabyte,
 /// and all of them at the same time.
 const PARKED_LIMIT: usize = 128;
@@ -167,6 +170,22 @@ pub struct FrontStats {
     pub sent: u64,
     /// Latencies of all requests.
     pub latency: Latency,
+    /// Bytes of frames that came in, their length fields included.
+    pub received_bytes: u64,
+    /// Bytes of replies to requests, without length fields.
+    pub response_bytes: u64,
+    /// Bytes of notifications, without length fields.
+    pub watch_bytes: u64,
+    /// Sizes of replies and notifications since the metrics took them.
+    pub sizes: Option<Sizes>,
+    /// Connect requests.
+    pub connects: u64,
+    /// Those of them that named a session.
+    pub revalidations: u64,
+    /// Replies whose connection had gone.
+    pub stale_replies: u64,
+    /// Reads, not yet taken by the server's metrics.
+    pub reads: ReadLog,
     /// Answered requests and their latency, not yet taken by the server's metrics.
     pub answered: Vec<(OpCode, u64)>,
     /// Connect requests that the throttle turned away.
@@ -175,6 +194,26 @@ pub struct FrontStats {
     pub large_rejected: u64,
     /// Tokens missing from the throttle at each connect request, not yet taken by the metrics.
     pub token_deficits: Vec<u64>,
+}
+
+/// Sizes of packets sent, bytes without length fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The last.
+    pub last: usize,
+    /// The smallest.
+    pub min: usize,
+    /// The largest.
+    pub max: usize,
+}
+
+impl FrontStats {
+    fn size(&mut self, bytes: usize) {
+        self.sizes = Some(match self.sizes {
+            Some(Sizes { min, max, .. }) => Sizes { last: bytes, min: min.min(bytes), max: max.max(bytes) },
+            None => Sizes { last: bytes, min: bytes, max: bytes },
+        });
+    }
 }
 
 /// What `cons`, `stat` and `dump` show of a connection.
@@ -361,9 +400,11 @@ impl Front {
     }
 
     /// A frame that is no request was received on the connection (a four-letter word).
-    pub fn count_received(&mut self, slot: u32) {
+    /// `bytes` are those on the wire.
+    pub fn count_received(&mut self, slot: u32, bytes: usize) {
         self.connections[slot as usize].stats.received += 1;
         self.stats.received += 1;
+        self.stats.received_bytes += bytes as u64;
     }
 
     fn id(&self, slot: u32) -> ConnId {
@@ -377,7 +418,7 @@ impl Front {
     /// Takes in one frame. `tree` is held for reading, and the inbox has been drained under the
     /// same hold.
     pub fn frame(&mut self, now: Now, tree: &Tree, slot: u32, bytes: &[u8], out: &mut Vec<u8>) -> Flow {
-        self.count_received(slot);
+        self.count_received(slot, bytes.len() + LENGTH_BYTES);
         match self.connections[slot as usize].stage {
             Stage::Connect => self.connect(now, tree, slot, bytes, out),
             Stage::Open => self.request(now, tree, slot, bytes, out),
@@ -395,6 +436,7 @@ impl Front {
             return Flow::Drop;
         };
         connection.knows_read_only = r.boolean().is_ok();
+        self.stats.connects += 1;
         match self.options.limits.admit(now.mono_ms, request.session_id != 0) {
             Ok(deficit) => self.stats.token_deficits.push(deficit),
             Err(_) => {
@@ -415,6 +457,7 @@ impl Front {
         let timeout_ms = request.time_out.max(self.options.min_session_timeout_ms).min(self.options.max_session_timeout_ms);
         connection.timeout_ms = timeout_ms;
         let session = SessionId(request.session_id);
+        self.stats.revalidations += u64::from(session != SessionId::NONE);
         if session == SessionId::NONE {
             connection.stage = Stage::Opening;
             self.submissions.push(Input::OpenSession { connection: id, timeout_ms });
@@ -453,6 +496,7 @@ impl Front {
                 connection.parked.push_back(Parked { xid, op, body: body.to_vec(), identities, received_ms: now.mono_ms });
                 return self.credit(slot);
             }
+            let start = out.len();
             serve(
                 &self.shared,
                 &self.schemes,
@@ -462,9 +506,11 @@ impl Front {
                 connection.session,
                 &connection.identities,
                 (xid, op, body),
+                &mut self.stats.reads,
                 out,
             );
-            self.answered(slot, now, Answered { xid, op, zxid: tree.last_zxid().0, received_ms: now.mono_ms, write: false });
+            let answers = Answered { xid, op, zxid: tree.last_zxid().0, received_ms: now.mono_ms, write: false };
+            self.answered(slot, now, answers, out.len() - start);
             return Flow::Continue;
         }
         match op {
@@ -600,7 +646,15 @@ impl Front {
         self.stats.sent += 1;
     }
 
-    fn answered(&mut self, slot: u32, now: Now, answers: Answered) {
+    /// A request was answered with a frame of `bytes`, its length field included.
+    fn answered(&mut self, slot: u32, now: Now, answers: Answered, bytes: usize) {
+        let bytes = bytes.saturating_sub(LENGTH_BYTES);
+        self.stats.response_bytes += bytes as u64;
+        self.stats.size(bytes);
+        self.done(slot, now, answers);
+    }
+
+    fn done(&mut self, slot: u32, now: Now, answers: Answered) {
         let latency_ms = now.mono_ms.saturating_sub(answers.received_ms);
         let stats = &mut self.connections[slot as usize].stats;
         stats.sent += 1;
@@ -647,10 +701,12 @@ impl Front {
                     self.in_flight.fetch_sub(1, Ordering::Relaxed);
                 }
                 if self.living(id).is_none() {
+                    self.stats.stale_replies += 1;
                     return;
                 }
-                outlets.out(id.slot).extend_from_slice(&bytes[range]);
-                self.answered(id.slot, now, answers);
+                let bytes = &bytes[range];
+                outlets.out(id.slot).extend_from_slice(bytes);
+                self.answered(id.slot, now, answers, bytes.len());
                 let connection = &mut self.connections[id.slot as usize];
                 if answers.write {
                     connection.outstanding -= 1;
@@ -676,10 +732,15 @@ impl Front {
                         continue;
                     }
                     outlets.out(slot).extend_from_slice(&self.scratch);
+                    let bytes = self.scratch.len() - LENGTH_BYTES;
+                    self.stats.watch_bytes += bytes as u64;
+                    self.stats.size(bytes);
                     self.sent(slot);
                 }
             }
-            Item::Session { connection: id, session, timeout_ms } => self.session_item(now, id, session, timeout_ms, outlets),
+            Item::Session { connection: id, session, timeout_ms, created_ms } => {
+                self.session_item(now, id, session, timeout_ms, created_ms, outlets);
+            }
             Item::Close { connection: id } => {
                 if let Some(connection) = self.living(id) {
                     connection.stage = Stage::Closing;
@@ -689,7 +750,15 @@ impl Front {
         }
     }
 
-    fn session_item(&mut self, now: Now, id: ConnId, session: SessionId, timeout_ms: i32, outlets: &mut impl Outlets) {
+    fn session_item(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        session: SessionId,
+        timeout_ms: i32,
+        created_ms: Option<u64>,
+        outlets: &mut impl Outlets,
+    ) {
         let (tick_ms, valid) = (self.options.tick_ms, session != SessionId::NONE);
         let Some(connection) = self.living(id) else {
             if valid {
@@ -711,8 +780,14 @@ impl Front {
             connection.stage = Stage::Closing;
             outlets.close(id.slot);
         }
-        let answers = Answered { xid: 0, op: OpCode::CREATE_SESSION, zxid: 0, received_ms: now.mono_ms, write: false };
-        self.answered(id.slot, now, answers);
+        // As in Java, only a new session counts as a request.
+        match created_ms {
+            Some(received_ms) => {
+                let answers = Answered { xid: 0, op: OpCode::CREATE_SESSION, zxid: 0, received_ms, write: false };
+                self.done(id.slot, now, answers);
+            }
+            None => self.sent(id.slot),
+        }
     }
 
     /// Answers reads that waited for a write, until enough bytes are on their way.
@@ -723,8 +798,11 @@ impl Front {
                 self.connections[slot as usize].parked_bytes = 0;
                 return;
             };
-            serve(&self.shared, &self.schemes, self.options.max_length, tree, slot, session, &identities, (xid, op, &body), out);
-            self.answered(slot, now, Answered { xid, op, zxid: tree.last_zxid().0, received_ms, write: false });
+            let start = out.len();
+            let reads = &mut self.stats.reads;
+            serve(&self.shared, &self.schemes, self.options.max_length, tree, slot, session, &identities, (xid, op, &body), reads, out);
+            let answers = Answered { xid, op, zxid: tree.last_zxid().0, received_ms, write: false };
+            self.answered(slot, now, answers, out.len() - start);
         }
         // A connection with reads left is not read, so that nothing overtakes them.
         let connection = &mut self.connections[slot as usize];
@@ -788,9 +866,10 @@ fn serve(
     session: SessionId,
     identities: &Identities,
     (xid, op, body): (i32, OpCode, &[u8]),
+    meter: &mut ReadLog,
     out: &mut Vec<u8>,
 ) {
-    Reading { tree, watches: WatchesAccess::Shared(&shared.watches), watcher, session, identities, schemes }
+    Reading { tree, watches: WatchesAccess::Shared(&shared.watches), watcher, session, identities, schemes, meter }
         .serve(xid, op, body, max_length, out);
 }
 

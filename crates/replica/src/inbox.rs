@@ -40,6 +40,9 @@ pub enum Item {
         session: SessionId,
         /// The negotiated timeout, milliseconds; 0 if there is no session.
         timeout_ms: i32,
+        /// When a new session was asked for, milliseconds of the monotonic clock; `None` for one
+        /// that was asked for again.
+        created_ms: Option<u64>,
     },
     /// Close the connection when what is before it has been sent.
     Close {

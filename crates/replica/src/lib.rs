@@ -14,6 +14,7 @@ pub mod frame;
 pub mod front;
 pub mod inbox;
 pub mod limits;
+pub mod meter;
 mod overlay;
 pub mod prepare;
 pub mod read;

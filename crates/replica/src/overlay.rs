@@ -40,6 +40,11 @@ pub struct Overlay {
     undo: Vec<(Arc<str>, Option<Pending>)>,
     digest_before: u64,
     zxid: Zxid,
+    /// Changes noted and forgotten, ever.
+    pub queued: u64,
+    pub removed: u64,
+    /// Paths that a hard quota refused, until somebody takes them.
+    pub over_quota: Vec<String>,
 }
 
 /// The root is stored under the empty string.
@@ -50,7 +55,17 @@ fn key(path: &str) -> &str {
 impl Overlay {
     /// Nothing pending on a tree with this digest.
     pub fn new(digest: u64) -> Self {
-        Self { by_path: HashMap::default(), order: VecDeque::new(), digest, undo: Vec::new(), digest_before: digest, zxid: Zxid::ZERO }
+        Self {
+            by_path: HashMap::default(),
+            order: VecDeque::new(),
+            digest,
+            undo: Vec::new(),
+            digest_before: digest,
+            zxid: Zxid::ZERO,
+            queued: 0,
+            removed: 0,
+            over_quota: Vec::new(),
+        }
     }
 
     /// The digest of the tree after everything pending.
@@ -73,6 +88,7 @@ impl Overlay {
                 None => self.by_path.remove(&path),
             };
             self.order.pop_back();
+            self.removed += 1;
         }
         self.digest = self.digest_before;
     }
@@ -98,6 +114,7 @@ impl Overlay {
         let previous = self.by_path.insert(path.clone(), Pending { zxid: self.zxid, record });
         self.order.push_back((self.zxid, path.clone()));
         self.undo.push((path, previous));
+        self.queued += 1;
     }
 
     /// Forgets what the tree holds now.
@@ -111,12 +128,14 @@ impl Overlay {
                 self.by_path.remove(path);
             }
             self.order.pop_front();
+            self.removed += 1;
         }
     }
 
     /// Forgets everything that is pending: it was withdrawn, and the tree has this digest.
     pub fn reset(&mut self, digest: u64) {
-        *self = Self::new(digest);
+        let (queued, removed) = (self.queued, self.removed + self.order.len() as u64);
+        *self = Self { queued, removed, ..Self::new(digest) };
     }
 
     /// The changes that are pending, by path; `None` where the node will be gone.

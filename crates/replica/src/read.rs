@@ -1,6 +1,7 @@
 //! Reads: answered in place from the committed tree.
 
 use crate::frame;
+use crate::meter::Meter;
 use crate::request::{Identities, MultiRequest, ReadRequest, read_multi};
 use oxkeeper_auth::{Identity, Schemes, user_name};
 use oxkeeper_proto::acl::to_records;
@@ -45,6 +46,8 @@ pub struct Reading<'a> {
     pub identities: &'a Identities,
     /// The rules of identities.
     pub schemes: &'a Schemes,
+    /// Told of what is read.
+    pub meter: &'a mut dyn Meter,
 }
 
 /// Why a read is answered with an error.
@@ -147,6 +150,7 @@ impl<'a> Reading<'a> {
                     self.watch(path, Mode::Standard, Table::Data);
                 }
                 node.ok_or(ErrorCode::NO_NODE)?.stat().write(out);
+                self.meter.read(path, 0);
             }
             OpCode::GET_CHILDREN => {
                 let request = GetChildrenRequest::read(r)?;
@@ -229,24 +233,28 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn get_data(&self, path: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
+    fn get_data(&mut self, path: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
         let node = self.node(Some(path))?;
         self.permit(node, perms::READ)?;
         out.buffer(node.data());
         node.stat().write(out);
+        self.meter.read(path, node.data().map_or(0, <[u8]>::len));
         Ok(())
     }
 
-    fn get_children(&self, path: &str, out: &mut Vec<u8>) -> Result<Node<'a>, Refused> {
+    fn get_children(&mut self, path: &str, out: &mut Vec<u8>) -> Result<Node<'a>, Refused> {
         let node = self.node(Some(path))?;
         self.permit(node, perms::READ)?;
+        let start = out.len();
         node.write_children(out);
+        // A count, and a length before each name.
+        self.meter.read(path, (out.len() - start).saturating_sub(4 + 4 * node.child_count()));
         Ok(node)
     }
 
     /// Each op for itself; watches are never set. What Java stumbles over (writes, a null path) ends
     /// the list, and the results so far are sent with the error.
-    fn multi_read(&self, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+    fn multi_read(&mut self, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
         let list = read_multi(r).map_err(|_| ErrorCode::MARSHALLING_ERROR)?;
         let (reads, mut stumbled) = match list {
             MultiRequest::Reads(reads) => (reads, false),

@@ -102,7 +102,7 @@ impl World {
     /// Applies what is committed and lets the front tell of it.
     fn apply(&mut self) {
         let commits = std::mem::take(&mut self.commits);
-        let effects = apply(&mut self.tree, &[&self.shared], commits, &self.schemes, MAX_LENGTH);
+        let effects = apply(&mut self.tree, &[&self.shared], commits, &self.schemes, MAX_LENGTH, &mut ());
         assert_eq!(effects.digest_mismatches, [], "the announced digest is the tree's");
         self.tell(Input::Applied { through: self.tree.last_zxid() });
         self.front.drain(self.now, &self.tree, &mut self.wires);

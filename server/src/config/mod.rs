@@ -13,7 +13,6 @@ pub mod members;
 pub mod properties;
 pub mod table;
 pub mod value;
-pub mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -41,7 +41,7 @@ impl Zone {
     }
 
     /// A zone as `TZ` names it.
-    fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         if name.is_empty() {
             return Some(Self::utc());
         }
@@ -69,17 +69,26 @@ impl Zone {
     /// 1970. Zones whose data has a number for a name print as `GMT-03:00`; Java has names of its own for
     /// some of them.
     pub fn at(&self, epoch_seconds: i64) -> (i32, String) {
-        let passed = self.changes.partition_point(|(from, _)| *from <= epoch_seconds);
-        let kind = match (&self.rule, passed) {
-            (Some(rule), _) if passed == self.changes.len() => rule.at(epoch_seconds),
-            (_, 0) => &self.kinds[0],
-            _ => &self.kinds[self.changes[passed - 1].1],
-        };
+        let kind = self.kind(epoch_seconds);
         if kind.name.starts_with(['+', '-']) {
             let (sign, minutes) = (if kind.offset_seconds < 0 { '-' } else { '+' }, kind.offset_seconds.unsigned_abs() / 60);
             return (kind.offset_seconds, format!("GMT{sign}{:02}:{:02}", minutes / 60, minutes % 60));
         }
         (kind.offset_seconds, kind.name.clone())
+    }
+
+    /// Seconds east of Greenwich at a time in seconds since 1970. Allocates nothing.
+    pub fn offset_seconds(&self, epoch_seconds: i64) -> i32 {
+        self.kind(epoch_seconds).offset_seconds
+    }
+
+    fn kind(&self, epoch_seconds: i64) -> &Kind {
+        let passed = self.changes.partition_point(|(from, _)| *from <= epoch_seconds);
+        match (&self.rule, passed) {
+            (Some(rule), _) if passed == self.changes.len() => rule.at(epoch_seconds),
+            (_, 0) => &self.kinds[0],
+            _ => &self.kinds[self.changes[passed - 1].1],
+        }
     }
 }
 

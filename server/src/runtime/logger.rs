@@ -3,7 +3,7 @@
 
 use super::shared::{LogEntry, Shared};
 use super::snapshots::Job;
-use crate::metrics::{Recorder, Summary};
+use crate::metrics::{Counter, Recorder, Summary};
 use log::{error, info, warn};
 use oxkeeper_net::Wakeup;
 use oxkeeper_proto::Zxid;
@@ -87,7 +87,13 @@ impl Logger {
                 }
                 continue;
             }
+            let taken = self.shared.now();
+            self.recorder.add(Counter::SyncProcessorRequestQueued, entries.len() as u64);
+            self.recorder.observe(Summary::SyncProcessorQueueSize, entries.len() as i64);
             self.recorder.observe(Summary::SyncProcessorBatchSize, entries.len() as i64);
+            for entry in &entries {
+                self.recorder.observe(Summary::SyncProcessorQueueTime, taken.mono_ms.saturating_sub(entry.queued_ms) as i64);
+            }
             match self.log.append(&entries) {
                 Ok(()) => {}
                 Err(AppendError::NoSpace) => {
@@ -96,6 +102,8 @@ impl Logger {
                 }
                 Err(AppendError::Fatal(reason)) => die(&reason),
             }
+            let written = self.shared.now();
+            self.recorder.observe(Summary::SyncProcessTime, written.mono_ms.saturating_sub(taken.mono_ms) as i64);
             let synced = match self.log.sync() {
                 Ok(synced) => synced,
                 Err(failure) => die(&failure.0),
@@ -107,6 +115,10 @@ impl Logger {
             self.recorder.observe(Summary::FsyncTime, synced.elapsed.as_millis() as i64);
             let through = synced.through.expect("something was appended");
             let now = self.shared.now();
+            for entry in &entries {
+                self.recorder.observe(Summary::SyncProcessorQueueFlushTime, now.mono_ms.saturating_sub(written.mono_ms) as i64);
+                self.recorder.observe(Summary::SyncProcessorQueueAndFlushTime, now.mono_ms.saturating_sub(entry.queued_ms) as i64);
+            }
             self.shared.bring(now, [Input::Applied { through: applied }, Input::LogSynced { through }]);
             applied = through;
             pace.txns += entries.len() as u64;

@@ -5,13 +5,13 @@
 
 use super::shared::{Shared, unpoisoned};
 use crate::four_letter::Command;
-use crate::metrics::{Counter, Recorder, RequestKind, Summary};
+use crate::metrics::{Counter, Recorder, RequestKind, Summary, SummarySet};
 use log::{debug, info, warn};
 use oxkeeper_net::mio::event::Event;
 use oxkeeper_net::mio::event::Source;
 use oxkeeper_net::mio::{Events, Interest, Poll, Token};
 use oxkeeper_net::{Admission, ConnectionLimits, FlushOutcome, Listener, Prefix, ReadBuffer, ReadOutcome, Refusal, Stream, WriteBuffer};
-use oxkeeper_proto::{OpCode, SessionId};
+use oxkeeper_proto::SessionId;
 use oxkeeper_replica::front::{Flow, Front, Outlets};
 use oxkeeper_replica::request::Now;
 use std::collections::VecDeque;
@@ -420,7 +420,7 @@ impl Reactor {
         connection.past_prefix = true;
         connection.deaf = true;
         connection.input.discard_prefix();
-        front.count_received(slot);
+        front.count_received(slot, word.len());
         info!("Processing {} command from /{}", String::from_utf8_lossy(&word), connection.peer);
         let asker = Arc::downgrade(connection.asker.insert(Arc::new(())));
         let question = Question { reactor: self.index, slot, serial: connection.serial, command, mask, asker };
@@ -613,6 +613,25 @@ impl Reactor {
         self.recorder.packets_received(front.stats.received - self.received_before);
         self.recorder.packets_sent(front.stats.sent - self.sent_before);
         (self.received_before, self.sent_before) = (front.stats.received, front.stats.sent);
+        let stats = &mut front.stats;
+        for (counter, count) in [
+            (Counter::BytesReceivedCount, &mut stats.received_bytes),
+            (Counter::ResponseBytes, &mut stats.response_bytes),
+            (Counter::WatchBytes, &mut stats.watch_bytes),
+            (Counter::ConnectionRequestCount, &mut stats.connects),
+            (Counter::ConnectionRevalidateCount, &mut stats.revalidations),
+            (Counter::StaleReplies, &mut stats.stale_replies),
+        ] {
+            if *count > 0 {
+                self.recorder.add(counter, std::mem::take(count));
+            }
+        }
+        if let Some(sizes) = stats.sizes.take() {
+            for bytes in [sizes.min, sizes.max, sizes.last] {
+                self.recorder.response_size(bytes as i64);
+            }
+        }
+        stats.reads.drain(|name, bytes| self.recorder.observe_for(SummarySet::ReadPerNamespace, name, bytes as i64));
         self.recorder.add(Counter::ConnectionRejected, std::mem::take(&mut front.stats.throttled_connects));
         self.recorder.add(Counter::LargeRequestsRejected, std::mem::take(&mut front.stats.large_rejected));
         for deficit in front.stats.token_deficits.drain(..) {
@@ -620,7 +639,6 @@ impl Reactor {
         }
         for (op, latency_ms) in front.stats.answered.drain(..) {
             let kind = match op {
-                OpCode::CREATE_SESSION => continue,
                 op if oxkeeper_replica::read::is_read(op) => RequestKind::Read,
                 _ => RequestKind::Update,
             };

@@ -4,15 +4,16 @@
 //! disk or a socket while holding the core or the tree.
 
 use crate::config::ServerConfig;
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, CounterSet, Metrics, Recorder, Summary, SummarySet};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
 use oxkeeper_net::{Queue, Wakeup};
-use oxkeeper_proto::Zxid;
+use oxkeeper_proto::{EventType, Zxid};
 use oxkeeper_replica::apply::{Commit, apply};
-use oxkeeper_replica::core::{Core, Input, Output};
+use oxkeeper_replica::core::{Core, CoreCounts, Input, Output};
 use oxkeeper_replica::front::Front;
 use oxkeeper_replica::inbox::FrontShared;
+use oxkeeper_replica::meter::{Meter, STAT_BYTES, namespace};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::Store;
 use oxkeeper_tree::Tree;
@@ -26,6 +27,8 @@ use super::reactor::Errand;
 pub struct LogEntry {
     pub zxid: Zxid,
     pub payload: Bytes,
+    /// When it was queued, milliseconds of the monotonic clock.
+    pub queued_ms: u64,
 }
 
 impl AsRef<[u8]> for LogEntry {
@@ -70,7 +73,55 @@ pub struct Shared {
     tree: RwLock<Tree>,
     /// Commits in order; pushed under the core, taken under the tree.
     commits: Mutex<Vec<Commit>>,
+    /// Locked while the core is held, so nobody ever waits for it.
+    preparing: Mutex<Preparing>,
+    /// Locked while the tree is held for writing, so nobody ever waits for it.
+    applying: Mutex<Recorder>,
     epoch: Instant,
+}
+
+/// What is recorded under the core.
+struct Preparing {
+    recorder: Recorder,
+    before: CoreCounts,
+}
+
+/// Records what is applied.
+struct ApplyMeter<'a> {
+    recorder: &'a Recorder,
+    now_ms: i64,
+}
+
+impl Meter for ApplyMeter<'_> {
+    fn read(&mut self, path: &str, bytes: usize) {
+        if let Some(name) = namespace(path) {
+            let value = path.len() + bytes + STAT_BYTES as usize;
+            self.recorder.observe_for(SummarySet::ReadPerNamespace, name, value as i64);
+        }
+    }
+
+    fn written(&mut self, path: &str, bytes: usize) {
+        if let Some(name) = namespace(path) {
+            self.recorder.observe_for(SummarySet::WritePerNamespace, name, (path.len() + bytes) as i64);
+        }
+    }
+
+    fn applied(&mut self, time_ms: i64) {
+        // A clock that was set back says nothing.
+        if self.now_ms >= time_ms {
+            self.recorder.observe(Summary::PropagationLatency, self.now_ms - time_ms);
+        }
+    }
+
+    fn told(&mut self, kind: EventType, watchers: usize) {
+        let summary = match kind {
+            EventType::NodeCreated => Summary::NodeCreatedWatchCount,
+            EventType::NodeDeleted => Summary::NodeDeletedWatchCount,
+            EventType::NodeDataChanged => Summary::NodeChangedWatchCount,
+            EventType::NodeChildrenChanged => Summary::NodeChildrenWatchCount,
+        };
+        self.recorder.observe(summary, watchers as i64);
+    }
 }
 
 /// The parts of [`Shared`] that are made before it.
@@ -93,7 +144,11 @@ impl Shared {
         let Parts { config, schemes, metrics, max_length, reactors, log, core, tree, store, client_port, epoch } = parts;
         let counters = Counters::default();
         counters.trace_mask.store(crate::four_letter::TRACE_MASK_DEFAULT as u64, Ordering::Relaxed);
+        let preparing = Mutex::new(Preparing { recorder: metrics.recorder(), before: core.counts() });
+        let applying = Mutex::new(metrics.recorder());
         Arc::new(Self {
+            preparing,
+            applying,
             config,
             schemes,
             metrics,
@@ -139,16 +194,20 @@ impl Shared {
         let mut to_apply = false;
         {
             let mut core = self.core();
+            let taken = self.now();
+            let mut brought = 0;
             {
                 let tree = self.tree();
                 for input in inputs {
+                    brought += u64::from(matches!(input, Input::Write(_) | Input::OpenSession { .. }));
                     core.handle(now, &tree, input);
                 }
             }
+            let prepared = self.now();
             let mut commits = unpoisoned(self.commits.lock());
             while let Some(output) = core.poll() {
                 match output {
-                    Output::Append { zxid, payload } => appends.push(LogEntry { zxid, payload }),
+                    Output::Append { zxid, payload } => appends.push(LogEntry { zxid, payload, queued_ms: prepared.mono_ms }),
                     Output::Apply(commit) => {
                         to_apply = true;
                         commits.push(commit);
@@ -160,11 +219,48 @@ impl Shared {
                 }
             }
             drop(commits);
+            self.record_preparation(&mut core, brought, [now, taken, prepared]);
             self.log.push_all(&mut appends).unwrap_or_else(|_| unreachable!("the credits bound the log's queue"));
         }
         self.wake(fronts);
         if to_apply {
             self.apply();
+        }
+    }
+
+    /// Counts what the core did with a batch of which `brought` inputs were requests; the times are
+    /// those at which the batch was read, taken by the core, and done.
+    fn record_preparation(&self, core: &mut Core, brought: u64, [read, taken, prepared]: [Now; 3]) {
+        let mut preparing = unpoisoned(self.preparing.lock());
+        let (before, after) = (preparing.before, core.counts());
+        if brought == 0 && before == after {
+            return;
+        }
+        preparing.before = after;
+        let recorder = &preparing.recorder;
+        let ms = |from: Now, to: Now| to.mono_ms.saturating_sub(from.mono_ms) as i64;
+        if brought > 0 {
+            recorder.add(Counter::PrepProcessorRequestQueued, brought);
+            recorder.observe(Summary::PrepProcessorQueueSize, brought as i64);
+        }
+        let handing_on_ms = ms(prepared, self.now());
+        for _ in 0..brought {
+            recorder.observe(Summary::PrepProcessorQueueTime, ms(read, taken));
+        }
+        for _ in before.prepared..after.prepared {
+            recorder.observe(Summary::PrepProcessTime, ms(taken, prepared));
+            recorder.observe(Summary::ProposalProcessTime, handing_on_ms);
+        }
+        for _ in before.closes..after.closes {
+            recorder.observe(Summary::CloseSessionPrepTime, ms(taken, prepared));
+        }
+        recorder.add(Counter::StaleSessionsExpired, after.expired - before.expired);
+        recorder.add(Counter::OutstandingChangesQueued, after.changes_queued - before.changes_queued);
+        recorder.add(Counter::OutstandingChangesRemoved, after.changes_removed - before.changes_removed);
+        for path in core.take_over_quota() {
+            if let Some(name) = namespace(&path) {
+                self.metrics.count_for(CounterSet::QuotaExceededErrorPerNamespace, name, 1);
+            }
         }
     }
 
@@ -188,7 +284,12 @@ impl Shared {
             let mut tree = self.tree_for_writing();
             let commits = std::mem::take(&mut *unpoisoned(self.commits.lock()));
             let fronts: Vec<&FrontShared> = self.reactors.iter().map(|r| &*r.shared).collect();
-            let effects = apply(&mut tree, &fronts, commits, &self.schemes, self.max_length);
+            let recorder = unpoisoned(self.applying.lock());
+            let mut meter = ApplyMeter { recorder: &recorder, now_ms: self.now().wall_ms };
+            let effects = apply(&mut tree, &fronts, commits, &self.schemes, self.max_length, &mut meter);
+            if !effects.digest_mismatches.is_empty() {
+                recorder.add(Counter::DigestMismatchesCount, effects.digest_mismatches.len() as u64);
+            }
             (effects, tree.last_zxid())
         };
         for mismatch in &effects.digest_mismatches {

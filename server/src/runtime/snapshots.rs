@@ -1,7 +1,7 @@
 //! Snapshots: one at a time, exact, to a file, while everything goes on; and the purge of old ones.
 
 use super::shared::{Shared, unpoisoned};
-use crate::metrics::{Counter, Recorder, Summary};
+use crate::metrics::{Recorder, Summary};
 use log::{error, info, warn};
 use oxkeeper_proto::Zxid;
 use oxkeeper_proto::txn::DIGEST_VERSION;
@@ -9,6 +9,7 @@ use oxkeeper_store::names::Compression;
 use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotFile};
 use oxkeeper_tree::View;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -61,7 +62,6 @@ impl Snapshots {
                 Ok(file) => {
                     let elapsed_ms = begun.elapsed().as_millis() as i64;
                     info!("Snapshot taken in {elapsed_ms} ms: {} of {} bytes", file.name, file.size_bytes);
-                    self.recorder.add(Counter::SnapCount, 1);
                     self.recorder.observe(Summary::SnapshotTime, elapsed_ms);
                 }
                 // Java ends here. Nothing is lost: the log before stays, and the next one is tried.
@@ -81,8 +81,7 @@ impl Snapshots {
 
     fn write_view(&self, view: &mut View, zxid: Zxid, digest: u64) -> io::Result<SnapshotFile> {
         let config = &self.shared.config;
-        let directory = config.snap_dir();
-        info!("Snapshotting: {zxid} to {}", directory.join(oxkeeper_store::names::snapshot_name(zxid, compression(config))).display());
+        info!("Snapshotting: {zxid} to {}", snapshot_path(config, zxid).display());
         let mut writer = unpoisoned(self.shared.store.lock()).snapshot_writer(zxid, compression(config))?;
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
         let mut since = Instant::now();
@@ -105,6 +104,11 @@ impl Snapshots {
         unpoisoned(self.shared.store.lock()).note_verified(&file);
         Ok(file)
     }
+}
+
+/// The file that a snapshot goes to.
+pub fn snapshot_path(config: &crate::config::ServerConfig, zxid: Zxid) -> PathBuf {
+    config.snap_dir().join(oxkeeper_store::names::snapshot_name(zxid, compression(config)))
 }
 
 /// The sections behind the body, by the options.

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::logger::Logger;
 use super::reactor::{Door, Reactor, WAKE};
 use super::shared::{LogEntry, Parts, ReactorHandle, Shared};
-use super::snapshots::{Job, Snapshots, compression, end};
+use super::snapshots::{Job, Snapshots, compression, end, snapshot_path};
 use super::words::Words;
 use crate::config::{EXIT_INVALID_INVOCATION, EXIT_UNABLE_TO_ACCESS_DATADIR, ServerConfig};
 use crate::metrics::{Metrics, Summary};
@@ -359,9 +359,17 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
             }
         }
     }
+<<<<<<< HEAD
     drop(records);
     recorder.observe(Summary::StartupTxnsLoadTime, replay_begun.elapsed().as_millis() as i64);
     recorder.observe(Summary::StartupTxnsLoaded, replayed);
+=======
+    // As Java, a new database has loaded nothing.
+    if snapshot_zxid.is_some() {
+        recorder.observe(Summary::StartupTxnsLoadTime, replay_begun.elapsed().as_millis() as i64);
+        recorder.observe(Summary::StartupTxnsLoaded, replayed);
+    }
+>>>>>>> refs/heads/wiring
     tree.set_last_zxid(opened.last_zxid);
     for owner in tree.orphaned_owners() {
         info!("Deleting the ephemerals of session {owner}, which is gone");
@@ -378,8 +386,11 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
     if opened.needs_snapshot {
         // Without a snapshot Java (and we) would not start on the first log: it has to be there
         // before that log is.
+        let begun = Instant::now();
+        info!("Snapshotting: {} to {}", tree.last_zxid(), snapshot_path(config, tree.last_zxid()).display());
         first_snapshot(config, &mut store, &mut tree)
             .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the first snapshot cannot be written: {e}")))?;
+        recorder.observe(Summary::SnapshotTime, begun.elapsed().as_millis() as i64);
         snapshot_zxid = Some(tree.last_zxid());
     }
     Ok((store, tree, snapshot_zxid))
