@@ -211,6 +211,7 @@ impl Process {
             max_session_timeout_ms: 20_000,
             max_length: MAX_LENGTH,
             outstanding_limit: 1000,
+            limits: Arc::default(),
         };
         let reactor = |index: usize| {
             let shared = Arc::new(FrontShared::default());
@@ -321,7 +322,7 @@ impl Process {
         if !self.commits.is_empty() {
             let commits = std::mem::take(&mut self.commits);
             let fronts: Vec<&FrontShared> = self.reactors.iter().map(|reactor| &*reactor.shared).collect();
-            let effects = apply(&mut self.tree, &fronts, commits, &self.schemes, MAX_LENGTH);
+            let effects = apply(&mut self.tree, &fronts, commits, &self.schemes, MAX_LENGTH, &mut ());
             assert!(effects.digest_mismatches.is_empty(), "the overlay and the tree agree: {:?}", effects.digest_mismatches);
         }
     }

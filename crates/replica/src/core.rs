@@ -122,7 +122,6 @@ pub enum Output {
     },
 }
 
-<<<<<<< HEAD
 /// Makes payloads of transactions. They share blocks of memory, so that most cost no allocation; a block goes, or is
 /// filled again, when the last of its payloads has gone.
 #[derive(Default)]
@@ -152,7 +151,8 @@ impl Encoder {
         self.block.extend_from_slice(&self.scratch);
         Some(self.block.split().freeze())
     }
-=======
+}
+
 /// What the core has done, ever: for the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CoreCounts {
@@ -166,7 +166,6 @@ pub struct CoreCounts {
     pub changes_queued: u64,
     /// Changes of nodes applied, or taken back.
     pub changes_removed: u64,
->>>>>>> refs/heads/wiring
 }
 
 struct InFlight {

@@ -328,9 +328,8 @@ impl<'a> Preparation<'a> {
     }
 
     /// Hard limits; a limit that is just reached is not exceeded. As in Java the counts are those
-<<<<<<< HEAD
     /// of the committed tree, and limits that cannot be read let nothing through.
-    fn check_quota(&self, name: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
+    fn check_quota(&mut self, name: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
         if !self.options.enforce_quota {
             return Ok(());
         }
@@ -347,19 +346,7 @@ impl<'a> Preparation<'a> {
         let Some(usage) = track(QUOTA_STATISTICS)? else { return Ok(()) };
         let over = |usage: i64, more: i64, hard: i64| more != 0 && hard > -1 && usage.wrapping_add(more) > hard;
         if over(usage.count(), count, limit.count_hard_limit()) || over(usage.bytes(), bytes, limit.byte_hard_limit()) {
-=======
-    /// of the committed tree.
-    fn check_quota(&mut self, name: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
-        if !self.options.enforce_quota {
-            return Ok(());
-        }
-        let Some(quota) = self.tree.quota(name) else { return Ok(()) };
-        let over = |usage: i64, more: i64, hard: i64| more != 0 && hard > -1 && usage + more > hard;
-        if over(quota.usage.count(), count, quota.limit.count_hard_limit())
-            || over(quota.usage.bytes(), bytes, quota.limit.byte_hard_limit())
-        {
             self.overlay.over_quota.push(name.to_owned());
->>>>>>> refs/heads/wiring
             return Err(ErrorCode::QUOTA_EXCEEDED);
         }
         Ok(())

@@ -359,17 +359,12 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
             }
         }
     }
-<<<<<<< HEAD
     drop(records);
-    recorder.observe(Summary::StartupTxnsLoadTime, replay_begun.elapsed().as_millis() as i64);
-    recorder.observe(Summary::StartupTxnsLoaded, replayed);
-=======
     // As Java, a new database has loaded nothing.
     if snapshot_zxid.is_some() {
         recorder.observe(Summary::StartupTxnsLoadTime, replay_begun.elapsed().as_millis() as i64);
         recorder.observe(Summary::StartupTxnsLoaded, replayed);
     }
->>>>>>> refs/heads/wiring
     tree.set_last_zxid(opened.last_zxid);
     for owner in tree.orphaned_owners() {
         info!("Deleting the ephemerals of session {owner}, which is gone");
