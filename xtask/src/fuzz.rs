@@ -5,8 +5,8 @@
 //! cargo-fuzz: a C++ compiler for libFuzzer itself is all. New inputs go to `fuzz/target/found`; an input that
 //! breaks something goes to `fuzz/artifacts/<target>-...` and belongs into `fuzz/corpus/<target>` with the repair.
 
-use std::path::Path;
-use std::process::{Child, Command};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 /// Each target, the longest input it gets in bytes, and directories of vectors that are seeds, too.
 const TARGETS: &[(&str, u32, &[&str])] = &[
@@ -59,7 +59,14 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             running.push((target.0, start(root, &host, target, seconds)?));
         }
         for (name, mut child) in running {
-            if !child.wait().map_err(|error| error.to_string())?.success() {
+            let ended = child.wait().map_err(|error| error.to_string())?;
+            let text = std::fs::read(log_of(&fuzz, name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let inputs = text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")).unwrap_or(" ?");
+            println!("   {name}: {} inputs, {ended}", inputs.trim());
+            if !ended.success() {
+                let tail: Vec<&str> = text.lines().filter(|line| !line.contains("NEW_FUNC")).collect();
+                println!("{}", tail[tail.len().saturating_sub(60)..].join("\n"));
                 failed.push(name);
             }
         }
@@ -94,6 +101,11 @@ fn host() -> Result<String, String> {
     text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).ok_or_else(|| "rustc names no host".to_owned())
 }
 
+/// What libFuzzer says, which is much.
+fn log_of(fuzz: &Path, name: &str) -> PathBuf {
+    fuzz.join("target").join(format!("{name}.log"))
+}
+
 fn start(root: &Path, host: &str, (name, most_bytes, seeds): &Target, seconds: u32) -> Result<Child, String> {
     let fuzz = root.join("fuzz");
     let found = fuzz.join("target/found").join(name);
@@ -104,6 +116,8 @@ fn start(root: &Path, host: &str, (name, most_bytes, seeds): &Target, seconds: u
     command.arg(format!("-artifact_prefix={}/{name}-", fuzz.join("artifacts").display()));
     // A megabyte of input would take less; what takes more is a finding.
     command.args(["-rss_limit_mb=1024", "-timeout=10", "-verbosity=0", "-print_final_stats=1"]);
+    let log = std::fs::File::create(log_of(&fuzz, name)).map_err(|error| format!("{name}: {error}"))?;
+    command.stdout(Stdio::null()).stderr(log);
     println!("== fuzz {name} for {seconds} s");
     command.spawn().map_err(|error| format!("{name}: {error}"))
 }

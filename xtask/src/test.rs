@@ -30,32 +30,8 @@ const STEPS: &[Step] = &[
     step("black box: four-letter words", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "four_letter_words"]),
     step("black box: process", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "process"]),
     // Real clients: a row for each goes here.
-    step(
-        "black box: past vulnerabilities",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--test",
-            "cves",
-        ],
-    ),
-    step(
-        "black box: storms",
-        &[
-            "cargo",
-            "test",
-            "--release",
-            "-p",
-            "oxkeeper-compat-tests",
-            "--test",
-            "storm",
-            "--",
-            "--test-threads=1",
-        ],
-    ),
+    step("black box: past vulnerabilities", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "cves"]),
+    step("black box: storms", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "storm", "--", "--test-threads=1"]),
     // All targets; with `--seconds 3600` a soak.
     step("fuzz", &["cargo", "xtask", "fuzz", "--seconds", "5"]),
 ];
