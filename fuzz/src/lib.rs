@@ -351,7 +351,7 @@ impl Machine {
                 self.core.handle(self.now, &self.tree, Input::LogSynced { through });
             }
             if !self.commits.is_empty() {
-                apply(&mut self.tree, &[&self.shared], std::mem::take(&mut self.commits), &self.schemes, MAX_LENGTH);
+                apply(&mut self.tree, &[&self.shared], std::mem::take(&mut self.commits), &self.schemes, MAX_LENGTH, &mut ());
                 self.core.handle(self.now, &self.tree, Input::Applied { through: self.tree.last_zxid() });
             }
             self.front.drain(self.now, &self.tree, &mut self.wires);
