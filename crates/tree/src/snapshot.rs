@@ -72,16 +72,13 @@ pub fn load(reader: &mut impl io::BufRead, options: TreeOptions) -> Result<Tree,
         // Most records lie wholly within the reader's buffer and are taken from there.
         let buffer = source.reader.fill_buf();
         let taken = match buffer {
-            Ok(bytes) => {
-                loader.warm(bytes);
-                let mut taken = 0;
-                for _ in 0..WARMED {
-                    let Some((node, length)) = NodeBytes::whole(&bytes[taken..]) else { break };
+            Ok(bytes) => match NodeBytes::whole(bytes) {
+                Some((node, length)) => {
                     loader.add_node(&node)?;
-                    taken += length;
+                    length
                 }
-                taken
-            }
+                None => 0,
+            },
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
@@ -110,9 +107,6 @@ pub fn load(reader: &mut impl io::BufRead, options: TreeOptions) -> Result<Tree,
     tree.acls.purge_unused();
     Ok(tree)
 }
-
-/// So many nodes are looked for before they are added.
-const WARMED: usize = 16;
 
 /// The bytes of a node's record after its data: the ACL's id and the Stat.
 const TAIL: usize = 8 + 60;
@@ -215,19 +209,6 @@ struct Loader {
 }
 
 impl Loader {
-    /// Looks for the next nodes where they will stand, most likely below the last one's parent. Nothing depends on what
-    /// is found: the processor waits for memory once for all of them, and they are added without waiting.
-    fn warm(&self, mut bytes: &[u8]) {
-        let [.., (parent_length, parent), _] = self.branch[..] else { return };
-        for _ in 0..WARMED {
-            let Some((node, length)) = NodeBytes::whole(bytes) else { return };
-            if let Some((b'/', name)) = node.path.get(parent_length..).and_then(<[u8]>::split_first).map(|(slash, name)| (*slash, name)) {
-                std::hint::black_box(self.tree.find_child(parent, name));
-            }
-            bytes = &bytes[length..];
-        }
-    }
-
     fn add_acl(&mut self, id: i64, list: AclList) {
         // -1 is the open ACL whatever a table says.
         if id != -1 {

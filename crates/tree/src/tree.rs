@@ -16,7 +16,6 @@ use crate::slab::Slab;
 use crate::view::ActiveView;
 use oxkeeper_proto::collections::Seeded;
 use oxkeeper_proto::records::{Stat, StatPersisted};
-use oxkeeper_proto::txn::{LoggedTxn, Txn};
 use oxkeeper_proto::{AclList, SessionId, Zxid};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -473,18 +472,6 @@ impl Tree {
         }
     }
 
-    /// Looks at what applying a transaction will need. Nothing depends on the answer: whoever does this for several
-    /// transactions before the first is applied lets the processor wait for memory once for all of them.
-    pub fn warm(&self, txn: &LoggedTxn<'_>) {
-        let path = match &txn.txn {
-            Txn::Create(t) | Txn::Create2(t) => &t.path,
-            Txn::SetData(t) => &t.path,
-            Txn::Delete(t) => &t.path,
-            _ => return,
-        };
-        std::hint::black_box(path.as_deref().and_then(|path| self.find(path)));
-    }
-
     // ------------------------------------------------------------------------------ changes
 
     /// The extra of a node, made if it has none.
@@ -693,6 +680,7 @@ pub(crate) fn utf16_length(path: &str) -> i64 {
 mod tests {
     use super::*;
     use crate::NoopSink;
+    use oxkeeper_proto::txn::LoggedTxn;
 
     fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();

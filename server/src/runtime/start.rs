@@ -46,8 +46,6 @@ const EXIT_UNEXPECTED_ERROR: i32 = 1;
 const MOST_REACTORS: usize = 64;
 /// Connections on their way to a reactor.
 const ERRANDS_BOUND: usize = 1 << 16;
-/// Transactions that are decoded, and whose nodes are looked for, before the first of them is applied.
-const REPLAY_BATCH: usize = 16;
 /// The server id in session ids of a standalone server.
 const STANDALONE_SID: u8 = 1;
 
@@ -334,32 +332,20 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
     recorder.observe(Summary::StartupSnapLoadTime, begun.elapsed().as_millis() as i64);
     let replay_begun = Instant::now();
     let mut replayed = 0;
-    let mut records = opened.log.records();
-    let mut batch = Vec::with_capacity(REPLAY_BATCH);
-    loop {
-        for record in records.by_ref().take(REPLAY_BATCH) {
-            let logged = LoggedTxn::read(record.payload)
-                .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("transaction {} in the log cannot be read: {e}", record.zxid)))?;
-            tree.warm(&logged);
-            batch.push(logged);
+    for record in opened.log.records() {
+        let logged = LoggedTxn::read(record.payload)
+            .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("transaction {} in the log cannot be read: {e}", record.zxid)))?;
+        let applied = tree.apply(&logged, &mut NoopSink);
+        if let Some(mismatch) = applied.digest_mismatch {
+            log::error!(
+                "Digests are not matching at {}: {:#x} was announced, the tree has {:#x}",
+                mismatch.zxid,
+                mismatch.announced,
+                mismatch.actual
+            );
         }
-        if batch.is_empty() {
-            break;
-        }
-        replayed += batch.len() as i64;
-        for logged in batch.drain(..) {
-            let applied = tree.apply(&logged, &mut NoopSink);
-            if let Some(mismatch) = applied.digest_mismatch {
-                log::error!(
-                    "Digests are not matching at {}: {:#x} was announced, the tree has {:#x}",
-                    mismatch.zxid,
-                    mismatch.announced,
-                    mismatch.actual
-                );
-            }
-        }
+        replayed += 1;
     }
-    drop(records);
     // As Java, a new database has loaded nothing.
     if snapshot_zxid.is_some() {
         recorder.observe(Summary::StartupTxnsLoadTime, replay_begun.elapsed().as_millis() as i64);
