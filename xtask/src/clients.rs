@@ -22,6 +22,7 @@ pub fn prerequisites() -> Result<(), String> {
     let served: Vec<&str> = INSTEAD.iter().filter(|(program, _)| found(program)).map(|(_, package)| *package).collect();
     let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !served.contains(package) && !installed(package)).collect();
     if !missing.is_empty() {
+        execute(Command::new("apt-get").args(["-qq", "update"]))?;
         let mut install = Command::new("apt-get");
         install.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-y", "--no-install-recommends", "install"]);
         execute(install.args(&missing))?;
@@ -101,7 +102,7 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_path_buf()
 }
 
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 

@@ -18,7 +18,7 @@ type Command = fn(&Path, &[String]) -> Result<(), String>;
 
 /// What can be asked for: name, what it does, how.
 const COMMANDS: &[(&str, &str, Command)] = &[
-    ("test", "everything that CI checks, on a bare Debian 12 with Rust", |_, _| test::run()),
+    ("test", "everything that CI checks, on a bare Debian 12 with Rust", |root, _| test::run(root)),
     ("prerequisites", "installs what the tests need and nothing else", |_, _| {
         prerequisites::install().and_then(|()| clients::prerequisites())
     }),

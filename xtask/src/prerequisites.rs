@@ -1,8 +1,9 @@
 //! What the tests need beside Rust: Debian packages, and the jars of the ZooKeeper release that judges. A machine
 //! may be a bare Debian 12; what is missing is installed, what cannot be installed fails the run.
 
-use std::path::Path;
 use std::process::Command;
+
+use crate::clients;
 
 /// Debian packages and what each is for.
 const PACKAGES: &[(&str, &str)] = &[
@@ -17,7 +18,7 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 /// Where the judge's jars go, below the target directory; `compat-tests` looks for them there.
-const JUDGE: &str = "target/compat-java/3.9.5";
+const JUDGE: &str = "compat-java/3.9.5";
 
 /// Installs what is missing.
 ///
@@ -35,13 +36,14 @@ pub fn install() -> Result<(), String> {
     if let Some((package, purpose)) = PACKAGES.iter().find(|(package, _)| !is_installed(package)) {
         return Err(format!("the package {package} is missing: {purpose}"));
     }
-    let judge = Path::new(JUDGE);
+    let judge = clients::target().join(JUDGE);
     if !judge.join("zookeeper-3.9.5.jar").exists() || !judge.join("logback-classic-1.3.15.jar").exists() {
-        let output = format!("-DoutputDirectory={}", std::path::absolute(judge).map_err(|error| error.to_string())?.display());
-        command("mvn", &["-q", "-B", "-f", "compat-tests/java/pom.xml", "dependency:copy-dependencies", &output])?;
+        let pom = clients::workspace().join("compat-tests/java/pom.xml").display().to_string();
+        let output = format!("-DoutputDirectory={}", std::path::absolute(&judge).map_err(|error| error.to_string())?.display());
+        command("mvn", &["-q", "-B", "-f", &pom, "dependency:copy-dependencies", &output])?;
     }
     if !judge.join("zookeeper-3.9.5.jar").exists() {
-        return Err(format!("maven did not put the judge's jars into {JUDGE}"));
+        return Err(format!("maven did not put the judge's jars into {}", judge.display()));
     }
     Ok(())
 }

@@ -37,19 +37,17 @@ fn transactions() -> Vec<(i32, Writer)> {
     ]
 }
 
-/// Writes a log whose last zxid is `last_zxid`, without the digests that a server would add.
-pub fn write_log(directory: &Path, last_zxid: i64) {
-    let transactions = transactions();
-    let first_zxid = last_zxid + 1 - transactions.len() as i64;
+/// Writes a server's first log, without the digests that a server would add.
+pub fn write_log(directory: &Path) {
     let mut log = Writer::new().raw(b"ZKLG").int(2).long(0);
-    for (zxid, (kind, body)) in (first_zxid..).zip(transactions) {
+    for (zxid, (kind, body)) in (1..).zip(transactions()) {
         const TIME_MS: i64 = 1_000_000_000_000;
         let header = Writer::new().long(0).int(0).long(zxid).long(TIME_MS).int(kind);
         let payload = header.raw(&body.bytes).bytes;
         log = log.long(i64::from(adler32(&payload))).buffer(Some(&payload)).byte(b'B');
     }
     fs::create_dir_all(directory).expect("writable");
-    fs::write(directory.join(format!("log.{first_zxid:x}")), log.bytes).expect("writable");
+    fs::write(directory.join("log.1"), log.bytes).expect("writable");
 }
 
 /// The checksum of a log's records (RFC 1950).

@@ -87,7 +87,7 @@ impl Setup {
     /// What lies in the server's directory before it starts.
     pub fn prepare(self, directory: &Path) {
         if self == Setup::NearOverflow {
-            edges::write_log(&directory.join("data/version-2"), 0x1000);
+            edges::write_log(&directory.join("data/version-2"));
         }
     }
 
