@@ -29,6 +29,10 @@ const STEPS: &[Step] = &[
     step("black box: directories", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "directories"]),
     step("black box: four-letter words", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "four_letter_words"]),
     step("black box: process", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "process"]),
+    step("black box: kill -9", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "kill"]),
+    step("black box: syncs", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "syncs"]),
+    step("black box: full disk", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "full_disk"]),
+    step("black box: damage", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--test", "damage"]),
     // Real clients: a row for each goes here.
     step(
         "black box: past vulnerabilities",
@@ -61,10 +65,29 @@ const STEPS: &[Step] = &[
 ];
 
 /// The long forms, hours if wanted: `OXKEEPER_OPERATIONS` and `OXKEEPER_SEED` steer the random test.
-const LONG_STEPS: &[Step] = &[step(
-    "black box, all of it",
-    &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--", "--include-ignored", "--nocapture"],
-)];
+const LONG_STEPS: &[Step] = &[
+    step(
+        "simulator",
+        &["env", "OXKEEPER_SEEDS=20000", "cargo", "test", "--release", "-p", "oxkeeper-sim", "--test", "standalone", "--", "--nocapture"],
+    ),
+    step(
+        "kill -9, thousands",
+        &[
+            "env",
+            "OXKEEPER_KILL_CYCLES=5000",
+            "cargo",
+            "test",
+            "--release",
+            "-p",
+            "oxkeeper-compat-tests",
+            "--test",
+            "kill",
+            "--",
+            "--nocapture",
+        ],
+    ),
+    step("black box, all of it", &["cargo", "test", "--release", "-p", "oxkeeper-compat-tests", "--", "--include-ignored", "--nocapture"]),
+];
 
 /// What CI runs.
 ///
