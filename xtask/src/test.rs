@@ -56,6 +56,14 @@ fn black_box(root: &Path) -> Result<Vec<Step>, String> {
 /// The long forms, hours if wanted: `OXKEEPER_OPERATIONS` and `OXKEEPER_SEED` steer the random test.
 const LONG_STEPS: &[(&str, &[&str])] = &[
     ("build", &["cargo", "build", "--release", "--workspace"]),
+    (
+        "simulator",
+        &["env", "OXKEEPER_SEEDS=20000", "cargo", "test", "--release", "-p", "oxkeeper-sim", "--test", "standalone", "--", "--nocapture"],
+    ),
+    (
+        "kill -9, thousands",
+        &["env", "OXKEEPER_KILL_CYCLES=5000", "cargo", "test", "-p", "oxkeeper-compat-tests", "--test", "kill", "--", "--nocapture"],
+    ),
     ("black box, all of it", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--no-fail-fast", "--", "--include-ignored", "--nocapture"]),
 ];
 

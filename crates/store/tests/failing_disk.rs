@@ -77,10 +77,13 @@ fn a_tail_in_doubt_is_written_again_even_without_space_for_a_copy() {
 #[test]
 fn a_sync_that_fails_at_the_start_is_no_damage() {
     let disk = SimDisk::new();
-    drop(begin(&disk));
+    let mut log = begin(&disk);
+    log.append(&[payload(1, b"one")]).expect("space");
+    log.sync().expect("syncs");
+    drop(log);
     let directory = Path::new("/data").join(VERSION_DIRECTORY);
     let mut failures = 0;
-    for nth in 0..4 {
+    for nth in 0..6 {
         disk.crash();
         disk.fail_sync(nth);
         match open(&disk) {
