@@ -97,10 +97,11 @@ impl fmt::Write for Escaper<'_, '_> {
     }
 }
 
-/// Control characters, and those that terminals and viewers take for a line's end or for a change of
+/// Control characters (a tab is harmless, and Java has one in a message that tools read), and those that terminals and viewers take for a line's end or for a change of
 /// direction.
 fn breaks_lines(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    (character.is_control() && character != '\t')
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -145,7 +146,7 @@ mod tests {
             ("\r\n", "\\r\\n"),
             ("x\u{1b}[2Jy\0", "x\\u{1b}[2Jy\\u{0}"),
             ("\u{85}\u{2028}\u{202e}é", "\\u{85}\\u{2028}\\u{202e}é"),
-            ("tab\there\u{7f}", "tab\\there\\u{7f}"),
+            ("tab\there\u{7f}", "tab\there\\u{7f}"),
         ] {
             let line = line(0, "", "a\nb", Level::Warn, message);
             assert!(line.ends_with(&format!("[a\\nb:build@42] - {shown}\n")), "{line:?}");

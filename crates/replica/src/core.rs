@@ -376,8 +376,6 @@ impl Core {
             if let Some(old) = self.sessions.attach(session, Some(connection)).filter(|old| *old != connection) {
                 self.outputs.push_back(Output::Front { front: old.front, item: Item::Close { connection: old } });
             }
-        } else {
-            info!("Invalid session {session}, probably expired");
         }
         let (session, timeout_ms) = if lives { (session, timeout_ms) } else { (SessionId::NONE, 0) };
         self.outputs.push_back(Output::Front {

@@ -6,6 +6,7 @@
 use crate::core::Input;
 use crate::frame;
 use crate::inbox::{Answered, FrontShared, Inbox, Item};
+use crate::java_address::JavaAddress;
 use crate::limits::{Limits, Load};
 use crate::meter::ReadLog;
 use crate::read::{Reading, WatchesAccess, is_read};
@@ -43,6 +44,8 @@ pub struct FrontOptions {
 const REQUEST_HEADER_BYTES: usize = 8;
 /// The length field before each frame.
 const LENGTH_BYTES: usize = 4;
+/// A reply without a body: xid, zxid and error.
+const HEADER_BYTES: usize = 16;
 /// Reads that a connection may have waiting behind a write: each may be answered with a megabyte,
 /// and all of them at the same time.
 const PARKED_LIMIT: usize = 128;
@@ -430,7 +433,7 @@ impl Front {
         let id = self.id(slot);
         let mut r = Reader::with_max_length(bytes, self.options.max_length);
         let connection = &mut self.connections[slot as usize];
-        let peer = connection.peer;
+        let peer = JavaAddress(connection.peer);
         let Ok(request) = ConnectRequest::read(&mut r) else {
             warn!("Closing the connection from {peer}: its first frame is no connect request");
             return Flow::Drop;
@@ -441,13 +444,13 @@ impl Front {
             Ok(deficit) => self.stats.token_deficits.push(deficit),
             Err(_) => {
                 self.stats.throttled_connects += 1;
-                warn!("Closing the connection from /{peer}: there are more connect requests than connection_throttle_tokens allows");
+                warn!("Closing the connection from {peer}: there are more connect requests than connection_throttle_tokens allows");
                 return Flow::Drop;
             }
         }
         if request.last_zxid_seen > tree.last_zxid().0 {
             info!(
-                "Refusing session(0x{:x}) request for client /{peer} as it has seen zxid 0x{:x} our last zxid is {} client must try another server",
+                "Refusing session(0x{:x}) request for client {peer} as it has seen zxid 0x{:x} our last zxid is {} client must try another server",
                 request.session_id,
                 request.last_zxid_seen,
                 tree.last_zxid()
@@ -458,6 +461,13 @@ impl Front {
         connection.timeout_ms = timeout_ms;
         let session = SessionId(request.session_id);
         self.stats.revalidations += u64::from(session != SessionId::NONE);
+        debug!(
+            "Client attempting to {} session: session = 0x{:x}, zxid = 0x{:x}, timeout = {}, address = {peer}",
+            if session == SessionId::NONE { "establish new" } else { "renew" },
+            request.session_id,
+            request.last_zxid_seen,
+            request.time_out
+        );
         if session == SessionId::NONE {
             connection.stage = Stage::Opening;
             self.submissions.push(Input::OpenSession { connection: id, timeout_ms });
@@ -466,7 +476,8 @@ impl Front {
         // Java closes the session's other connection before it looks at the password; here a wrong
         // password disturbs nobody.
         if request.passwd != Some(&session.password()[..]) {
-            warn!("Incorrect password from /{peer} for session {session}");
+            warn!("Incorrect password from {peer} for session {session}");
+            info!("Invalid session {session} for client {peer}, probably expired");
             write_connect_response(out, SessionId::NONE, 0, connection.knows_read_only);
             connection.stage = Stage::Closing;
             self.sent(slot);
@@ -482,7 +493,7 @@ impl Front {
         let mut r = Reader::with_max_length(bytes, self.options.max_length);
         let Ok(RequestHeader { xid, kind }) = RequestHeader::read(&mut r) else {
             let connection = &self.connections[slot as usize];
-            warn!("Close of session {}: a frame from /{} is too short for a request", connection.session, connection.peer);
+            warn!("Close of session {}: a frame from {} is too short for a request", connection.session, JavaAddress(connection.peer));
             return Flow::Drop;
         };
         let op = OpCode(kind);
@@ -532,6 +543,7 @@ impl Front {
             _ => {
                 warn!("Received packet at server of unknown type {kind}");
                 frame::header(out, xid, -1, ErrorCode::UNIMPLEMENTED);
+                self.stats.size(HEADER_BYTES);
                 self.sent(slot);
                 self.connections[slot as usize].stage = Stage::Closing;
                 Flow::Close
@@ -544,10 +556,10 @@ impl Front {
         let connection = &mut self.connections[slot as usize];
         let Some(load) = self.options.limits.take(body.len() + REQUEST_HEADER_BYTES) else {
             warn!(
-                "Close of session {}: a request of {} bytes from /{} is one too many beyond largeRequestMaxBytes",
+                "Close of session {}: a request of {} bytes from {} is one too many beyond largeRequestMaxBytes",
                 connection.session,
                 body.len() + REQUEST_HEADER_BYTES,
-                connection.peer
+                JavaAddress(connection.peer)
             );
             self.stats.large_rejected += 1;
             return Flow::Drop;
@@ -596,24 +608,27 @@ impl Front {
     fn auth(&mut self, slot: u32, xid: i32, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Flow {
         let connection = &mut self.connections[slot as usize];
         let Ok(packet) = AuthPacket::read(r) else {
-            warn!("Close of session {}: an auth packet from /{} cannot be decoded", connection.session, connection.peer);
+            warn!("Close of session {}: an auth packet from {} cannot be decoded", connection.session, JavaAddress(connection.peer));
             return Flow::Drop;
         };
+        info!("got auth packet {}", JavaAddress(connection.peer));
         let scheme = packet.scheme.as_deref().unwrap_or_default();
         let outcome = self.schemes.authenticate(scheme, packet.auth, connection.peer.ip(), Arc::make_mut(&mut connection.identities));
-        let (session, peer) = (connection.session, connection.peer);
+        let (session, peer) = (connection.session, JavaAddress(connection.peer));
         match outcome {
             AuthOutcome::Ok => {
-                info!("Session {session}: auth success for scheme {scheme:?} and address /{peer}");
+                info!("Session {session}: auth success for scheme {scheme} and address {peer}");
                 frame::header(out, xid, 0, ErrorCode::OK);
+                self.stats.size(HEADER_BYTES);
                 self.sent(slot);
                 return Flow::Continue;
             }
-            AuthOutcome::UnknownScheme => warn!("No authentication provider for scheme: {scheme:?}"),
-            AuthOutcome::Failed => warn!("Authentication failed for scheme: {scheme:?}"),
+            AuthOutcome::UnknownScheme => warn!("No authentication provider for scheme: {scheme}"),
+            AuthOutcome::Failed => warn!("Authentication failed for scheme: {scheme}"),
             AuthOutcome::Close => return Flow::Drop,
         }
         frame::header(out, xid, 0, ErrorCode::AUTH_FAILED);
+        self.stats.size(HEADER_BYTES);
         self.sent(slot);
         self.connections[slot as usize].stage = Stage::Closing;
         Flow::Close
@@ -624,7 +639,7 @@ impl Front {
     fn sasl(&mut self, slot: u32, xid: i32, r: &mut Reader<'_>, out: &mut Vec<u8>) -> Flow {
         if !matches!(GetSaslRequest::read(r), Ok(GetSaslRequest { token: Some(_) })) {
             let connection = &self.connections[slot as usize];
-            warn!("Close of session {}: a SASL packet from /{} cannot be decoded", connection.session, connection.peer);
+            warn!("Close of session {}: a SASL packet from {} cannot be decoded", connection.session, JavaAddress(connection.peer));
             return Flow::Drop;
         }
         frame::reply(out, xid, 0, |out| SetSaslResponse { token: None }.write(out));
@@ -768,14 +783,14 @@ impl Front {
         };
         write_connect_response(outlets.out(id.slot), session, timeout_ms, connection.knows_read_only);
         if valid {
-            debug!("Established session {session} with negotiated timeout {timeout_ms} for client /{}", connection.peer);
+            debug!("Established session {session} with negotiated timeout {timeout_ms} for client {}", JavaAddress(connection.peer));
             connection.stage = Stage::Open;
             connection.session = session;
             connection.timeout_ms = timeout_ms;
             connection.touched_ms = deadline(tick_ms, now.mono_ms, timeout_ms);
             outlets.resume(id.slot);
         } else {
-            info!("Invalid session {} for client /{}, probably expired", connection.session, connection.peer);
+            info!("Invalid session {} for client {}, probably expired", connection.session, JavaAddress(connection.peer));
             connection.session = SessionId::NONE;
             connection.stage = Stage::Closing;
             outlets.close(id.slot);

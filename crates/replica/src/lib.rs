@@ -13,6 +13,7 @@ pub mod core;
 pub mod frame;
 pub mod front;
 pub mod inbox;
+pub mod java_address;
 pub mod limits;
 pub mod meter;
 mod overlay;

@@ -4,11 +4,12 @@
 use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_proto::acl::{open, to_records};
 use oxkeeper_proto::records::{ConnectRequest, CreateRequest, GetDataRequest, ReplyHeader, RequestHeader, SetDataRequest};
-use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record, SessionId, Write, Zxid};
+use oxkeeper_proto::{ErrorCode, EventType, OpCode, Reader, Record, SessionId, Write, Zxid};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreOptions, Input, Output};
-use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets};
+use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets, Sizes};
 use oxkeeper_replica::inbox::FrontShared;
+use oxkeeper_replica::meter::Meter;
 use oxkeeper_replica::prepare::PrepareOptions;
 use oxkeeper_replica::request::Now;
 use oxkeeper_tree::{Tree, TreeOptions};
@@ -50,6 +51,29 @@ struct World {
     wires: Wires,
     proposed: Zxid,
     commits: Vec<Commit>,
+    tally: Tally,
+}
+
+/// What the metrics would have been told.
+#[derive(Default)]
+struct Tally {
+    written: Vec<(String, usize)>,
+    told: Vec<(EventType, usize)>,
+    applied: usize,
+}
+
+impl Meter for Tally {
+    fn written(&mut self, path: &str, bytes: usize) {
+        self.written.push((path.to_owned(), bytes));
+    }
+
+    fn applied(&mut self, _time_ms: i64) {
+        self.applied += 1;
+    }
+
+    fn told(&mut self, kind: EventType, watchers: usize) {
+        self.told.push((kind, watchers));
+    }
 }
 
 impl World {
@@ -68,7 +92,18 @@ impl World {
             limits: Default::default(),
         };
         let front = Front::new(0, shared.clone(), schemes.clone(), front_options, Arc::new(AtomicUsize::new(0)));
-        Self { now, tree, core, front, shared, schemes, wires: Wires::default(), proposed: Zxid::ZERO, commits: Vec::new() }
+        Self {
+            now,
+            tree,
+            core,
+            front,
+            shared,
+            schemes,
+            wires: Wires::default(),
+            proposed: Zxid::ZERO,
+            commits: Vec::new(),
+            tally: Tally::default(),
+        }
     }
 
     fn accept(&mut self) -> u32 {
@@ -102,7 +137,7 @@ impl World {
     /// Applies what is committed and lets the front tell of it.
     fn apply(&mut self) {
         let commits = std::mem::take(&mut self.commits);
-        let effects = apply(&mut self.tree, &[&self.shared], commits, &self.schemes, MAX_LENGTH, &mut ());
+        let effects = apply(&mut self.tree, &[&self.shared], commits, &self.schemes, MAX_LENGTH, &mut self.tally);
         assert_eq!(effects.digest_mismatches, [], "the announced digest is the tree's");
         self.tell(Input::Applied { through: self.tree.last_zxid() });
         self.front.drain(self.now, &self.tree, &mut self.wires);
@@ -424,4 +459,42 @@ fn mail_for_a_closed_connection_does_not_reach_the_next_one() {
     assert!(world.wires.out(slot).is_empty() && world.wires.out(other).is_empty());
     assert_eq!(world.tree.session_timeout_ms(session), Some(4000), "the session lives on");
     assert_eq!(world.accept(), slot);
+}
+
+#[test]
+fn the_metrics_are_told_what_was_done() {
+    let mut world = World::new();
+    let (writer, _) = world.client();
+    let (watcher, _) = world.client();
+    let counts = world.core.counts();
+    assert_eq!((counts.prepared, counts.closes, counts.expired), (2, 0, 0));
+    world.frame(writer, &create(1, "/a", 1));
+    world.sync();
+    world.frame(watcher, &get(1, "/a", true));
+    world.frame(writer, &get(2, "/a", true));
+    world.front.stats.reads.drain(|name, bytes| assert_eq!((name, bytes), ("a", 2 + 1 + 68)));
+    world.front.stats.sizes = None;
+    let (received, responses) = (world.front.stats.received_bytes, world.front.stats.response_bytes);
+    let frame = set(3, "/a", b"abc", -1);
+    world.frame(writer, &frame);
+    world.frame(writer, &set(4, "/a", b"", 77));
+    world.sync();
+    let stats = &world.front.stats;
+    // The frame of the refused write is three bytes shorter.
+    assert_eq!(stats.received_bytes - received, 2 * (frame.len() as u64 + 4) - 3);
+    // A header and a Stat, and a header.
+    assert_eq!(stats.response_bytes - responses, 16 + 68 + 16);
+    let notification = 16 + 4 + 4 + 4 + 2;
+    assert_eq!(stats.watch_bytes, 2 * notification);
+    assert_eq!(stats.sizes, Some(Sizes { last: 16, min: 16, max: 84 }));
+    assert_eq!((stats.connects, stats.revalidations, stats.stale_replies), (2, 0, 0));
+    assert_eq!(world.tally.told, [(EventType::NodeDataChanged, 2)]);
+    world.frame(writer, &request(5, OpCode::CLOSE_SESSION, |_| {}));
+    world.sync();
+    let written = [("/a".to_owned(), 1), ("/a".to_owned(), 3), ("/a".to_owned(), 0)];
+    assert_eq!(world.tally.written, written, "create, set, and the end of the session; not the refused write");
+    assert_eq!(world.tally.applied, 6);
+    let counts = world.core.counts();
+    assert_eq!((counts.prepared, counts.closes), (6, 1));
+    assert_eq!(counts.changes_queued, counts.changes_removed);
 }

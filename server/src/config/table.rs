@@ -343,7 +343,7 @@ pub const TABLE: &[OptionRow] = &[
     row("znode.container.maxNeverUsedIntervalMs", BareProperty, java_int(0, i64::MAX), "0", "ms", "Age at which a container that never had a child is deleted; 0: never. (300000 in ZooKeeper 3.10.)", Supported),
     // Access.
     row("skipACL", FileOrProperty, YesNo, "no", "", "`yes`: ACLs are not checked. Dangerous.", Supported),
-    row("enableEagerACLCheck", FileOrProperty, Bool, "false", "", "ACLs of writes are checked before they are queued, too.", Supported),
+    row("enableEagerACLCheck", FileOrProperty, Bool, "false", "", "ACLs of writes are checked before they are queued, too.", KnownNotYet("ACLs of writes are checked once, when their turn comes: a refused one takes a zxid.")),
     row("DigestAuthenticationProvider.enabled", FileOrProperty, Bool, "true", "", "Scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.digestAlg", FileOrProperty, Kind::Choice(&["SHA1", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512", "SHA-512/224", "SHA-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512", "SHA512/224", "SHA512/256"]), "SHA1", "", "Hash of the scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.superDigest", FileOrProperty, Secret, "", "", "`super:<hash>`: who authenticates with that user and password may do everything.", Supported),

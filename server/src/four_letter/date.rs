@@ -1,8 +1,11 @@
 //! Dates: the civil calendar, and text as `java.util.Date.toString` gives it.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::zone::Zone;
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A moment in the Gregorian calendar, without zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +60,6 @@ pub struct JavaDate<'a> {
 impl fmt::Display for JavaDate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let seconds = self.epoch_ms.div_euclid(1000);
         let (offset_seconds, name) = self.zone.at(seconds);
         let Civil { year, month, day, hour, minute, second, weekday } = Civil::from_epoch_seconds(seconds + i64::from(offset_seconds));
@@ -66,9 +68,41 @@ impl fmt::Display for JavaDate<'_> {
     }
 }
 
+/// Displays a time as Java's `DateFormat.getDateTimeInstance()` does in the locale en_US (Java 9 to 19;
+/// later ones have a narrow space before AM and PM): `Nov 23, 2026, 1:40:00 AM`.
+pub struct JavaDateTime<'a> {
+    /// The time.
+    pub at: SystemTime,
+    /// The zone to print it in.
+    pub zone: &'a Zone,
+}
+
+impl fmt::Display for JavaDateTime<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+        let local = seconds + i64::from(self.zone.offset_seconds(seconds));
+        let Civil { year, month, day, hour, minute, second, .. } = Civil::from_epoch_seconds(local);
+        let (month, half) = (MONTHS[month as usize - 1], if hour < 12 { "AM" } else { "PM" });
+        write!(f, "{month} {day}, {year}, {}:{minute:02}:{second:02} {half}", (hour + 11) % 12 + 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_with_halves_of_the_day() {
+        for (seconds, text) in [
+            (0, "Jan 1, 1970, 12:00:00 AM"),
+            (1_795_398_000, "Nov 23, 2026, 1:40:00 AM"),
+            (1_795_436_045, "Nov 23, 2026, 12:14:05 PM"),
+            (1_795_478_399, "Nov 23, 2026, 11:59:59 PM"),
+        ] {
+            let at = UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            assert_eq!(JavaDateTime { at, zone: &Zone::utc() }.to_string(), text);
+        }
+    }
 
     #[test]
     fn dates_print_as_java_prints_them() {

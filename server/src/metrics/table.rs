@@ -66,55 +66,55 @@ rows! {
     Counter(()) {
         AddDeadWatcherStallTime "add_dead_watcher_stall_time" (), "neutral: watches of a closed connection are taken away at once, nothing stalls";
         BytesReceivedCount "bytes_received_count" (), "bytes of request frames received from clients, each with its length field of 4";
-        CnxnClosedWithoutZkServerRunning "cnxn_closed_without_zk_server_running" (), "connections closed because a request came while the server was not serving";
+        CnxnClosedWithoutZkServerRunning "cnxn_closed_without_zk_server_running" (), "neutral: the port is open only while the server serves";
         CommitCount "commit_count" (), "quorum: transactions that this leader committed";
         ConnectionDropCount "connection_drop_count" (), "connections of clients dropped by the server";
         ConnectionRejected "connection_rejected" (), "connections refused because a limit was reached";
         ConnectionRequestCount "connection_request_count" (), "connect requests received";
-        ConnectionRevalidateCount "connection_revalidate_count" (), "sessions that came back to be revalidated";
+        ConnectionRevalidateCount "connection_revalidate_count" (), "connect requests that named a session";
         DeadWatchersCleared "dead_watchers_cleared" (), "neutral: there is no queue of dead watchers";
         DeadWatchersQueued "dead_watchers_queued" (), "neutral: there is no queue of dead watchers";
         DiffCount "diff_count" (), "quorum: learners synchronised with DIFF";
         DigestMismatchesCount "digest_mismatches_count" (), "transactions whose announced digest is not that of the tree";
-        EnsembleAuthFail "ensemble_auth_fail" (), "clients that named another ensemble";
-        EnsembleAuthSkip "ensemble_auth_skip" (), "clients that named an ensemble where none is configured";
-        EnsembleAuthSuccess "ensemble_auth_success" (), "clients that named this ensemble";
-        InsecureAdminCount "insecure_admin_count" (), "plain connections to an admin port that speaks TLS too";
+        EnsembleAuthFail "ensemble_auth_fail" (), "neutral: the ensemble authentication provider does not exist here";
+        EnsembleAuthSkip "ensemble_auth_skip" (), "neutral: the ensemble authentication provider does not exist here";
+        EnsembleAuthSuccess "ensemble_auth_success" (), "neutral: the ensemble authentication provider does not exist here";
+        InsecureAdminCount "insecure_admin_count" (), "neutral: there is no admin port";
         LargeRequestsRejected "large_requests_rejected" (), "requests refused by the limit on the sum of large requests";
         LearnerCommitReceivedCount "learner_commit_received_count" (), "quorum: COMMITs that this learner received";
         LearnerProposalReceivedCount "learner_proposal_received_count" (), "quorum: PROPOSALs that this learner received";
         LookingCount "looking_count" (), "quorum: times that this member began to look for a leader";
         OutstandingChangesQueued "outstanding_changes_queued" (), "changes of znodes prepared and not yet applied, ever";
-        OutstandingChangesRemoved "outstanding_changes_removed" (), "changes of znodes applied after preparation, ever";
-        PrepProcessorRequestQueued "prep_processor_request_queued" (), "requests handed to the core for preparation";
+        OutstandingChangesRemoved "outstanding_changes_removed" (), "changes of znodes applied after preparation, ever; counted with the next batch";
+        PrepProcessorRequestQueued "prep_processor_request_queued" (), "writes and new sessions handed to the core for preparation (ZooKeeper queues reads as well)";
         ProposalCount "proposal_count" (), "quorum: proposals that this leader made";
         QuitLeadingDueToDisloyalVoter "quit_leading_due_to_disloyal_voter" (), "quorum: times that a leader gave up because a voter had left it";
         RequestCommitQueued "request_commit_queued" (), "quorum: committed requests that waited for their turn";
-        RequestThrottleWaitCount "request_throttle_wait_count" (), "times that admission of requests had to wait";
+        RequestThrottleWaitCount "request_throttle_wait_count" (), "neutral: there is no queue for admission: a connection is not read instead";
         RequestsNotForwardedToCommitProcessor "requests_not_forwarded_to_commit_processor" (), "neutral: reads never enter a commit processor here";
-        ResponseBytes "response_bytes" (), "bytes of reply bodies sent to clients";
+        ResponseBytes "response_bytes" (), "bytes of replies to requests, each without its length field of 4";
         ResponsePacketCacheHits "response_packet_cache_hits" (), "neutral: replies are encoded straight from the tree, there is no cache";
         ResponsePacketCacheMisses "response_packet_cache_misses" (), "neutral: there is no cache of replies";
         ResponsePacketGetChildrenCacheHits "response_packet_get_children_cache_hits" (), "neutral: there is no cache of replies";
         ResponsePacketGetChildrenCacheMisses "response_packet_get_children_cache_misses" (), "neutral: there is no cache of replies";
-        RestoreErrorCount "restore_error_count" (), "restores over the admin port that failed";
-        RestoreRateLimitedCount "restore_rate_limited_count" (), "restores over the admin port refused by the rate limit";
+        RestoreErrorCount "restore_error_count" (), "neutral: there is no admin port";
+        RestoreRateLimitedCount "restore_rate_limited_count" (), "neutral: there is no admin port";
         RevalidateCount "revalidate_count" (), "quorum: sessions that learners asked this leader to revalidate";
         SessionlessConnectionsExpired "sessionless_connections_expired" (), "connections closed because no session came in time";
         SkipLearnerRequestToNextProcessorCount "skip_learner_request_to_next_processor_count" (), "quorum: a learner's requests whose learner had gone";
         SnapCount "snap_count" (), "quorum: learners synchronised with SNAP";
-        SnapshotErrorCount "snapshot_error_count" (), "snapshots over the admin port that failed";
-        SnapshotRateLimitedCount "snapshot_rate_limited_count" (), "snapshots over the admin port refused by the rate limit";
+        SnapshotErrorCount "snapshot_error_count" (), "neutral: there is no admin port";
+        SnapshotRateLimitedCount "snapshot_rate_limited_count" (), "neutral: there is no admin port";
         StaleReplies "stale_replies" (), "replies dropped because the connection had gone";
-        StaleRequests "stale_requests" (), "requests whose connection had gone when their turn came";
-        StaleRequestsDropped "stale_requests_dropped" (), "stale requests that were not executed";
+        StaleRequests "stale_requests" (), "neutral: there is no queue for admission: a connection is not read instead";
+        StaleRequestsDropped "stale_requests_dropped" (), "neutral: there is no queue for admission: a connection is not read instead";
         StaleSessionsExpired "stale_sessions_expired" (), "sessions expired";
         SyncProcessorRequestQueued "sync_processor_request_queued" (), "transactions handed to the log";
-        ThrottledOps "throttled_ops" (), "requests answered ThrottledOp because they had waited too long";
-        TlsHandshakeExceeded "tls_handshake_exceeded" (), "connections refused because too many handshakes were under way";
-        UnrecoverableErrorCount "unrecoverable_error_count" (), "errors of a thread that end the process";
-        UnsuccessfulHandshake "unsuccessful_handshake" (), "TLS handshakes that failed";
-        WatchBytes "watch_bytes" (), "bytes of watch notifications sent to clients";
+        ThrottledOps "throttled_ops" (), "neutral: there is no queue for admission: a connection is not read instead";
+        TlsHandshakeExceeded "tls_handshake_exceeded" (), "neutral: there is no TLS";
+        UnrecoverableErrorCount "unrecoverable_error_count" (), "neutral: the first such error ends the process before anybody can ask";
+        UnsuccessfulHandshake "unsuccessful_handshake" (), "neutral: there is no TLS";
+        WatchBytes "watch_bytes" (), "bytes of watch notifications, each without its length field of 4";
     }
 }
 
@@ -123,7 +123,7 @@ rows! {
     Summary(Detail) {
         FsyncTime "fsynctime" Basic, "ms of one sync of the transaction log";
         SnapshotTime "snapshottime" Basic, "ms of writing one snapshot";
-        RestoreTime "restore_time" Basic, "ms of one restore over the admin port";
+        RestoreTime "restore_time" Basic, "neutral: there is no admin port";
         DbInitTime "dbinittime" Basic, "ms from start to the tree being loaded";
         FollowerSyncTime "follower_sync_time" Basic, "quorum: ms that a follower took to synchronise";
         ObserverSyncTime "observer_sync_time" Basic, "quorum: ms that an observer took to synchronise";
@@ -135,9 +135,9 @@ rows! {
         NodeDeletedWatchCount "node_deleted_watch_count" Basic, "watchers told of one deletion";
         NodeChangedWatchCount "node_changed_watch_count" Basic, "watchers told of one change of data";
         NodeChildrenWatchCount "node_children_watch_count" Basic, "watchers told of one change of children";
-        PrepProcessorQueueSize "prep_processor_queue_size" Basic, "writes that waited for preparation when the core took a batch";
-        PrepProcessTime "prep_process_time" Basic, "ms of preparing one request";
-        ProposalProcessTime "proposal_process_time" Basic, "ms of handing one prepared request on";
+        PrepProcessorQueueSize "prep_processor_queue_size" Basic, "writes and new sessions in a batch that the core took";
+        PrepProcessTime "prep_process_time" Basic, "ms of preparing the batch that a transaction was in";
+        ProposalProcessTime "proposal_process_time" Basic, "ms of handing that batch on to the log";
         UnavailableTime "unavailable_time" Basic, "quorum: ms without a leader seen by this member";
         LeaderUnavailableTime "leader_unavailable_time" Basic, "quorum: ms from the loss of a leader to the next";
         RequestsInSessionQueue "requests_in_session_queue" Basic, "quorum: requests parked in one session's queue";
@@ -168,7 +168,7 @@ rows! {
         PropagationLatency "propagation_latency" Advanced, "ms from the time in a transaction to its being applied here";
         DeadWatchersCleanerLatency "dead_watchers_cleaner_latency" Advanced, "neutral: there is no cleaner of dead watchers";
         PrepProcessorQueueTime "prep_processor_queue_time_ms" Advanced, "ms that a write waited for preparation";
-        CloseSessionPrepTime "close_session_prep_time" Advanced, "ms of preparing one closeSession";
+        CloseSessionPrepTime "close_session_prep_time" Advanced, "ms of preparing the batch that a closeSession was in";
         ReadCommitProcTime "read_commitproc_time_ms" Advanced, "quorum: ms that a read was parked";
         WriteCommitProcTime "write_commitproc_time_ms" Advanced, "quorum: ms from preparation to commit of a local write";
         LocalWriteCommittedTime "local_write_committed_time_ms" Advanced, "quorum: ms from commit to application of a local write";
@@ -182,9 +182,9 @@ rows! {
         CommitPropagationLatency "commit_propagation_latency" Advanced, "quorum: ms from the leader's commit to this learner's receiving it";
         SyncProcessorQueueAndFlushTime "sync_processor_queue_and_flush_time_ms" Advanced, "ms from handing a transaction to the log to its being durable";
         SyncProcessorQueueTime "sync_processor_queue_time_ms" Advanced, "ms that a transaction waited for the log thread";
-        SyncProcessorQueueFlushTime "sync_processor_queue_flush_time_ms" Advanced, "ms from writing a transaction to its being durable";
+        SyncProcessorQueueFlushTime "sync_processor_queue_flush_time_ms" Advanced, "ms from writing the batch of a transaction to its being durable";
         QuorumAckLatency "quorum_ack_latency" Advanced, "quorum: ms from proposal to the ACKs of a quorum";
-        RequestThrottleQueueTime "request_throttle_queue_time_ms" Advanced, "ms that a request waited for admission";
+        RequestThrottleQueueTime "request_throttle_queue_time_ms" Advanced, "neutral: there is no queue for admission: a connection is not read instead";
         JvmPauseTime "jvm_pause_time_ms" Advanced, "neutral: there is no JVM that pauses";
     }
 }
@@ -230,10 +230,10 @@ rows! {
         LastClientResponseSize "last_client_response_size" Integer, "bytes of the last reply, -1 before the first; filled by the registry";
         MaxClientResponseSize "max_client_response_size" Integer, "bytes of the largest reply, -1 before the first; filled by the registry";
         MinClientResponseSize "min_client_response_size" Integer, "bytes of the smallest reply, -1 before the first; filled by the registry";
-        OutstandingTlsHandshake "outstanding_tls_handshake" Integer, "TLS handshakes under way";
-        AuthFailedCount "auth_failed_count" Integer, "authentications that failed";
-        NonMtlsRemoteConnCount "non_mtls_remote_conn_count" Integer, "plain connections from other machines to a unified port";
-        NonMtlsLocalConnCount "non_mtls_local_conn_count" Integer, "plain connections from this machine to a unified port";
+        OutstandingTlsHandshake "outstanding_tls_handshake" Integer, "neutral: there is no TLS";
+        AuthFailedCount "auth_failed_count" Integer, "neutral: counts TLS clients in ZooKeeper, and there is no TLS";
+        NonMtlsRemoteConnCount "non_mtls_remote_conn_count" Integer, "neutral: there is no TLS";
+        NonMtlsLocalConnCount "non_mtls_local_conn_count" Integer, "neutral: there is no TLS";
         QuorumSize "quorum_size" RoleInteger, "members: voting members of the ensemble";
         Learners "learners" RoleInteger, "leader: connected learners";
         SyncedFollowers "synced_followers" RoleInteger, "leader: followers in step";

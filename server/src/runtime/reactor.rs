@@ -4,7 +4,7 @@
 //! connection. Reads never leave this thread; writes go to the core once per turn.
 
 use super::shared::{Shared, unpoisoned};
-use crate::four_letter::Command;
+use crate::four_letter::{Command, JavaAddress};
 use crate::metrics::{Counter, Recorder, RequestKind, Summary, SummarySet};
 use log::{debug, info, warn};
 use oxkeeper_net::mio::event::Event;
@@ -351,9 +351,9 @@ impl Reactor {
             Ok(ReadOutcome::Stopped) => {}
             Ok(ReadOutcome::More) => list(&mut self.ready, connection, slot),
             Ok(ReadOutcome::Closed) => {
-                debug!(
-                    "Unable to read additional data from client, it probably closed the socket: address = /{}, session = {}",
-                    connection.peer,
+                info!(
+                    "Unable to read additional data from client, it probably closed the socket: address = {}, session = {}",
+                    JavaAddress(connection.peer),
                     front.session(slot)
                 );
                 self.recorder.add(Counter::ConnectionDropCount, 1);
@@ -361,14 +361,14 @@ impl Reactor {
             }
             Ok(ReadOutcome::BadLength(length)) => {
                 warn!(
-                    "Close of session {}: Len error. A message from /{} with advertised length of {length} is either a malformed message or too large to process (length is greater than jute.maxbuffer={max_frame})",
+                    "Close of session {}: Len error. A message from {} with advertised length of {length} is either a malformed message or too large to process (length is greater than jute.maxbuffer={max_frame})",
                     front.session(slot),
-                    connection.peer
+                    JavaAddress(connection.peer)
                 );
                 return false;
             }
             Err(failure) => {
-                debug!("Close of session {} of /{}: {failure}", front.session(slot), connection.peer);
+                debug!("Close of session {} of {}: {failure}", front.session(slot), JavaAddress(connection.peer));
                 self.recorder.add(Counter::ConnectionDropCount, 1);
                 return false;
             }
@@ -421,7 +421,7 @@ impl Reactor {
         connection.deaf = true;
         connection.input.discard_prefix();
         front.count_received(slot, word.len());
-        info!("Processing {} command from /{}", String::from_utf8_lossy(&word), connection.peer);
+        info!("Processing {} command from {}", String::from_utf8_lossy(&word), JavaAddress(connection.peer));
         let asker = Arc::downgrade(connection.asker.insert(Arc::new(())));
         let question = Question { reactor: self.index, slot, serial: connection.serial, command, mask, asker };
         self.words.send(question).ok().map(|()| false)
@@ -500,7 +500,7 @@ impl Reactor {
                 }
             };
             if let Err(failure) = stream.set_client_options(self.shared.config.client_tcp_keep_alive) {
-                debug!("Closing the connection from /{peer}: {failure}");
+                debug!("Closing the connection from {}: {failure}", JavaAddress(peer));
                 continue;
             }
             let reactor = self.next_reactor;
@@ -510,7 +510,7 @@ impl Reactor {
             } else {
                 let errand = Errand::Serve { stream, peer, admission };
                 if self.shared.reactors[reactor].errands.push(errand).is_err() {
-                    warn!("Too many connections at once: the one from /{peer} is closed");
+                    warn!("Too many connections at once: the one from {} is closed", JavaAddress(peer));
                 }
             }
         }
@@ -520,7 +520,7 @@ impl Reactor {
         let slot = front.accept(now, peer);
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(failure) = stream.register(self.poll.registry(), Token(slot as usize), interest) {
-            warn!("The connection from /{peer} cannot be polled: {failure}");
+            warn!("The connection from {} cannot be polled: {failure}", JavaAddress(peer));
             front.closed(slot);
             return;
         }
@@ -601,7 +601,7 @@ impl Reactor {
         if let Some(mut connection) = self.connections[slot as usize].take() {
             let session = front.session(slot);
             if session != SessionId::NONE {
-                debug!("Closed socket connection for client /{} which had sessionid {session}", connection.peer);
+                debug!("Closed socket connection for client {} which had sessionid {session}", JavaAddress(connection.peer));
             }
             let _ = connection.stream.deregister(self.poll.registry());
             self.outputs.buffers[slot as usize] = WriteBuffer::default();

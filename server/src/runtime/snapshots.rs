@@ -1,6 +1,8 @@
 //! Snapshots: one at a time, exact, to a file, while everything goes on; and the purge of old ones.
 
 use super::shared::{Shared, unpoisoned};
+use crate::four_letter::date::JavaDateTime;
+use crate::four_letter::zone::Zone;
 use crate::metrics::{Recorder, Summary};
 use log::{error, info, warn};
 use oxkeeper_proto::Zxid;
@@ -8,12 +10,13 @@ use oxkeeper_proto::txn::DIGEST_VERSION;
 use oxkeeper_store::names::Compression;
 use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotFile};
 use oxkeeper_tree::View;
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes that are taken from the tree under one lock: some tens of microseconds.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -134,9 +137,22 @@ pub fn purge(shared: &Shared) {
     let config = &shared.config;
     info!("Purge task started.");
     let keep = config.autopurge_snap_retain_count as usize;
+    let times = modification_times([config.snap_dir(), config.log_dir()]);
     match unpoisoned(shared.store.lock()).purge(keep) {
-        Ok(removed) => removed.iter().for_each(|path| info!("Removing file: {}", path.display())),
+        Ok(removed) => {
+            let zone = Zone::local();
+            for path in removed {
+                let at = times.get(&path).copied().unwrap_or(UNIX_EPOCH);
+                info!("Removing file: {}\t{}", JavaDateTime { at, zone: &zone }, path.display());
+            }
+        }
         Err(failure) => warn!("The purge could not be done: {failure}"),
     }
     info!("Purge task completed.");
+}
+
+/// When the files in these directories were written last; what cannot be told is left out.
+fn modification_times(directories: [PathBuf; 2]) -> HashMap<PathBuf, SystemTime> {
+    let files = directories.iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten();
+    files.filter_map(|file| Some((file.path(), file.metadata().ok()?.modified().ok()?))).collect()
 }

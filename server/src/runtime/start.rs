@@ -73,6 +73,7 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP])
             .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("cannot wait for signals: {e}")))?;
     raise_file_limit();
+    announce(&config);
     let schemes = Arc::new(schemes(&config)?);
     config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
     let listener = bind(&config)?;
@@ -206,6 +207,37 @@ fn join(thread: thread::JoinHandle<()>) {
     if thread.join().is_err() {
         warn!("A thread ended with a panic");
     }
+}
+
+/// What Java says at the start of a standalone server, in its words.
+fn announce(config: &ServerConfig) {
+    info!("autopurge.snapRetainCount set to {}", config.autopurge_snap_retain_count);
+    match config.autopurge_interval_ms {
+        Some(interval_ms) if interval_ms % 3_600_000 == 0 => info!("autopurge.purgeInterval set to {}", interval_ms / 3_600_000),
+        Some(interval_ms) => info!("autopurge.purgeInterval set to {interval_ms} ms"),
+        None => {
+            info!("autopurge.purgeInterval set to 0");
+            info!("Purge task is not scheduled.");
+        }
+    }
+    info!("minSessionTimeout set to {} ms", config.min_session_timeout_ms);
+    info!("maxSessionTimeout set to {} ms", config.max_session_timeout_ms);
+    info!(
+        "Created server with tickTime {} ms minSessionTimeout {} ms maxSessionTimeout {} ms clientPortListenBacklog {} dataLogdir {} snapdir {}",
+        config.tick_time_ms,
+        config.min_session_timeout_ms,
+        config.max_session_timeout_ms,
+        config.client_port_listen_backlog,
+        config.log_dir().display(),
+        config.snap_dir().display()
+    );
+    let reaping = &config.container_reaping;
+    info!(
+        "Using checkIntervalMs={} maxPerMinute={} maxNeverUsedIntervalMs={}",
+        reaping.check_interval_ms,
+        reaping.max_per_minute,
+        reaping.max_never_used_interval_ms.unwrap_or(0)
+    );
 }
 
 fn schemes(config: &ServerConfig) -> Result<Schemes, Failure> {
