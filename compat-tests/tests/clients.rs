@@ -457,10 +457,10 @@ fn masked(line: &str, server: &Server) -> String {
         line = format!("[{}]", words.join(", "));
     }
     // A session id as a Stat shows it, `0x1000...` or `1000...`: 15 digits, where a container and a TTL have 16.
-    if let Some(owner) = line.trim_start().strip_prefix("ephemeralOwner = ") {
-        if owner.trim_start_matches("0x").len() == 15 {
-            line = "ephemeralOwner = (a session)".into();
-        }
+    if let Some(owner) = line.trim_start().strip_prefix("ephemeralOwner = ")
+        && owner.trim_start_matches("0x").len() == 15
+    {
+        line = "ephemeralOwner = (a session)".into();
     }
     line
 }

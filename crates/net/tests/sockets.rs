@@ -254,10 +254,10 @@ fn a_wildcard_hears_both_families_and_tells_ipv4_as_ipv4() {
         assert_eq!(near.peer_address().unwrap(), peer);
         assert_eq!(near.local_address().unwrap(), v4.peer_addr().unwrap());
         // Where the machine has no IPv6 the listener is an IPv4 one.
-        if listener.local_address().unwrap().is_ipv6() {
-            if let Ok(v6) = TcpStream::connect(("::1", port)) {
-                assert_eq!(accept(&mut listener).1, v6.local_addr().unwrap());
-            }
+        if listener.local_address().unwrap().is_ipv6()
+            && let Ok(v6) = TcpStream::connect(("::1", port))
+        {
+            assert_eq!(accept(&mut listener).1, v6.local_addr().unwrap());
         }
         assert!(listener.accept().unwrap().is_none());
     }

@@ -217,7 +217,7 @@ mod tests {
                     let place = names.insert(name.as_bytes());
                     model.insert(name, place);
                 }
-                Some(place) if !growing || number % 2 == 0 => {
+                Some(place) if !growing || number.is_multiple_of(2) => {
                     names.remove(place, name.as_bytes());
                     model.remove(&name);
                 }

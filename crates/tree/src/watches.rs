@@ -453,10 +453,10 @@ impl Watches {
             let mut above = path;
             while above.len() > 1 {
                 above = parent(above);
-                if let Some(id) = self.find(above) {
-                    if let Some(persistent) = &self.paths.get(id).persistent {
-                        self.fired.extend(persistent.recursive.iter());
-                    }
+                if let Some(id) = self.find(above)
+                    && let Some(persistent) = &self.paths.get(id).persistent
+                {
+                    self.fired.extend(persistent.recursive.iter());
                 }
             }
             sort_once(&mut self.fired);
