@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openjdk-17-jdk-headless", "compiles the Java clients of the tests"),
     ("maven", "fetches the judge"),
     ("python3-venv", "the Python client"),
+    ("g++", "compiles the engine of the fuzzers"),
     ("strace", "shows that no reply comes before its sync"),
 ];
 

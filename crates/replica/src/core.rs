@@ -12,7 +12,7 @@ use crate::request::{BadMulti, ConnId, MultiRequest, Now, Write, WriteRequest, r
 use crate::sessions::{Session, SessionTracker};
 use bytes::{Bytes, BytesMut};
 use log::{info, warn};
-use oxkeeper_auth::Schemes;
+use oxkeeper_auth::{Identity, Schemes};
 use oxkeeper_proto::collections::HashMap;
 use oxkeeper_proto::records::{CreateSessionTxn, ErrorTxn, TxnHeader};
 use oxkeeper_proto::txn::{self, Txn};
@@ -426,18 +426,7 @@ impl Core {
         let mut budget = self.ephemeral_budgets.get(&session).copied().unwrap_or(whole_budget);
         let budget_before = budget;
         let prepared = request.map_err(|_| ErrorCode::MARSHALLING_ERROR).and_then(|request| {
-            let txn = Preparation {
-                tree,
-                overlay: &mut self.overlay,
-                schemes: &self.schemes,
-                options: &self.options.prepare,
-                zxid,
-                time_ms: now.wall_ms,
-                session,
-                identities: &identities,
-                ephemeral_budget: &mut budget,
-            }
-            .write(&request)?;
+            let txn = self.preparation(now, tree, zxid, session, &identities, &mut budget).write(&request)?;
             let digest = self.options.digest_enabled.then(|| self.overlay.digest());
             // What cannot be read again must not be written (ZOOKEEPER-4306).
             self.encoder.encode(&header, &txn, digest, self.options.max_length as usize).ok_or(ErrorCode::BAD_ARGUMENTS)
@@ -464,18 +453,7 @@ impl Core {
         let zxid = self.begin();
         let any_pending = !self.in_flight.is_empty();
         let mut budget = 0;
-        let txn = Preparation {
-            tree,
-            overlay: &mut self.overlay,
-            schemes: &self.schemes,
-            options: &self.options.prepare,
-            zxid,
-            time_ms: now.wall_ms,
-            session,
-            identities: &[],
-            ephemeral_budget: &mut budget,
-        }
-        .close_session(session, any_pending);
+        let txn = self.preparation(now, tree, zxid, session, &[], &mut budget).close_session(session, any_pending);
         let header = TxnHeader { client_id: session.0, cxid, zxid: zxid.0, time: now.wall_ms, kind: OpCode::CLOSE_SESSION.0 };
         let txn = if self.options.close_session_txn { txn } else { Txn::CloseSession(None) };
         let payload = self.encode(&header, &txn);
@@ -500,18 +478,7 @@ impl Core {
         }
         let zxid = self.begin();
         let mut budget = 0;
-        let reaped = Preparation {
-            tree,
-            overlay: &mut self.overlay,
-            schemes: &self.schemes,
-            options: &self.options.prepare,
-            zxid,
-            time_ms: now.wall_ms,
-            session: SessionId::NONE,
-            identities: &[],
-            ephemeral_budget: &mut budget,
-        }
-        .reap(path);
+        let reaped = self.preparation(now, tree, zxid, SessionId::NONE, &[], &mut budget).reap(path);
         // One that has children again, or is gone, is left alone; no transaction is spent on it.
         if let Ok(txn) = reaped {
             info!("Attempting to delete candidate container: {path}");
@@ -548,6 +515,20 @@ impl Core {
         }
         self.overlay.reset(tree.digest());
         self.count_ephemerals(tree);
+    }
+
+    fn preparation<'a>(
+        &'a mut self,
+        now: Now,
+        tree: &'a Tree,
+        zxid: Zxid,
+        session: SessionId,
+        identities: &'a [Identity],
+        ephemeral_budget: &'a mut usize,
+    ) -> Preparation<'a> {
+        let (schemes, options) = (&*self.schemes, &self.options.prepare);
+        let overlay = &mut self.overlay;
+        Preparation { tree, overlay, schemes, options, zxid, time_ms: now.wall_ms, session, identities, ephemeral_budget }
     }
 
     fn begin(&mut self) -> Zxid {

@@ -13,15 +13,8 @@ use oxkeeper_proto::txn::Txn;
 use oxkeeper_proto::{AclList, ErrorCode, OpCode, SessionId, Zxid, path, perms};
 use oxkeeper_tree::Tree;
 use oxkeeper_tree::digest::content_crc;
-use oxkeeper_tree::{OwnerKind, StatsTrack, TreeOptions};
+use oxkeeper_tree::{CONTAINER_OWNER, OwnerKind, StatsTrack, TreeOptions, ttl_owner};
 use std::borrow::Cow;
-
-/// The `ephemeralOwner` of a container.
-const CONTAINER_OWNER: i64 = i64::MIN;
-/// The `ephemeralOwner` of a TTL node, without the time.
-const TTL_OWNER: i64 = 0xff << 56;
-/// The longest time to live.
-const MAX_TTL_MS: i64 = (1 << 40) - 1;
 
 /// The node below a quota's path that holds its limits.
 const QUOTA_LIMITS: &str = "zookeeper_limits";
@@ -128,7 +121,7 @@ impl<'a> Preparation<'a> {
         // follows from the flag and is wrong where they differ.
         let ephemeral_owner = match op {
             OpCode::CREATE_CONTAINER => CONTAINER_OWNER,
-            OpCode::CREATE_TTL => TTL_OWNER | ttl,
+            OpCode::CREATE_TTL => ttl_owner(ttl).ok_or(ErrorCode::BAD_ARGUMENTS)?,
             _ if ephemeral => self.session.0,
             _ => 0,
         };
@@ -167,7 +160,7 @@ impl<'a> Preparation<'a> {
             if !self.options.extended_types {
                 return Err(ErrorCode::UNIMPLEMENTED);
             }
-            return if (1..=MAX_TTL_MS).contains(&ttl) { Ok(()) } else { Err(ErrorCode::BAD_ARGUMENTS) };
+            return ttl_owner(ttl).map(|_| ()).ok_or(ErrorCode::BAD_ARGUMENTS);
         }
         // A createTTL without a TTL flag kills a Java server and poisons its log.
         if op == OpCode::CREATE_TTL || ttl >= 0 { Err(ErrorCode::BAD_ARGUMENTS) } else { Ok(()) }

@@ -24,7 +24,7 @@ pub mod watches;
 
 pub use apply::{Applied, Change, ChangeSink, DigestMismatch, NoopSink, OpResult, SubResult};
 pub use digest::ContentCrc;
-pub use owners::OwnerKind;
+pub use owners::{CONTAINER as CONTAINER_OWNER, OwnerKind, ttl_owner};
 pub use quota::{QuotaStatus, StatsTrack};
 pub use tree::{Node, Tree, TreeOptions};
 pub use view::{KeptAside, View, ViewInUse};

@@ -19,13 +19,13 @@ pub enum OwnerKind {
 }
 
 /// The `ephemeralOwner` of a container.
-pub(crate) const CONTAINER: i64 = i64::MIN;
+pub const CONTAINER: i64 = i64::MIN;
 const EXTENDED: i64 = 0xff << 56;
 const EXTENDED_FEATURE: i64 = 0x00ff_ff00_0000_0000;
 const TTL_MASK: i64 = (1 << 40) - 1;
 
 /// The `ephemeralOwner` of a node with this time to live, if it is one that ZooKeeper takes.
-pub(crate) fn ttl_owner(ttl_ms: i64) -> Option<i64> {
+pub fn ttl_owner(ttl_ms: i64) -> Option<i64> {
     (1..=TTL_MASK).contains(&ttl_ms).then_some(EXTENDED | ttl_ms)
 }
 
