@@ -191,7 +191,7 @@ pub fn connect(address: SocketAddr, session: Option<&Session>, timeout_ms: i32) 
     };
     connection.send(&request.frame());
     let answer = Connected::parse(&connection.receive(PATIENCE).ok()?).expect("a connect response");
-    (answer.session != 0).then(|| (connection, Session { id: answer.session, password: answer.password }))
+    (answer.session != 0).then_some((connection, Session { id: answer.session, password: answer.password }))
 }
 
 /// The header of a reply: xid, zxid, error.
@@ -553,7 +553,7 @@ impl Load {
             acknowledged: 0,
             refused: 0,
             zxids: Vec::new(),
-            can_close: index % 2 == 0,
+            can_close: index.is_multiple_of(2),
         };
         Load { clients: (0..clients).map(client).collect(), doomed: Vec::new(), highest: 0, every_zxid: BTreeSet::new(), depth }
     }

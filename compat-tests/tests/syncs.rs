@@ -248,11 +248,11 @@ fn examine(moments: &[Moment]) -> Findings {
                 let log = logs.entry(call.target.clone()).or_default();
                 log.durable = log.durable.max(log.covered);
             }
-            Moment::Returns(call, result) if call.name == "openat" && *result >= 0 && call.target.contains("/log.") => {
-                if call.arguments.contains("O_CREAT") {
-                    findings.logs += 1;
-                    logs.insert(call.target.clone(), Log::default());
-                }
+            Moment::Returns(call, result)
+                if call.name == "openat" && *result >= 0 && call.target.contains("/log.") && call.arguments.contains("O_CREAT") =>
+            {
+                findings.logs += 1;
+                logs.insert(call.target.clone(), Log::default());
             }
             Moment::Returns(call, 0) if call.name == "fsync" => {
                 for (path, log) in &mut logs {
