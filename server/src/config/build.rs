@@ -181,10 +181,10 @@ impl Loader {
         let mut last: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
         for entry in &entries {
             let (key, text) = (trim(&entry.key), trim(&entry.value));
-            if let Some((earlier, line)) = last.insert(key, (text, entry.line)) {
-                if earlier != text {
-                    self.warn(format!("{}:{}: {key} was set before on line {line}; the last one wins", path.display(), entry.line));
-                }
+            if let Some((earlier, line)) = last.insert(key, (text, entry.line))
+                && earlier != text
+            {
+                self.warn(format!("{}:{}: {key} was set before on line {line}; the last one wins", path.display(), entry.line));
             }
         }
         let dynamic = last.get("dynamicConfigFile").map(|&(text, _)| PathBuf::from(text));

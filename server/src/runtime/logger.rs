@@ -171,7 +171,7 @@ impl Logger {
 
     /// What the log's file system has for us, bytes; 0 if it does not say.
     fn free_bytes(&self) -> u64 {
-        rustix::fs::statvfs(&self.shared.config.log_dir()).map_or(0, |s| s.f_bavail * s.f_frsize)
+        rustix::fs::statvfs(self.shared.config.log_dir()).map_or(0, |s| s.f_bavail * s.f_frsize)
     }
 }
 
