@@ -421,6 +421,8 @@ impl Reactor {
         connection.deaf = true;
         connection.input.discard_prefix();
         front.count_received(slot, word.len());
+        // The answer counts its own question.
+        self.count(front);
         info!("Processing {} command from {}", String::from_utf8_lossy(&word), JavaAddress(connection.peer));
         let asker = Arc::downgrade(connection.asker.insert(Arc::new(())));
         let question = Question { reactor: self.index, slot, serial: connection.serial, command, mask, asker };

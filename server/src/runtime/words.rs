@@ -134,17 +134,21 @@ impl Words {
         view.ephemeral_sessions = ephemerals.len();
         view.ephemerals = Some(&ephemerals);
         let mut text = Vec::new();
+        let mut packets = 0;
         let mut chunks = Chunks::new(|chunk: &[u8]| {
             if text.len() + chunk.len() > LONGEST_ANSWER_BYTES {
                 return Err(fmt::Error);
             }
             text.extend_from_slice(chunk);
+            packets += 1;
             Ok(())
         });
         let rendered = render(command, &view, &mut chunks).and_then(|()| chunks.finish());
         if rendered.is_err() {
             warn!("The answer to {} was cut off after {} bytes", command.name(), text.len());
         }
+        // As Java, each piece counts, and an answer does not count itself.
+        self.shared.metrics.record(|recorder| recorder.packets_sent(packets));
         text
     }
 
