@@ -384,9 +384,10 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
         recorder.observe(Summary::StartupTxnsLoaded, replayed);
     }
     tree.set_last_zxid(opened.last_zxid);
-    for owner in tree.orphaned_owners() {
+    let orphaned = tree.orphaned_owners();
+    for owner in &orphaned {
         info!("Deleting the ephemerals of session {owner}, which is gone");
-        tree.kill_session(owner, opened.last_zxid, &mut NoopSink);
+        tree.kill_session(*owner, opened.last_zxid, &mut NoopSink);
     }
     info!(
         "Snapshot loaded in {} ms, highest zxid is {}, digest is {}",
@@ -396,9 +397,10 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
     );
     recorder.observe(Summary::DbInitTime, begun.elapsed().as_millis() as i64);
     let mut store = opened.store;
-    if opened.needs_snapshot {
-        // Without a snapshot Java (and we) would not start on the first log: it has to be there
-        // before that log is.
+    // Without a snapshot Java (and we) would not start on the first log: it has to be there before
+    // that log is. And what was taken out of the tree just now stands in no transaction: without a
+    // snapshot the next start would replay later ones on another tree.
+    if opened.needs_snapshot || !orphaned.is_empty() {
         let begun = Instant::now();
         info!("Snapshotting: {} to {}", tree.last_zxid(), snapshot_path(config, tree.last_zxid()).display());
         first_snapshot(config, &mut store, &mut tree)
