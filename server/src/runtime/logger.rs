@@ -60,6 +60,8 @@ pub struct Logger {
     pub snapshots: SyncSender<Job>,
     /// A snapshot is being written.
     pub snapshot_running: Arc<AtomicBool>,
+    /// It should have been finished by now.
+    pub snapshot_overdue: Arc<AtomicBool>,
     /// Where space is filled with zeros ahead.
     pub zeros: SyncSender<ZeroAhead>,
     pub seed: u64,
@@ -148,8 +150,10 @@ impl Logger {
         }
         if self.snapshot_running.swap(true, Ordering::SeqCst) {
             warn!("Too busy to snap, skipping");
+            self.snapshot_overdue.store(true, Ordering::Relaxed);
             return;
         }
+        self.snapshot_overdue.store(false, Ordering::Relaxed);
         let job = Job::begin(&self.shared, zxid);
         if self.snapshots.try_send(job).is_err() {
             unreachable!("one snapshot runs at a time, so its queue is empty");

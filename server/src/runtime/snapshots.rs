@@ -21,9 +21,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Bytes that are taken from the tree under one lock: some tens of microseconds.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// For so many times as long as a piece took, the thread sleeps after it: then the log's syncs find the disk, and the
-/// reactors their cores, mostly free.
-const REST_PER_WORK: u32 = 2;
+/// The thread sleeps after a piece for so many percent of the time that it took: then the log's syncs find the disk, and
+/// the reactors their cores, mostly free.
+const REST_PERCENT: u32 = 200;
+/// The same from the moment on when the next snapshot would be due: the log that a start has to replay must not grow for
+/// the sake of a smooth run.
+const HURRIED_REST_PERCENT: u32 = 25;
 /// It never sleeps longer at once, so that a busy machine does not make it wait for ever.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
@@ -52,6 +55,8 @@ impl Job {
 pub struct Snapshots {
     pub shared: Arc<Shared>,
     pub running: Arc<AtomicBool>,
+    /// The next one is due already. Set by whoever asks for snapshots.
+    pub overdue: Arc<AtomicBool>,
     pub recorder: Recorder,
 }
 
@@ -90,7 +95,8 @@ impl Snapshots {
         let mut since = Instant::now();
         let mut rest = || {
             if !self.shared.stopping() {
-                std::thread::sleep((since.elapsed() * REST_PER_WORK).min(LONGEST_REST));
+                let percent = if self.overdue.load(Ordering::Relaxed) { HURRIED_REST_PERCENT } else { REST_PERCENT };
+                std::thread::sleep((since.elapsed() * percent / 100).min(LONGEST_REST));
             }
             since = Instant::now();
         };

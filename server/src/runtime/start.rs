@@ -130,7 +130,13 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let (snapshot_jobs, jobs) = mpsc::sync_channel::<Job>(1);
     let snapshot_running = Arc::new(AtomicBool::new(false));
     let (zeros, zero_work) = mpsc::sync_channel::<oxkeeper_store::txn_log::ZeroAhead>(1);
-    let snapshots = Snapshots { shared: shared.clone(), running: snapshot_running.clone(), recorder: shared.metrics.recorder() };
+    let snapshot_overdue = Arc::new(AtomicBool::new(false));
+    let snapshots = Snapshots {
+        shared: shared.clone(),
+        running: snapshot_running.clone(),
+        overdue: snapshot_overdue.clone(),
+        recorder: shared.metrics.recorder(),
+    };
     let snapshot_thread = spawn("Snapshot Thread", move || snapshots.run(&jobs))?;
     let zero_thread = spawn("ZeroAhead", move || {
         for work in zero_work {
@@ -146,6 +152,7 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         recorder: shared.metrics.recorder(),
         snapshots: snapshot_jobs.clone(),
         snapshot_running: snapshot_running.clone(),
+        snapshot_overdue,
         zeros,
         seed: now.wall_ms as u64,
     };
