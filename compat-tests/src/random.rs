@@ -121,7 +121,9 @@ fn create(random: &mut Random) -> Request {
         0 => request::create_as(op::CREATE, &path, data.as_deref(), &access, flags),
         1 => request::create_as(op::CREATE2, &path, data.as_deref(), &access, flags),
         2 => {
-            let flags = if random.chance(80) { 4 } else { flags };
+            // An ephemeral mode makes a container, which a Java server still deletes with the session if it happens
+            // not to be applied when the session ends.
+            let flags = if random.chance(80) || matches!(flags, 1 | 3) { 4 } else { flags };
             request::create_as(op::CREATE_CONTAINER, &path, data.as_deref(), &access, flags)
         }
         _ => {

@@ -371,7 +371,7 @@ impl Core {
     }
 
     fn reopen_session(&mut self, now: Now, connection: ConnId, session: SessionId, timeout_ms: i32) {
-        let lives = self.sessions.touch(now.mono_ms, session, timeout_ms);
+        let lives = self.sessions.renew(now.mono_ms, session, timeout_ms);
         if lives && let Some(old) = self.sessions.attach(session, Some(connection)).filter(|old| *old != connection) {
             self.outputs.push_back(Output::Front { front: old.front, item: Item::Close { connection: old } });
         }

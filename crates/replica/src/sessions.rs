@@ -57,11 +57,19 @@ impl SessionTracker {
         }
         // Only ever later: two connections may report in either order.
         if deadline_ms > session.deadline_ms {
-            let old = std::mem::replace(&mut session.deadline_ms, deadline_ms);
-            self.leave_bucket(id, old);
-            self.buckets.entry(deadline_ms).or_default().insert(id);
+            self.move_to(id, deadline_ms);
         }
         true
+    }
+
+    /// The client has come back to its session and negotiated a timeout, which may be shorter than the one before.
+    /// Returns whether the session lives.
+    pub fn renew(&mut self, now_ms: u64, id: SessionId, timeout_ms: i32) -> bool {
+        let lives = self.sessions.get(&id).is_some_and(|session| !session.closing);
+        if lives {
+            self.move_to(id, self.deadline(now_ms, timeout_ms));
+        }
+        lives
     }
 
     /// The session, if it is tracked.
@@ -131,6 +139,13 @@ impl SessionTracker {
     /// The buckets by deadline, for `dump`.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, &BTreeSet<SessionId>)> {
         self.buckets.iter().map(|(deadline_ms, ids)| (*deadline_ms, ids))
+    }
+
+    fn move_to(&mut self, id: SessionId, deadline_ms: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let old = std::mem::replace(&mut session.deadline_ms, deadline_ms);
+        self.leave_bucket(id, old);
+        self.buckets.entry(deadline_ms).or_default().insert(id);
     }
 
     fn leave_bucket(&mut self, id: SessionId, deadline_ms: u64) {

@@ -151,9 +151,12 @@ impl World {
     }
 
     fn connect(&mut self, session: SessionId, password: [u8; 16]) -> u32 {
+        self.connect_for(4000, session, password)
+    }
+
+    fn connect_for(&mut self, time_out: i32, session: SessionId, password: [u8; 16]) -> u32 {
         let slot = self.accept();
-        let request =
-            ConnectRequest { protocol_version: 0, last_zxid_seen: 0, time_out: 4000, session_id: session.0, passwd: Some(&password) };
+        let request = ConnectRequest { protocol_version: 0, last_zxid_seen: 0, time_out, session_id: session.0, passwd: Some(&password) };
         self.frame(slot, &request.to_bytes());
         self.sync();
         slot
@@ -362,6 +365,21 @@ fn a_silent_session_expires_with_its_ephemerals() {
     world.sync();
     assert!(world.tree.get("/e").is_none());
     assert_eq!(world.wires.closed, [slot]);
+}
+
+#[test]
+fn a_session_that_comes_back_with_a_shorter_timeout_expires_by_it() {
+    let mut world = World::new();
+    let (old, session) = world.client();
+    world.frame(old, &create(1, "/e", 1));
+    world.sync();
+    let slot = world.connect_for(20_000, session, session.password());
+    let slot = world.connect_for(2000, session, session.password()).max(slot);
+    world.now.mono_ms += 4000;
+    world.tell(Input::Tick);
+    world.sync();
+    assert!(world.tree.get("/e").is_none());
+    assert_eq!(world.wires.closed.last(), Some(&slot));
 }
 
 #[test]
