@@ -34,6 +34,8 @@ fn compare<'a>(maker: Subject, states: impl Iterator<Item = &'a State>, judge: S
             }
             (Made::Refused(_), Made::Refused(_)) if judged.0 == ours.0 => {}
             (Made::Refused(_), Made::Tree(_)) if MAY_START_WHERE_JAVA_REFUSES.contains(&state.name) => {}
+            // The same the other way round: a file that the test itself has cut.
+            (Made::Tree(_), Made::Refused(_)) if judge == Subject::Oxkeeper && MAY_START_WHERE_JAVA_REFUSES.contains(&state.name) => {}
             (theirs, mine) => {
                 let short = |made: &Made| match made {
                     Made::Tree(lines) => format!("a tree of {} nodes", lines.len() / 3),
@@ -71,9 +73,13 @@ fn oxkeeper_reads_what_java_38_left() {
 }
 
 #[test]
-#[ignore = "waits for session ids that do not begin anew at every start"]
 fn java_reads_what_oxkeeper_left() {
     compare(Subject::Oxkeeper, STATES.iter(), Subject::Oxkeeper, Subject::Java39);
+}
+
+#[test]
+#[ignore = "waits for cargo xtask soak: read by 3.8.0"]
+fn java_38_reads_what_oxkeeper_left() {
     compare(Subject::Oxkeeper, STATES.iter(), Subject::Oxkeeper, Subject::Java38);
 }
 

@@ -127,15 +127,7 @@ fn compare(subject: Subject, known: &[&str]) {
 }
 
 /// Differences of ours that are known and not yet mended; a row goes when its difference does.
-const KNOWN: &[&str] = &[
-    // The connection is reset with bytes of the client unread, which destroys the answer on its way.
-    "a word and a line end",
-    "a word and more",
-    // lcxid is left out after a ping; Java keeps the last request's.
-    "cons, with a history",
-    // Ten keys per top-level node: `<node>_read_per_namespace` and `<node>_write_per_namespace`.
-    "mntr, with a history",
-];
+const KNOWN: &[&str] = &[];
 
 /// Proves the masks.
 #[test]

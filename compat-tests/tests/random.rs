@@ -61,13 +61,11 @@ fn java_39_is_like_itself() {
 }
 
 #[test]
-#[ignore = "waits for events before the reads that show their change"]
 fn oxkeeper_at_once_is_like_java_in_order() {
     check_reached(&run(Subject::Oxkeeper, Subject::Java39));
 }
 
 #[test]
-#[ignore = "waits for the end mark in the reply to a failed multiRead"]
 fn java_at_once_is_like_oxkeeper_in_order() {
     check_reached(&run(Subject::Java39, Subject::Oxkeeper));
 }

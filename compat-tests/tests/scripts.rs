@@ -93,14 +93,10 @@ fn java_38_differs_where_recorded() {
     compare(Subject::Java38, |script| scripts::UNLIKE_38.iter().any(|(_, names)| names.contains(&script.name)));
 }
 
-/// Scripts that ours answers differently today, and why; a row goes when its difference does.
+/// Scripts that ours answers differently on purpose, and why (COMPAT.md).
 const KNOWN: &[(&str, &str)] = &[
-    ("connect: session taken over", "a wrong password does not close the connection that holds the session"),
-    ("watches: container and root", "a null path in setWatches2 is taken, Java answers -5"),
-    ("frames: null strings and vectors", "null paths of checkWatches, removeWatches, addWatch; null lists of setWatches"),
-    ("frames: strings that are no UTF-8", "a character above U+FFFF in an access list comes back as two U+FFFD"),
-    ("multi: kinds that do not mix", "a multiRead that fails with -5 lacks the end mark that Java sends behind the header"),
-    ("multi: framing", "the same"),
+    ("connect: wrong passwords at a take-over", "a wrong password does not close the connection that holds the session"),
+    ("frames: a character above U+FFFF", "in an access list it comes back as two U+FFFD"),
 ];
 
 #[test]

@@ -14,12 +14,11 @@ pub const SCRIPTS: &[Script] = &[
     Script::new("connect: negotiated timeouts within the default bounds", Setup::Defaults, timeouts),
     Script::new("connect: zxid ahead of the server", Setup::Usual, ahead),
     Script::new("connect: session taken over", Setup::Usual, take_over),
+    Script::new("connect: wrong passwords at a take-over", Setup::Usual, wrong_passwords),
     Script::new("connect: malformed requests", Setup::Usual, malformed),
     Script::new("connect: request byte by byte", Setup::Usual, byte_by_byte),
     Script::new("connect: requests behind the connect request", Setup::Usual, pipelined_connect),
     Script::new("connect: connections per address", Setup::Limits, per_address),
-    Script::new("connect: connections in all", Setup::FewConnections, in_all),
-    Script::new("connect: tokens", Setup::FewTokens, tokens),
     Script::new("connect: silent connections are dropped", Setup::Limits, silent),
     Script::new("session: ping", Setup::Usual, ping),
     Script::new("session: close", Setup::Usual, close),
@@ -119,22 +118,6 @@ fn take_over(talk: &mut Conversation) {
     talk.connect_with("d", &Connect { session, password: Some(password.clone()), timeout_ms: 4321, ..Connect::default() });
     talk.expect_close("c");
     talk.drain("d");
-    for (what, password) in [
-        ("wrong", Some(vec![9; 16])),
-        ("zero", Some(vec![0; 16])),
-        ("empty", Some(vec![])),
-        ("null", None),
-        ("too long", Some([password.clone(), vec![0]].concat())),
-        ("too short", Some(password[..15].to_vec())),
-    ] {
-        talk.note(format!("{what} password: also closes the connection that holds the session"));
-        talk.connect_with("e", &Connect { session, password, ..Connect::default() });
-        talk.expect_close("e");
-        talk.expect_close("d");
-        let connect = Connect { session, password: Some(crate::mask::session_password(session).to_vec()), ..Connect::default() };
-        talk.connect_with("d", &connect);
-        talk.drain("d");
-    }
     talk.ask("d", &request::bare(op::CLOSE_SESSION));
     talk.expect_close("d");
     talk.note("a closed session cannot be taken over");
@@ -143,6 +126,32 @@ fn take_over(talk: &mut Conversation) {
     talk.expect_close("f");
     talk.connect("g");
     talk.remove_tree("g", "/take-over");
+}
+
+/// Java closes the connection that holds the session before it looks at the password.
+fn wrong_passwords(talk: &mut Conversation) {
+    talk.connect("d");
+    let Some(line) = talk.lines.get("d") else {
+        return;
+    };
+    let (session, password) = (line.session, line.password.clone());
+    for (what, wrong) in [
+        ("wrong", Some(vec![9; 16])),
+        ("zero", Some(vec![0; 16])),
+        ("empty", Some(vec![])),
+        ("null", None),
+        ("too long", Some([password.clone(), vec![0]].concat())),
+        ("too short", Some(password[..15].to_vec())),
+    ] {
+        talk.note(format!("{what} password"));
+        talk.connect_with("e", &Connect { session, password: wrong, ..Connect::default() });
+        talk.expect_close("e");
+        talk.drain("d");
+        talk.connect_with("d", &Connect { session, password: Some(password.clone()), ..Connect::default() });
+        talk.drain("d");
+    }
+    talk.ask("d", &request::bare(op::CLOSE_SESSION));
+    talk.expect_close("d");
 }
 
 fn malformed(talk: &mut Conversation) {
@@ -247,48 +256,6 @@ fn per_address(talk: &mut Conversation) {
         talk.expect_close(name);
     }
     std::thread::sleep(Duration::from_millis(200));
-}
-
-fn in_all(talk: &mut Conversation) {
-    for name in ["a", "b", "c"] {
-        talk.connect(name);
-    }
-    talk.note("one too many, four-letter words too");
-    talk.connect("d");
-    raw(talk, b"ruok");
-    talk.ask("a", &request::create("/in-all", ""));
-    talk.note("a connection without a session counts as well");
-    talk.hang_up("b");
-    std::thread::sleep(Duration::from_millis(200));
-    let held = Connection::open(talk.address);
-    std::thread::sleep(Duration::from_millis(200));
-    talk.connect("d");
-    drop(held);
-    std::thread::sleep(Duration::from_millis(200));
-    talk.connect("d");
-    talk.ask("d", &request::delete("/in-all", -1));
-    for name in ["a", "c", "d"] {
-        talk.ask(name, &request::bare(op::CLOSE_SESSION));
-        talk.expect_close(name);
-    }
-    std::thread::sleep(Duration::from_millis(200));
-}
-
-fn tokens(talk: &mut Conversation) {
-    // The probe of the conversation has taken one already.
-    for name in ["a", "b", "c"] {
-        talk.connect(name);
-    }
-    talk.note("no token left: neither a new session nor one that comes back");
-    talk.connect("d");
-    talk.reconnect("e", "a");
-    talk.note("what is connected goes on, and four-letter words cost nothing");
-    talk.drain("b");
-    raw(talk, b"ruok");
-    for name in ["a", "b", "c"] {
-        talk.ask(name, &request::bare(op::CLOSE_SESSION));
-        talk.expect_close(name);
-    }
 }
 
 fn silent(talk: &mut Conversation) {

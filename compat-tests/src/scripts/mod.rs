@@ -51,10 +51,6 @@ pub enum Setup {
     Reaping,
     /// The same, and containers that never had a child go soon.
     ReapingUnused,
-    /// Few connections in all.
-    FewConnections,
-    /// New sessions cost tokens, of which there are few.
-    FewTokens,
     /// Frames of three megabytes.
     LargeFrames,
     /// A log that counts close to the end of every counter lies in the directory.
@@ -62,7 +58,7 @@ pub enum Setup {
 }
 
 impl Setup {
-    pub const ALL: [Setup; 19] = [
+    pub const ALL: [Setup; 17] = [
         Setup::Fresh,
         Setup::Usual,
         Setup::ExtendedTypes,
@@ -78,8 +74,6 @@ impl Setup {
         Setup::PlainTransactions,
         Setup::Reaping,
         Setup::ReapingUnused,
-        Setup::FewConnections,
-        Setup::FewTokens,
         Setup::LargeFrames,
         Setup::NearOverflow,
     ];
@@ -120,11 +114,6 @@ impl Setup {
                 .property("znode.container.checkIntervalMs", REAPING_INTERVAL_MS)
                 // Long enough for the script to set its watch.
                 .property("znode.container.maxNeverUsedIntervalMs", "1500"),
-            Setup::FewConnections => usual.line("maxCnxns", "3"),
-            Setup::FewTokens => usual
-                .property("zookeeper.connection_throttle_tokens", "4")
-                // One token in ten minutes: none comes back while the script runs.
-                .property("zookeeper.connection_throttle_fill_time", "600000"),
             Setup::LargeFrames => usual.property("jute.maxbuffer", "3000000"),
             // A log without the snapshot that it follows.
             Setup::NearOverflow => usual.property("zookeeper.snapshot.trust.empty", "true"),

@@ -16,6 +16,9 @@ pub struct Record {
     pub stat: StatPersisted,
     /// How many children it will have.
     pub child_count: i32,
+    /// The number of the next sequential child: the counter of its Stat, but for its end, which that one never goes
+    /// beyond.
+    pub next_child: i32,
     /// Its ACL.
     pub acl: AclList,
     /// The CRC of its path and data.
@@ -146,8 +149,10 @@ impl Overlay {
 
 fn from_tree(tree: &Tree, path: &str) -> Option<Record> {
     let node = tree.get(path)?;
+    let stat = node.persisted();
     Some(Record {
-        stat: node.persisted(),
+        next_child: stat.cversion,
+        stat,
         child_count: node.child_count() as i32,
         acl: node.acl().clone(),
         content: node.content_crc(),

@@ -97,7 +97,7 @@ impl<'a> Preparation<'a> {
         let parent = self.record(parent_path)?;
         self.permit(&parent.acl, perms::CREATE)?;
         let name: Cow<'r, str> =
-            if create_flags::is_sequential(flags) { format!("{name}{:010}", parent.stat.cversion).into() } else { name.clone() };
+            if create_flags::is_sequential(flags) { format!("{name}{:010}", parent.next_child).into() } else { name.clone() };
         path::validate(&name).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
         if self.overlay.get(self.tree, &name).is_some() {
             return Err(ErrorCode::NODE_EXISTS);
@@ -134,16 +134,19 @@ impl<'a> Preparation<'a> {
             ephemeral_owner,
             ..StatPersisted::default()
         };
-        let parent_c_version = parent.stat.cversion.wrapping_add(1);
+        let parent_c_version = parent.next_child.wrapping_add(1);
         let mut changed = parent.clone();
         changed.child_count += 1;
-        // The tree's counter only ever grows: at its end it stays.
-        changed.stat.cversion = changed.stat.cversion.max(parent_c_version);
-        changed.stat.pzxid = self.zxid.0;
+        changed.next_child = parent_c_version;
+        // The tree's counter only ever grows: at its end the node stays as it is.
+        if parent_c_version > changed.stat.cversion {
+            changed.stat.cversion = parent_c_version;
+            changed.stat.pzxid = self.zxid.0;
+        }
         self.overlay.set(parent_path, Some(&parent), Some(changed));
         let content = content_crc(&name, *data);
         let records = records_of(&acl, asked_acl.as_deref());
-        let record = Record { stat, child_count: 0, acl, content, data_length };
+        let record = Record { stat, child_count: 0, next_child: 0, acl, content, data_length };
         self.overlay.set(&name, None, Some(record));
         let (path, data, acl) = (Some(name), *data, Some(records));
         Ok(match op {
