@@ -202,6 +202,96 @@ fn any(random: &mut Random) -> Request {
     }
 }
 
+/// Conversations about what chance hardly ever asks: every operation with every flag meets every error, each on one
+/// connection and in this order, below `/t`, where nobody else works. A run goes through the list again and again.
+fn directed() -> Vec<Vec<Request>> {
+    let mut all = Vec::new();
+    for (code, flags) in [
+        (op::CREATE, &[0, 1, 2, 3, 4, 5, 6, 9][..]),
+        (op::CREATE2, &[0, 1, 2, 3, 4, 5, 6, 9]),
+        (op::CREATE_CONTAINER, &[0, 2, 4, 5, 6, 9]),
+        (op::CREATE_TTL, &[0, 5, 6, 9]),
+    ] {
+        for &flags in flags {
+            let create = |path: &str, access: &[Acl]| match code {
+                op::CREATE_TTL => request::create_ttl(path, access, flags, 1_000_000),
+                _ => request::create_as(code, path, Some(b"d"), access, flags),
+            };
+            let creates = |name: &str| {
+                let new = format!("/t/new-{code}-{flags}-{name}");
+                vec![
+                    create(&new, &open()),
+                    create(&new, &open()),
+                    create(&new, &[]),
+                    create("/t/closed/x", &open()),
+                    create("/t/none/x", &open()),
+                    create("/t/ephemeral/x", &open()),
+                    create("/t/\u{1}", &open()),
+                ]
+            };
+            all.push(creates("alone"));
+            all.push(creates("part").into_iter().map(|part| request::multi(op::MULTI, &[part])).collect());
+            let behind = [request::check("/t/none", -1), create("/t/never", &open())];
+            all.push(vec![request::multi(op::MULTI, &behind)]);
+        }
+    }
+    for watch in [false, true] {
+        for code in [op::EXISTS, op::DATA, op::CHILDREN, op::CHILDREN2] {
+            all.push(["/t/full", "/t/hidden", "/t/none"].map(|path| request::read(code, path, watch)).to_vec());
+        }
+        for code in [op::DATA, op::CHILDREN] {
+            let parts = ["/t/full", "/t/hidden", "/t/none"].map(|path| request::read(code, path, watch));
+            all.push(vec![request::multi(op::MULTI_READ, &parts)]);
+        }
+    }
+    for code in [op::ACL, op::ALL_CHILDREN_NUMBER] {
+        all.push(["/t/full", "/t/hidden", "/t/none"].map(|path| request::path(code, path)).to_vec());
+    }
+    let writes = vec![
+        request::create("/t/written", ""),
+        request::set_data("/t/written", None, 0),
+        request::set_data("/t/written", None, 77),
+        request::set_data("/t/closed", None, -1),
+        request::set_data("/t/none", None, -1),
+        request::set_data("/t/", None, -1),
+        request::check("/t/written", 1),
+        request::check("/t/written", 77),
+        request::check("/t/hidden", -1),
+        request::check("/t/none", -1),
+        request::check("/t/", -1),
+        request::delete("/t/written", 77),
+        request::delete("/t/full", -1),
+        request::delete("/t/closed/child", -1),
+        request::delete("/t/none", -1),
+        request::delete("/", -1),
+        request::delete("/t/written", 1),
+    ];
+    all.push(writes.iter().map(|part| request::multi(op::MULTI, std::slice::from_ref(part))).collect());
+    all.push(writes.into_iter().filter(|write| write.op != op::CHECK).collect());
+    let lists = [("/t/closed", open()), ("/t/none", open()), ("/t/", open()), ("/t/full", vec![])];
+    all.push(lists.iter().map(|(path, list)| request::set_acl(path, list, 77)).collect());
+    for code in [op::CHECK_WATCHES, op::REMOVE_WATCHES] {
+        // Types: children, data, any, persistent, recursive, and two that there are not.
+        for (kind, arm) in [
+            (1, request::read(op::CHILDREN, "/t/full", true)),
+            (2, request::read(op::DATA, "/t/full", true)),
+            (3, request::read(op::EXISTS, "/t/full", true)),
+            (4, request::add_watch("/t/full", 0)),
+            (5, request::add_watch("/t/full", 1)),
+            (0, request::ping()),
+            (6, request::ping()),
+        ] {
+            let remove = request::watches(op::REMOVE_WATCHES, "/t/full", 3);
+            let ask = request::watches(code, "/t/full", kind);
+            all.push(vec![remove.clone(), ask.clone(), arm, ask, remove]);
+        }
+    }
+    all
+}
+
+/// Conversations of the list in each phase: 20,000 operations go through it at least once.
+const DIRECTED: usize = 2;
+
 /// True for what takes a zxid, whether it succeeds or not.
 fn takes_zxid(request: &Request) -> bool {
     matches!(
@@ -381,7 +471,21 @@ impl Side {
             }
             Quiet::Clear => {
                 self.remove_below("/r")?;
+                self.remove_below("/t")?;
                 let top = CONNECTIONS - 1;
+                let nobody_may = |permissions: i32| vec![acl(31 & !permissions, "world", "anyone")];
+                for create in [
+                    request::create("/t", ""),
+                    request::create("/t/full", ""),
+                    request::create("/t/full/child", ""),
+                    // All but READ is closed, then READ alone.
+                    request::create_acl("/t/closed", &nobody_may(30)),
+                    request::create("/t/closed/child", ""),
+                    request::create_acl("/t/hidden", &nobody_may(17)),
+                    request::create_flags("/t/ephemeral", 1),
+                ] {
+                    self.ask(top, &create)?;
+                }
                 for path in ["/r", "/r/a", "/r/b", "/zookeeper/quota/r"] {
                     self.ask(top, &request::create(path, ""))?;
                 }
@@ -546,9 +650,10 @@ pub fn compare(free: SocketAddr, replay: SocketAddr, seed: u64, operations: usiz
     // Sessions use up zxids, so both sides count from their first quiet moment.
     let mut alive = [false; CONNECTIONS];
     let mut is_first = true;
+    let directed = directed();
     let mut number = 0;
     while outcome.operations < operations {
-        let phase = free_phase(&mut free, &mut random, &mut alive, number, &mut is_first, &mut outcome.reached)?;
+        let phase = free_phase(&mut free, &mut random, &mut alive, number, &mut is_first, &directed, &mut outcome.reached)?;
         outcome.operations += phase.order.len();
         outcome.events += phase.streams.iter().flatten().filter(|line| line.is_event).count();
         replay_phase(&mut replay, &phase, number == 0).map_err(|reason| format!("seed {seed}, phase {number}, replaying: {reason}"))?;
@@ -582,6 +687,7 @@ fn free_phase(
     alive: &mut [bool; CONNECTIONS],
     number: usize,
     is_first: &mut bool,
+    directed: &[Vec<Request>],
     reached: &mut Reached,
 ) -> Result<Phase, String> {
     let mut quiet = Vec::new();
@@ -620,6 +726,12 @@ fn free_phase(
     }
     *is_first = false;
     let mut requests: Vec<Vec<Request>> = (0..CONNECTIONS).map(|_| (0..PHASE).map(|_| any(random)).collect()).collect();
+    for index in 0..DIRECTED {
+        // Not on the super user's, for whom no list is closed, and in one piece.
+        let list = &mut requests[random.below(CONNECTIONS - 1)];
+        let at = random.below(list.len());
+        list.splice(at..at, directed[(number * DIRECTED + index) % directed.len()].iter().cloned());
+    }
     let mut ending = Vec::new();
     for (connection, list) in requests.iter_mut().enumerate().take(CONNECTIONS - 1) {
         if random.chance(12) {

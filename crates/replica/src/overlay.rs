@@ -16,8 +16,8 @@ pub struct Record {
     pub stat: StatPersisted,
     /// How many children it will have.
     pub child_count: i32,
-    /// The number of the next sequential child: the counter of its Stat, but for its end, which that one never goes
-    /// beyond.
+    /// The number of the next sequential child: the counter of its Stat. Where that one is at its end and stays, this
+    /// one goes on until the end of the transaction, as in Java.
     pub next_child: i32,
     /// Its ACL.
     pub acl: AclList,
@@ -98,10 +98,12 @@ impl Overlay {
 
     /// The node as it will be when all that is pending has been applied.
     pub fn get(&self, tree: &Tree, path: &str) -> Option<Record> {
-        match self.by_path.get(key(path)) {
-            Some(pending) => pending.record.clone(),
-            None => from_tree(tree, path),
+        let Some(pending) = self.by_path.get(key(path)) else { return from_tree(tree, path) };
+        let mut record = pending.record.clone()?;
+        if pending.zxid != self.zxid {
+            record.next_child = record.stat.cversion;
         }
+        Some(record)
     }
 
     /// Sets what a node will be; `before` is what [`Overlay::get`] gave.

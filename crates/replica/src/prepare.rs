@@ -80,7 +80,7 @@ impl<'a> Preparation<'a> {
                 // A standalone server has no ensemble to change.
                 Err(if self.options.reconfig_enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED })
             }
-            WriteRequest::Multi(requests) => Ok(self.multi(requests)),
+            WriteRequest::Multi(requests) => self.multi(requests),
         }
     }
 
@@ -255,27 +255,34 @@ impl<'a> Preparation<'a> {
         Ok(Txn::Check(CheckVersionTxn { path: request.path.clone(), version }))
     }
 
-    /// All or nothing; after a failure the transaction names it and applies nothing.
-    fn multi<'r>(&mut self, requests: &[WriteRequest<'r>]) -> Txn<'r> {
+    /// All or nothing; after a failure the transaction names it and applies nothing. What Java stumbles over (a null
+    /// path, limits of a quota that cannot be read) is no failure of a part but of the whole.
+    fn multi<'r>(&mut self, requests: &[WriteRequest<'r>]) -> Result<Txn<'r>, ErrorCode> {
+        if requests.iter().any(|request| !request.has_path()) {
+            return Err(ErrorCode::MARSHALLING_ERROR);
+        }
         let mut failed = false;
         let budget = *self.ephemeral_budget;
-        let txns = requests
-            .iter()
-            .map(|request| {
-                if failed {
-                    return Txn::Error(ErrorTxn { err: ErrorCode::RUNTIME_INCONSISTENCY.0 });
+        let mut txns = Vec::with_capacity(requests.len());
+        for request in requests {
+            let prepared = if failed { Err(ErrorCode::RUNTIME_INCONSISTENCY) } else { self.write(request) };
+            txns.push(match prepared {
+                Err(ErrorCode::MARSHALLING_ERROR) => {
+                    *self.ephemeral_budget = budget;
+                    return Err(ErrorCode::MARSHALLING_ERROR);
                 }
-                self.write(request).unwrap_or_else(|error| {
+                Err(error) => {
                     failed = true;
                     Txn::Error(ErrorTxn { err: error.0 })
-                })
-            })
-            .collect();
+                }
+                Ok(txn) => txn,
+            });
+        }
         if failed {
             self.overlay.roll_back();
             *self.ephemeral_budget = budget;
         }
-        Txn::Multi(txns)
+        Ok(Txn::Multi(txns))
     }
 
     /// The end of the session: deletes its ephemerals, those that are still on their way too.

@@ -218,7 +218,8 @@ impl<'a> Reading<'a> {
             OpCode::CHECK_WATCHES | OpCode::REMOVE_WATCHES => {
                 let request = CheckWatchesRequest::read(r)?;
                 let kind = WatcherType::from_wire(request.kind).ok_or(ErrorCode::MARSHALLING_ERROR)?;
-                let path = given(request.path.as_deref())?;
+                // Java looks for the null path and does not find it.
+                let path = request.path.as_deref().ok_or(ErrorCode::NO_WATCHER)?;
                 let watcher = self.watcher;
                 let found = self
                     .watches

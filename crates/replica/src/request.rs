@@ -136,6 +136,20 @@ impl<'a> WriteRequest<'a> {
     }
 }
 
+impl WriteRequest<'_> {
+    /// Whether the path, where the op has one, is there and not null.
+    pub fn has_path(&self) -> bool {
+        match self {
+            WriteRequest::Create { request, .. } => request.path.is_some(),
+            WriteRequest::Delete(request) => request.path.is_some(),
+            WriteRequest::SetData(request) => request.path.is_some(),
+            WriteRequest::SetAcl(request) => request.path.is_some(),
+            WriteRequest::Check(request) => request.path.is_some(),
+            WriteRequest::Reconfig(_) | WriteRequest::Multi(_) => true,
+        }
+    }
+}
+
 /// The ops of a multi, which are all of one kind.
 #[derive(Debug)]
 pub enum MultiRequest<'a> {

@@ -3,7 +3,7 @@
 
 use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_proto::acl::{open, to_records};
-use oxkeeper_proto::records::{ConnectRequest, CreateRequest, GetDataRequest, ReplyHeader, RequestHeader, SetDataRequest};
+use oxkeeper_proto::records::{ConnectRequest, CreateRequest, GetDataRequest, MultiHeader, ReplyHeader, RequestHeader, SetDataRequest};
 use oxkeeper_proto::{ErrorCode, EventType, OpCode, Reader, Record, SessionId, Write, Zxid};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreOptions, Input, Output};
@@ -515,4 +515,22 @@ fn the_metrics_are_told_what_was_done() {
     let counts = world.core.counts();
     assert_eq!((counts.prepared, counts.closes), (6, 1));
     assert_eq!(counts.changes_queued, counts.changes_removed);
+}
+
+#[test]
+fn a_null_path_makes_the_whole_of_a_multi_fail_and_takes_everything_back() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    let multi = request(1, OpCode::MULTI, |out| {
+        let acl = open();
+        MultiHeader { kind: OpCode::CREATE.0, done: false, err: -1 }.write(out);
+        CreateRequest { path: Some("/a".into()), data: None, acl: Some(to_records(&acl)), flags: 1 }.write(out);
+        MultiHeader { kind: OpCode::SET_DATA.0, done: false, err: -1 }.write(out);
+        SetDataRequest { path: None, data: None, version: -1 }.write(out);
+        MultiHeader { kind: -1, done: true, err: -1 }.write(out);
+    });
+    world.frame(slot, &multi);
+    world.frame(slot, &get(100, "/a", false));
+    world.sync();
+    assert_eq!(world.replies(slot), [(1, 2, ErrorCode::MARSHALLING_ERROR.0), (100, 2, ErrorCode::NO_NODE.0)]);
 }
