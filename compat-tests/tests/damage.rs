@@ -109,13 +109,16 @@ fn outcome(base: &Path, name: &str, at: usize, kind: Damage) -> Option<usize> {
 fn files(base: &Path) -> Vec<(String, usize)> {
     let mut files: Vec<(String, usize)> = fs::read_dir(base.join("data/version-2"))
         .expect("directory")
-        .map(|entry| {
-            let path: PathBuf = entry.expect("entry").path();
+        .map(|entry| entry.expect("entry").path())
+        .map(|path: PathBuf| (path.file_name().expect("named").to_string_lossy().into_owned(), path))
+        // Files under other names come and go while the server runs.
+        .filter(|(name, _)| name.starts_with("log.") || name.starts_with("snapshot."))
+        .map(|(name, path)| {
             let bytes = fs::read(&path).expect("file");
             let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            (path.file_name().expect("named").to_string_lossy().into_owned(), used)
+            (name, used)
         })
-        .filter(|(name, used)| *used > 0 && (name.starts_with("log.") || name.starts_with("snapshot.")))
+        .filter(|(_, used)| *used > 0)
         .collect();
     files.sort();
     files
