@@ -81,10 +81,18 @@ impl Conversation {
 
     /// A connect request of the script's making. The session, if there is one, gets the connection's name.
     pub fn connect_with(&mut self, name: &str, connect: &Connect) -> Option<Connected> {
-        let Ok(mut connection) = Connection::open(self.address) else {
-            self.note(format!("< {name} CONNECTION REFUSED"));
-            self.missing += 1;
-            return None;
+        let mut connection = match Connection::open(self.address) {
+            Ok(connection) => connection,
+            // Taken and closed before this side looked: no other than one closed a moment later.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                self.note(format!("< {name} {:?} instead of a connect response", Silence::Closed));
+                return None;
+            }
+            Err(_) => {
+                self.note(format!("< {name} CONNECTION REFUSED"));
+                self.missing += 1;
+                return None;
+            }
         };
         connection.send(&connect.frame());
         self.accept(name, connection)

@@ -261,6 +261,8 @@ struct Connection {
     /// Which of the writes in between weigh something in the budgets.
     loads: VecDeque<(u64, Load)>,
     paused: bool,
+    /// It has had its answer and only waits for the peer to hang up: nobody is told of it.
+    hidden: bool,
     established_ms: i64,
     stats: ConnectionStats,
 }
@@ -328,6 +330,7 @@ impl Front {
             writes_answered: 0,
             loads: VecDeque::new(),
             paused: false,
+            hidden: false,
             established_ms: now.wall_ms,
             stats: ConnectionStats::default(),
         };
@@ -379,7 +382,7 @@ impl Front {
 
     /// All connections, for the four-letter words.
     pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> {
-        self.connections.iter().filter(|c| c.stage != Stage::Free).map(|c| ConnectionInfo {
+        self.connections.iter().filter(|c| c.stage != Stage::Free && !c.hidden).map(|c| ConnectionInfo {
             peer: c.peer,
             session: c.session,
             timeout_ms: c.timeout_ms,
@@ -388,6 +391,12 @@ impl Front {
             reading: !c.paused,
             stats: c.stats.clone(),
         })
+    }
+
+    /// The connection of a four-letter word has had its answer: it is no longer among the
+    /// [`Front::connections`], though its peer has not hung up yet.
+    pub fn hide(&mut self, slot: u32) {
+        self.connections[slot as usize].hidden = true;
     }
 
     /// The session of each watching slot, for `wchc` and `wchp`.

@@ -453,6 +453,7 @@ impl Reactor {
             let keep = match buffer.flush(&mut connection.stream) {
                 Ok(FlushOutcome::Done) if connection.closing && connection.deaf && !connection.lingering => {
                     connection.lingering = true;
+                    front.hide(slot);
                     list(&mut self.ready, connection, slot);
                     connection.stream.shutdown_write().is_ok()
                 }
