@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use log::Level;
 use oxkeeper_server::config::args::{self, Invocation};
 use oxkeeper_server::config::table::{Place, Status, TABLE};
-use oxkeeper_server::config::{self, ConfFigures, ConfigError, Loaded, ServerConfig, SnapshotCompression, value::Kind};
+use oxkeeper_server::config::{self, ConfigError, Loaded, ServerConfig, SnapshotCompression, value::Kind};
+use oxkeeper_server::four_letter::{Command, ConfigurationView, ServerView, render};
 
 /// A directory of its own for each case.
 struct Sandbox(PathBuf);
@@ -401,16 +402,22 @@ fn secrets_are_not_shown() {
 #[test]
 fn conf_prints_options_of_the_table_in_javas_order() {
     let config = config("tickTime=2000\nmaxClientCnxns=0", "");
-    let figures = ConfFigures { client_port: 31181, data_dir_size_bytes: 478, data_log_size_bytes: 479 };
-    let entries = config.conf_entries(figures);
-    let text: String = entries.iter().map(|(name, text)| format!("{name}={text}\n")).collect();
+    let view = ServerView {
+        serving: true,
+        configuration: ConfigurationView::of(&config, 31181),
+        data_dir_size_bytes: 478,
+        log_dir_size_bytes: 479,
+        ..ServerView::default()
+    };
+    let mut text = String::new();
+    render(Command::Conf, &view, &mut text).unwrap();
     assert_eq!(
         text,
         "clientPort=31181\nsecureClientPort=-1\ndataDir=/nonexistent/data/version-2\ndataDirSize=478\n\
          dataLogDir=/nonexistent/data/version-2\ndataLogSize=479\ntickTime=2000\nmaxClientCnxns=0\n\
          minSessionTimeout=4000\nmaxSessionTimeout=40000\nclientPortListenBacklog=-1\nserverId=0\n"
     );
-    for (name, _) in entries {
+    for (name, _) in text.lines().map(|line| line.split_once('=').unwrap()) {
         let computed = matches!(name, "dataDirSize" | "dataLogSize" | "serverId");
         assert!(computed || TABLE.iter().any(|row| row.name == name), "{name}");
     }

@@ -188,9 +188,8 @@ impl<'a> Reading<'a> {
             OpCode::GET_EPHEMERALS => {
                 let request = GetEphemeralsRequest::read(r)?;
                 let prefix = request.prefix_path.as_deref().unwrap_or_default();
-                let all = matches!(java_trim(prefix), "" | "/");
-                let paths = self.tree.ephemerals(self.session).filter(|p| all || p.starts_with(prefix));
-                let ephemerals = paths.map(|p| Some(p.to_string().into())).collect();
+                let paths = self.tree.ephemerals_with_prefix(self.session, prefix);
+                let ephemerals = paths.into_iter().map(|path| Some(path.into())).collect();
                 GetEphemeralsResponse { ephemerals: Some(ephemerals) }.write(out);
             }
             OpCode::SYNC => {
@@ -355,9 +354,4 @@ fn cut_at_null(request: &mut SetWatches2<'_>) -> bool {
 /// A null path cannot be looked up: Java stumbles over it and says that it cannot decode it.
 fn given(path: Option<&str>) -> Result<&str, Refused> {
     path.ok_or(Refused::Empty(ErrorCode::MARSHALLING_ERROR))
-}
-
-/// Java's `trim`: everything up to the space, at both ends.
-fn java_trim(text: &str) -> &str {
-    text.trim_matches(|c| c <= ' ')
 }

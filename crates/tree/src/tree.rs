@@ -330,7 +330,8 @@ impl Tree {
     /// A session's ephemerals whose path begins with `prefix`, not only at a `/`; all of them where
     /// it is blank or "/".
     pub fn ephemerals_with_prefix(&self, session: SessionId, prefix: &str) -> Vec<String> {
-        let all = prefix.trim().is_empty() || prefix == "/";
+        // Java's trim: everything up to the blank.
+        let all = matches!(prefix.trim_matches(|c| c <= ' '), "" | "/");
         self.ephemerals(session).filter(|path| all || path.starts_with(prefix)).collect()
     }
 

@@ -321,17 +321,6 @@ pub struct ServerConfig {
     pub raw: EffectiveProperties,
 }
 
-/// What `conf` says of the running server beside the configuration.
-#[derive(Debug, Clone, Copy)]
-pub struct ConfFigures {
-    /// The port that is listened on.
-    pub client_port: u16,
-    /// Bytes of files in the snapshot directory.
-    pub data_dir_size_bytes: u64,
-    /// Bytes of files in the log directory.
-    pub data_log_size_bytes: u64,
-}
-
 impl ServerConfig {
     /// `<dataDir>/version-2`, which holds snapshots.
     #[must_use]
@@ -343,32 +332,6 @@ impl ServerConfig {
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {
         self.data_log_dir.join("version-2")
-    }
-
-    /// Name and value of each line of the four-letter word `conf`, in Java's order. The AdminServer shows the
-    /// same.
-    #[must_use]
-    pub fn conf_entries(&self, figures: ConfFigures) -> Vec<(&'static str, String)> {
-        // Java prints absolute paths and resolves nothing in them.
-        let absolute = |path: PathBuf| match std::env::current_dir() {
-            Ok(here) => here.join(path).display().to_string(),
-            Err(_) => path.display().to_string(),
-        };
-        vec![
-            ("clientPort", figures.client_port.to_string()),
-            ("secureClientPort", "-1".to_owned()),
-            ("dataDir", absolute(self.snap_dir())),
-            ("dataDirSize", figures.data_dir_size_bytes.to_string()),
-            ("dataLogDir", absolute(self.log_dir())),
-            ("dataLogSize", figures.data_log_size_bytes.to_string()),
-            ("tickTime", self.tick_time_ms.to_string()),
-            ("maxClientCnxns", self.max_client_cnxns.to_string()),
-            ("minSessionTimeout", self.min_session_timeout_ms.to_string()),
-            ("maxSessionTimeout", self.max_session_timeout_ms.to_string()),
-            ("clientPortListenBacklog", self.client_port_listen_backlog.to_string()),
-            // Java's standalone server has 0 here, whatever myid says.
-            ("serverId", "0".to_owned()),
-        ]
     }
 
     /// Makes the directories if that is allowed, and looks whether they can be used: Java's checks before it

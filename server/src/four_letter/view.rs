@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use oxkeeper_proto::{SessionId, Zxid};
 pub use oxkeeper_replica::java_address::JavaAddress;
 
 use super::zone::Zone;
+use crate::config::ServerConfig;
 use crate::metrics::{GaugeValues, Reading};
 
 /// The trace mask of a fresh server: client requests, server packets, sessions, warnings.
@@ -195,6 +197,28 @@ pub struct ConfigurationView {
     pub server_id: i64,
     /// What members of an ensemble add.
     pub quorum: Option<QuorumConfigurationView>,
+}
+
+impl ConfigurationView {
+    /// Of a standalone server that listens on this port.
+    pub fn of(config: &ServerConfig, client_port: u16) -> Self {
+        // Java prints absolute paths and resolves nothing in them.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
+        Self {
+            client_port: i32::from(client_port),
+            secure_client_port: -1,
+            data_dir: absolute(config.snap_dir()),
+            data_log_dir: absolute(config.log_dir()),
+            tick_time_ms: config.tick_time_ms as i32,
+            max_client_connections: config.max_client_cnxns,
+            min_session_timeout_ms: config.min_session_timeout_ms as i32,
+            max_session_timeout_ms: config.max_session_timeout_ms as i32,
+            client_port_listen_backlog: config.client_port_listen_backlog,
+            // Java's standalone server has 0 here, whatever myid says.
+            server_id: 0,
+            quorum: None,
+        }
+    }
 }
 
 /// The further rows of a member.

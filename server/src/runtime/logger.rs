@@ -110,7 +110,7 @@ impl Logger {
                 Ok(synced) => synced,
                 Err(failure) => die(&failure.0),
             };
-            if let Some(warning) = synced.warning(&format!("SyncThread:{}", 0), self.shared.config.fsync_warning_threshold_ms) {
+            if let Some(warning) = synced.warning("SyncThread:0", self.shared.config.fsync_warning_threshold_ms) {
                 warn!("{warning}");
                 self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceeded);
             }

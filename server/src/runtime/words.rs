@@ -52,8 +52,7 @@ pub struct Words {
 
 impl Words {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let listed = shared.config.raw.0.get("zookeeper.4lw.commands.whitelist");
-        let whitelist = Whitelist::new(listed.map(String::as_str), shared.config.read_only_mode_enabled);
+        let whitelist = Whitelist::from(&shared.config.four_letter_whitelist);
         Self { whitelist, version: crate::version::full(), zone: Zone::local(), shared }
     }
 
@@ -186,7 +185,7 @@ impl Words {
             (view.data_dir_size_bytes, view.log_dir_size_bytes) = unpoisoned(shared.store.lock()).sizes().unwrap_or_default();
         }
         if needs.configuration {
-            view.configuration = self.configuration();
+            view.configuration = ConfigurationView::of(&shared.config, shared.client_port);
         }
         if needs.sessions {
             let now = shared.now();
@@ -215,24 +214,6 @@ impl Words {
         }
         if needs.environment {
             view.environment = environment::gather(&self.version);
-        }
-    }
-
-    fn configuration(&self) -> ConfigurationView {
-        let config = &self.shared.config;
-        let absolute = |path: std::path::PathBuf| std::path::absolute(&path).unwrap_or(path).display().to_string();
-        ConfigurationView {
-            client_port: i32::from(self.shared.client_port),
-            secure_client_port: -1,
-            data_dir: absolute(config.snap_dir()),
-            data_log_dir: absolute(config.log_dir()),
-            tick_time_ms: config.tick_time_ms as i32,
-            max_client_connections: config.max_client_cnxns,
-            min_session_timeout_ms: config.min_session_timeout_ms as i32,
-            max_session_timeout_ms: config.max_session_timeout_ms as i32,
-            client_port_listen_backlog: config.client_port_listen_backlog,
-            server_id: 0,
-            quorum: None,
         }
     }
 
