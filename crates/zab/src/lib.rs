@@ -8,7 +8,16 @@
 #![forbid(unsafe_code)]
 
 mod broadcast;
+mod config;
+pub mod packet;
+pub mod peer;
 mod quorum;
+mod sync;
 
+// `peer::Input` and `peer::Output` take these names over when `replica` stands on `Peer`.
 pub use broadcast::{Broadcast, Input, Output};
+pub use config::{Config, Member, MemberRole};
+pub use packet::{Packet, PacketError, PacketKind};
+pub use peer::{Durable, LearnerView, LinkId, Peer, PeerOptions, Role, SyncOrigin};
 pub use quorum::{Quorum, Sid};
+pub use sync::{SyncJob, SyncPlan};
