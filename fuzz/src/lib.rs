@@ -255,6 +255,8 @@ impl Machine {
             max_length: MAX_LENGTH,
             outstanding_limit: 16,
             limits: Arc::default(),
+            serves: true,
+            syncs: false,
         };
         let front = Front::new(0, shared.clone(), schemes.clone(), options, Arc::new(AtomicUsize::new(0)));
         Self {

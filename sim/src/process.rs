@@ -212,6 +212,8 @@ impl Process {
             max_length: MAX_LENGTH,
             outstanding_limit: 1000,
             limits: Arc::default(),
+            serves: true,
+            syncs: false,
         };
         let reactor = |index: usize| {
             let shared = Arc::new(FrontShared::default());

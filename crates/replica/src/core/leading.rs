@@ -14,12 +14,24 @@ use oxkeeper_proto::records::{CreateSessionTxn, ErrorTxn, TxnHeader};
 use oxkeeper_proto::txn::{self, Txn};
 use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record as _, SessionId, Zxid};
 use oxkeeper_tree::Tree;
-use oxkeeper_zab::{LearnerRequest, LinkId, SyncOrigin};
+use oxkeeper_zab::packet::AuthId;
+use oxkeeper_zab::peer::Input as Zab;
+use oxkeeper_zab::{LinkId, SyncOrigin};
+
+/// A write or a sync of a learner's client.
+pub(super) struct Request {
+    pub link: LinkId,
+    pub session: SessionId,
+    pub cxid: i32,
+    pub op: OpCode,
+    pub body: Bytes,
+    pub auth: Vec<AuthId>,
+}
 
 /// What a learner asks of its leader.
 pub(super) enum Asked {
-    /// A write or a sync of one of its clients.
-    Request(LinkId, LearnerRequest),
+    /// On behalf of a client.
+    Request(Request),
     /// Sessions that it has heard from, and their timeouts in milliseconds.
     Touch(Vec<(SessionId, i32)>),
     /// Whether a session lives whose client has come to it.
@@ -59,7 +71,7 @@ impl Core {
             return;
         }
         match asked {
-            Asked::Request(link, request) => self.request(now, tree, link, &request),
+            Asked::Request(request) => self.request(now, tree, &request),
             Asked::Touch(sessions) => {
                 for (session, timeout_ms) in sessions {
                     self.sessions.touch(now.mono_ms, session, timeout_ms);
@@ -82,11 +94,10 @@ impl Core {
         }
     }
 
-    fn request(&mut self, now: Now, tree: &Tree, link: LinkId, request: &LearnerRequest) {
-        let LearnerRequest { session, cxid, op, body, auth } = request;
-        let (session, cxid, op) = (*session, *cxid, *op);
+    fn request(&mut self, now: Now, tree: &Tree, request: &Request) {
+        let Request { link, session, cxid, op, ref body, ref auth } = *request;
         match op {
-            OpCode::SYNC => return self.zab.handle(now.mono_ms, oxkeeper_zab::Input::Sync { origin: SyncOrigin::Link(link) }),
+            OpCode::SYNC => return self.zab.handle(now.mono_ms, Zab::Sync { origin: SyncOrigin::Link(link) }),
             OpCode::CREATE_SESSION => return self.create_session(now, link, session, cxid, body),
             _ => {}
         }
@@ -107,7 +118,7 @@ impl Core {
                 self.close_session(now, tree, session, cxid, None);
             }
             (None, op) if is_forwarded_write(op) => {
-                let identities: Vec<Identity> = auth.iter().map(|(scheme, id)| Identity::new(scheme, id)).collect();
+                let identities: Vec<Identity> = auth.iter().map(|a| Identity::new(&a.0, &a.1)).collect();
                 self.prepare(now, tree, session, cxid, op, body, &identities, None);
             }
             (None, _) => self.propose_error(now, session, cxid, ErrorCode::UNIMPLEMENTED, None),
@@ -202,7 +213,7 @@ impl Core {
             OpCode::SYNC => {
                 let place = InFlight { awaits: Awaits::Sync, payload: body.into(), origin: Some(origin), opens: None, closes: None };
                 self.in_flight.push_back(place);
-                self.zab.handle(now.mono_ms, oxkeeper_zab::Input::Sync { origin: SyncOrigin::Local(0) });
+                self.zab.handle(now.mono_ms, Zab::Sync { origin: SyncOrigin::Local(0) });
             }
             op => self.prepare(now, tree, session, xid, op, &body, &identities, Some(origin)),
         }
@@ -313,7 +324,7 @@ impl Core {
             warn!("No space left for the transaction log: writes are refused until there is room again");
         }
         self.no_space = true;
-        self.zab.handle(now.mono_ms, oxkeeper_zab::Input::LogRefused { from });
+        self.zab.handle(now.mono_ms, Zab::LogRefused { from });
         let is_refused = |place: &InFlight| matches!(place.awaits, Awaits::Txn(zxid) if zxid >= from);
         let first = self.in_flight.iter().position(is_refused).unwrap_or(self.in_flight.len());
         for mut refused in self.in_flight.split_off(first) {
@@ -363,7 +374,7 @@ impl Core {
 
     fn propose(&mut self, now: Now, zxid: Zxid, payload: Bytes, origin: Option<Origin>, opens: Option<SessionId>, closes: Option<SessionId>) {
         self.in_flight.push_back(InFlight { awaits: Awaits::Txn(zxid), payload: Bytes::new(), origin, opens, closes });
-        self.zab.handle(now.mono_ms, oxkeeper_zab::Input::Propose { zxid, payload });
+        self.zab.handle(now.mono_ms, Zab::Propose { zxid, payload });
     }
 }
 

@@ -10,9 +10,8 @@ use log::warn;
 use oxkeeper_auth::Identity;
 use oxkeeper_proto::collections::HashMap;
 use oxkeeper_proto::records::{CreateSessionTxn, SyncRequest, TxnHeader};
-use oxkeeper_proto::txn;
-use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record as _, SessionId, Write as _, Zxid};
-use oxkeeper_zab::LearnerRequest;
+use oxkeeper_proto::txn::{LoggedTxn, Txn};
+use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record as _, SessionId, Zxid};
 use std::collections::VecDeque;
 
 /// What a learner knows of the sessions of its own connections.
@@ -61,12 +60,12 @@ impl Core {
         let mut body = Vec::new();
         CreateSessionTxn { time_out: timeout_ms }.write(&mut body);
         let origin = Origin { connection, session, xid: 0, op: OpCode::CREATE_SESSION, before: Vec::new(), received_ms: now.mono_ms };
-        self.send_request(now, body, &[], origin, Awaits::Forwarded);
+        self.send_request(body, None, origin, Awaits::Forwarded);
     }
 
-    pub(super) fn revalidate(&mut self, now: Now, connection: ConnId, session: SessionId, timeout_ms: i32) {
+    pub(super) fn revalidate(&mut self, connection: ConnId, session: SessionId, timeout_ms: i32) {
         self.learning().returning.entry(session).or_default().push_back((connection, timeout_ms));
-        self.zab.revalidate(now.mono_ms, session, timeout_ms);
+        self.zab.revalidate(session, timeout_ms);
     }
 
     /// The leader's word on a session whose client has come here.
@@ -93,7 +92,7 @@ impl Core {
     }
 
     /// Passes a write on. What cannot be decoded is refused here: it would bring a Java leader down.
-    pub(super) fn forward(&mut self, now: Now, write: Write) {
+    pub(super) fn forward(&mut self, write: Write) {
         let Write { connection, session, xid, op, body, identities, before, received_ms } = write;
         let origin = Origin { connection, session, xid, op, before, received_ms };
         if self.learning().attached.get(&session) != Some(&connection) {
@@ -106,16 +105,14 @@ impl Core {
             return self.answer(ErrorCode::MARSHALLING_ERROR, origin);
         }
         let awaits = if op == OpCode::SYNC { Awaits::Sync } else { Awaits::Forwarded };
-        self.send_request(now, body, &identities, origin, awaits);
+        self.send_request(body, Some(&identities), origin, awaits);
     }
 
-    fn send_request(&mut self, now: Now, body: Vec<u8>, identities: &[Identity], origin: Origin, awaits: Awaits) {
-        let body = Bytes::from(body);
-        let auth = identities.iter().map(|identity| (identity.scheme().to_owned(), identity.id().to_owned())).collect();
-        let request = LearnerRequest { session: origin.session, cxid: origin.xid, op: origin.op, body: body.clone(), auth };
-        let payload = if matches!(awaits, Awaits::Sync) { body } else { Bytes::new() };
+    fn send_request(&mut self, body: Vec<u8>, identities: Option<&[Identity]>, origin: Origin, awaits: Awaits) {
+        let auth = identities.map(|all| all.iter().map(|one| (one.scheme.to_string(), one.id.to_string())).collect());
+        self.zab.request(origin.session, origin.xid, origin.op, &body, auth);
+        let payload = if matches!(awaits, Awaits::Sync) { body.into() } else { Bytes::new() };
         self.in_flight.push_back(InFlight { awaits, payload, origin: Some(origin), opens: None, closes: None });
-        self.zab.request(now.mono_ms, request);
     }
 
     /// A transaction is committed: ours if it is the one that the first in our queue waits for.
@@ -137,7 +134,7 @@ impl Core {
             close = origin.as_ref().map(|origin| origin.connection).or(held);
         } else if let Some(origin) = &origin
             && header.kind == OpCode::ERROR.0
-            && txn::error_code(&payload) == Some(ErrorCode::SESSION_MOVED)
+            && is_session_moved(&payload)
         {
             close = Some(origin.connection);
         }
@@ -145,13 +142,13 @@ impl Core {
     }
 
     /// The leader asks who is still there.
-    pub(super) fn report(&mut self, now: Now, zxid: Zxid) {
+    pub(super) fn report(&mut self, zxid: Zxid) {
         let touched = match &mut self.duty {
             Duty::Learning(learning) => std::mem::take(&mut learning.touched),
             _ => HashMap::default(),
         };
         let touched: Vec<(SessionId, i32)> = touched.into_iter().collect();
-        self.zab.answer_ping(now.mono_ms, zxid, &touched);
+        self.zab.answer_ping(zxid, &touched);
     }
 }
 
@@ -163,4 +160,8 @@ fn can_be_decoded(op: OpCode, body: &[u8], max_length: i32) -> bool {
         OpCode::MULTI => matches!(read_multi(&mut r), Ok(MultiRequest::Writes(_))),
         op => WriteRequest::read(op, &mut r).is_ok_and(|request| request.has_path()),
     }
+}
+
+fn is_session_moved(payload: &[u8]) -> bool {
+    matches!(LoggedTxn::read(payload), Ok(LoggedTxn { txn: Txn::Error(error), .. }) if error.err == ErrorCode::SESSION_MOVED.0)
 }

@@ -428,7 +428,7 @@ impl Core {
 
     /// Takes in one thing that happened. `tree` is the committed state.
     pub fn handle(&mut self, now: Now, tree: &Tree, input: Input) {
-        use oxkeeper_zab::Input as Zab;
+        use oxkeeper_zab::peer::Input as Zab;
         let at = now.mono_ms;
         match input {
             Input::OpenSession { connection, timeout_ms } => match &self.duty {
@@ -438,12 +438,12 @@ impl Core {
             },
             Input::ReopenSession { connection, session, timeout_ms } => match &self.duty {
                 Duty::Leading => self.reopen_session(now, connection, session, timeout_ms),
-                Duty::Learning(_) => self.revalidate(now, connection, session, timeout_ms),
+                Duty::Learning(_) => self.revalidate(connection, session, timeout_ms),
                 _ => self.close(connection),
             },
             Input::Write(write) => match &self.duty {
                 Duty::Leading => self.write(now, tree, write),
-                Duty::Learning(_) => self.forward(now, write),
+                Duty::Learning(_) => self.forward(write),
                 _ => {
                     let connection = write.connection;
                     self.outputs.push_back(Output::Front { front: connection.front, item: Item::Forgotten { writes: 1 } });
@@ -497,7 +497,7 @@ impl Core {
     }
 
     fn follow_zab(&mut self, now: Now, tree: &Tree) {
-        use oxkeeper_zab::Output as Zab;
+        use oxkeeper_zab::peer::Output as Zab;
         loop {
             // The new leader's tree holds all that was committed before: now its writes can be prepared.
             if matches!(self.duty, Duty::Taking(_)) && tree.last_zxid() >= self.zab.last_committed() {
@@ -520,7 +520,7 @@ impl Core {
                 Zab::Send { link, packet } => self.outputs.push_back(Output::Send { link, packet }),
                 Zab::Close { link } => self.outputs.push_back(Output::HangUp { link }),
                 Zab::Synchronise { link, job } => self.outputs.push_back(Output::Synchronise { link, job }),
-                Zab::Look { reason } => self.retire(&reason),
+                Zab::Look { reason } => self.retire(reason),
                 Zab::Lead { .. } => {
                     self.duty = Duty::Taking(Vec::new());
                     self.outputs.push_back(Output::CatchUp);
@@ -529,13 +529,15 @@ impl Core {
                     self.duty = Duty::Learning(Learning::default());
                     self.outputs.push_back(Output::Serve(true));
                 }
-                Zab::Request { link, request } => self.asked(now, tree, leading::Asked::Request(link, request)),
+                Zab::Request { link, session, cxid, op, body, auth } => {
+                    self.asked(now, tree, leading::Asked::Request(leading::Request { link, session, cxid, op, body, auth }));
+                }
                 Zab::Touched { sessions } => self.asked(now, tree, leading::Asked::Touch(sessions)),
                 Zab::Revalidate { link, session, timeout_ms } => {
                     self.asked(now, tree, leading::Asked::Revalidate(link, session, timeout_ms));
                 }
-                Zab::Ping { zxid } => self.report(now, zxid),
-                Zab::Revalidated { session, valid } => self.revalidated(session, valid),
+                Zab::Ping { zxid } => self.report(zxid),
+                Zab::Revalidated { session, is_valid } => self.revalidated(session, is_valid),
                 Zab::Synced | Zab::SyncDone { .. } => {
                     if let Some(sync) = self.in_flight.iter_mut().find(|place| matches!(place.awaits, Awaits::Sync)) {
                         sync.awaits = Awaits::Synced;
