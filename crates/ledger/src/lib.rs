@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 
 mod ledger;
+mod reader;
 mod receive;
 mod sync;
 
 pub use ledger::{Ledger, LedgerError, LedgerOptions, Replaced, load_tree};
+pub use reader::{Arrival, LinkReader};
 pub use receive::{Received, SnapshotReceiver};
 pub use sync::{SyncError, synchronise};

@@ -55,6 +55,11 @@ impl Stream {
         self.socket.shutdown(Shutdown::Write)
     }
 
+    /// Ends both directions.
+    pub fn shutdown(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Both)
+    }
+
     /// The error that a connect ended with, if it did.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.socket.take_error()
