@@ -29,6 +29,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// One.
+    pub fn alone(sid: Sid) -> Self {
+        Self { version: 0, members: BTreeMap::from([(sid, Member { role: MemberRole::Participant })]) }
+    }
+
     /// The rule.
     pub fn quorum(&self) -> Quorum {
         Quorum::Majority(self.members.iter().filter(|(_, m)| m.role == MemberRole::Participant).map(|(s, _)| *s).collect())

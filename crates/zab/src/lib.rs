@@ -9,9 +9,14 @@
 
 mod broadcast;
 mod config;
+mod election_placeholder;
+mod following;
+mod history;
+mod leading;
 pub mod packet;
 pub mod peer;
 mod quorum;
+mod shared;
 mod sync;
 
 // `peer::Input` and `peer::Output` take these names over when `replica` stands on `Peer`.
@@ -20,4 +25,4 @@ pub use config::{Config, Member, MemberRole};
 pub use packet::{Packet, PacketError, PacketKind};
 pub use peer::{Durable, LearnerView, LinkId, Peer, PeerOptions, Role, SyncOrigin};
 pub use quorum::{Quorum, Sid};
-pub use sync::{SyncJob, SyncPlan};
+pub use sync::{SyncJob, SyncPlan, committed_packets, plan_from_log};
