@@ -8,7 +8,15 @@
 #![forbid(unsafe_code)]
 
 mod broadcast;
+mod config;
+mod election;
+mod notification;
 mod quorum;
+mod vote;
 
 pub use broadcast::{Broadcast, Input, Output};
-pub use quorum::{Quorum, Sid};
+pub use config::{Config, ConfigError, HostPort, Member, MemberAddress, MemberRole};
+pub use election::{Candidate, Election, ElectionOptions, ElectionOutput};
+pub use notification::{ANONYMOUS, MAX_ADDRESS_BYTES, MAX_MESSAGE_BYTES, Notification, Opening, WireError, encode_notification};
+pub use quorum::{Hierarchy, Quorum, Sid};
+pub use vote::{PeerState, Vote};
