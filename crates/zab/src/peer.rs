@@ -4,8 +4,8 @@
 //! payloads that are opaque bytes. Bring it inputs with [`Peer::handle`] and carry out what [`Peer::poll`] gives, in
 //! order, before the next input. It has no clock, file or socket; what must be durable first comes back as an input.
 
-use crate::config::{Config, MemberRole};
-use crate::election_placeholder::{Election, ElectionOutput};
+use crate::config::{Config, Member, MemberRole};
+use crate::election::{Candidate, Election, ElectionOptions, ElectionOutput};
 use crate::following::Following;
 use crate::history::History;
 use crate::leading::Leading;
@@ -14,7 +14,7 @@ use crate::quorum::Sid;
 use crate::shared::{Reason, Shared};
 use crate::sync::SyncJob;
 use bytes::Bytes;
-use log::info;
+use log::{info, warn};
 use oxkeeper_proto::{OpCode, SessionId, Zxid};
 
 /// One connection on the quorum port, numbered by whoever owns the sockets, except that [`Output::Dial`] names its own
@@ -368,13 +368,19 @@ impl Peer {
     /// last zxid and rolls over into the next one.
     pub fn standalone(me: Sid, last_zxid: Zxid) -> Self {
         let options = PeerOptions { cache_entries: 0, ..PeerOptions::new(me) };
-        let shared = Shared::new(options, Config::alone(me), History::new(last_zxid, 0, 0), 0, 0, false);
+        let config = Config::majority([(me, Member::participant("localhost", 0, 0))].into());
+        let shared = Shared::new(options, config, History::new(last_zxid, 0, 0), 0, 0, false);
         Self { state: State::Leading(Leading::standalone(&shared)), shared, election: None, announced: None }
     }
 
     /// A member of an ensemble, which begins with an election.
     pub fn member(options: PeerOptions, config: Config, durable: Durable, now_ms: u64) -> Self {
-        let election = Election::new(options.me, config.clone(), options.finalize_wait_ms);
+        let times = ElectionOptions {
+            finalize_wait_ms: options.finalize_wait_ms,
+            min_notification_ms: options.min_notification_ms,
+            max_notification_ms: options.max_notification_ms,
+        };
+        let election = Election::new(options.me, is_observer(&options, &config), times, &config);
         let history = History::new(durable.last_zxid, options.cache_entries, options.cache_bytes);
         let shared = Shared::new(options, config, history, durable.accepted, durable.current, durable.in_doubt);
         let mut peer = Self { shared, election: Some(election), state: State::Looking, announced: None };
@@ -390,7 +396,9 @@ impl Peer {
     pub fn handle(&mut self, now_ms: u64, input: Input) {
         if let Input::Notification { from, message } = &input {
             if let Some(election) = &mut self.election {
-                election.handle(now_ms, *from, message);
+                if let Err(error) = election.receive(now_ms, *from, message) {
+                    warn!("A message from server {from} is not a notification: {error}");
+                }
             }
             return self.follow_election(now_ms);
         }
@@ -584,7 +592,8 @@ impl Peer {
         let Some(election) = &mut self.election else { return };
         self.shared.history.all_synced();
         self.state = State::Looking;
-        election.begin(now_ms, self.shared.history.last_logged(), self.shared.current, self.shared.in_doubt);
+        let candidate = Candidate { zxid: self.shared.history.last_logged().0, epoch: self.shared.current, in_doubt: self.shared.in_doubt };
+        election.start(now_ms, candidate);
     }
 
     fn leave(&mut self, _now_ms: u64, reason: Reason) {
@@ -597,6 +606,9 @@ impl Peer {
         self.shared.outputs.extend(links.into_iter().map(|link| Output::Close { link }));
         if matches!(self.state, State::Leading(_)) {
             self.shared.outputs.push_back(Output::Listen { on: false });
+        }
+        if let Some(election) = &mut self.election {
+            election.stop();
         }
         self.shared.outputs.push_back(Output::Look { reason });
         self.state = State::Ending { step: self.shared.barrier() };
@@ -613,27 +625,31 @@ impl Peer {
         if self.announced != epoch
             && let Some(epoch) = epoch
         {
-            election.settled(epoch);
+            election.established(epoch);
         }
         self.announced = epoch;
     }
 
     fn follow_election(&mut self, now_ms: u64) {
-        loop {
-            match self.election.as_mut().and_then(Election::poll) {
-                None => return,
-                Some(ElectionOutput::Notify { to, message }) => self.shared.outputs.push_back(Output::Notify { to, message }),
-                Some(ElectionOutput::Elected { leader }) if leader == self.shared.me() => {
+        while let Some(output) = self.election.as_mut().and_then(Election::poll) {
+            match output {
+                ElectionOutput::Send { to, message } => self.shared.outputs.push_back(Output::Notify { to, message }),
+                ElectionOutput::Elected { leader, .. } if leader == self.shared.me() => {
                     self.state = State::Leading(Leading::begin(now_ms, &mut self.shared));
                 }
-                Some(ElectionOutput::Elected { leader }) => {
-                    let member = self.shared.config.members.get(&self.shared.me());
-                    let is_observer = member.map_or(self.shared.options.is_observer, |member| member.role == MemberRole::Observer);
+                ElectionOutput::Elected { leader, .. } => {
+                    let is_observer = is_observer(&self.shared.options, &self.shared.config);
                     self.state = State::Following(Following::begin(now_ms, &mut self.shared, leader, is_observer));
                 }
+                ElectionOutput::NewerConfig { .. } => {}
             }
         }
     }
+}
+
+/// The configuration says it, if it names us.
+fn is_observer(options: &PeerOptions, config: &Config) -> bool {
+    config.members.get(&options.me).map_or(options.is_observer, |member| member.role == MemberRole::Observer)
 }
 
 /// One learner of ours.
