@@ -347,6 +347,7 @@ impl Machine {
                     }
                     Output::Apply(commit) => self.commits.push(commit),
                     Output::Front { item, .. } => self.shared.inbox.lock().expect("nobody panics").items.push(item),
+                    other => unreachable!("a standalone server has no peers: {other:?}"),
                 }
             }
             if let Some(through) = synced {

@@ -146,6 +146,8 @@ pub struct Cluster {
     seed: u64,
     random: Random,
     faults: ClusterFaults,
+    /// What was to fail may do so after everything else has healed.
+    disks_fail: bool,
     config: Config,
     options: MemberOptions,
     hosts: Vec<Host>,
@@ -186,9 +188,11 @@ impl Cluster {
             cache_entries: [1, 3, 20, 500][random.below(4) as usize],
         };
         let host = |_| Host { disk: SimDisk::new(), member: None, listens: false, paused_until_ms: 0, wall_offset_ms: 0, restart_at_ms: 0 };
+        let faults = faults.unwrap_or(drawn);
         Self {
             seed,
-            faults: faults.unwrap_or(drawn),
+            faults,
+            disks_fail: faults.sync + faults.write > 0,
             random,
             config,
             options,
@@ -200,7 +204,7 @@ impl Cluster {
             next_link: 1,
             clients: (0..CLIENTS).map(Client::new).collect(),
             at: vec![0; CLIENTS],
-            oracle: ClusterOracle::new(total),
+            oracle: ClusterOracle::new(total, members),
             now: Now { mono_ms: 86_400_000, wall_ms: 1_700_000_000_000 },
             report: ClusterReport::default(),
         }
@@ -419,7 +423,7 @@ impl Cluster {
                 }
                 Err(Death::Damaged(reason)) => panic!("seed {}: nothing rots here, and yet member {host}: {reason}", self.seed),
                 Err(death) => {
-                    assert!(self.faults.sync + self.faults.write > 0, "seed {}: member {host}: {death:?}", self.seed);
+                    assert!(self.disks_fail, "seed {}: member {host}: {death:?}", self.seed);
                     let power_cut = self.random.one_in(2).then(|| self.random.bits());
                     self.end(host, power_cut);
                 }
@@ -482,7 +486,7 @@ impl Cluster {
         };
         self.look(host);
         if let Err(death) = outcome {
-            assert!(self.faults.sync + self.faults.write > 0, "seed {}: member {host}: {death:?}", self.seed);
+            assert!(self.disks_fail, "seed {}: member {host}: {death:?}", self.seed);
             self.report.failed_logs += 1;
             let power_cut = self.random.one_in(2).then(|| self.random.bits());
             self.end(host, power_cut);

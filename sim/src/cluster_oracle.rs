@@ -29,6 +29,8 @@ struct Known {
 /// See the module.
 pub struct ClusterOracle {
     members: Vec<Known>,
+    /// The first so many vote.
+    voters: usize,
     /// The one list.
     committed: BTreeMap<Zxid, Bytes>,
     /// The digest of a tree that holds the list up to here.
@@ -45,9 +47,10 @@ pub struct ClusterOracle {
 }
 
 impl ClusterOracle {
-    /// Of so many empty members.
-    pub fn new(members: usize) -> Self {
+    /// Of so many empty members, the first of which vote.
+    pub fn new(members: usize, voters: usize) -> Self {
         Self {
+            voters,
             members: (0..members).map(|_| Known::default()).collect(),
             committed: BTreeMap::new(),
             digests: BTreeMap::new(),
@@ -88,15 +91,19 @@ impl ClusterOracle {
                 known.log.insert(zxid, payload);
             }
             Event::Truncated(to) => {
-                let known = &mut self.members[member];
-                let gone = known.log.split_off(&Zxid(to.0 + 1));
-                for (zxid, payload) in gone {
-                    assert!(self.committed.get(&zxid) != Some(&payload), "member {member}: {zxid} was committed and is cut off");
+                let gone = self.members[member].log.split_off(&Zxid(to.0 + 1));
+                // A proposal that is committed while a learner that had it already is cut back to be sent it again.
+                for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
+                    let holders = self.members.iter().take(self.voters).filter(|known| known.base >= *zxid || known.log.get(zxid) == Some(payload));
+                    assert!(holders.count() > self.voters / 2, "member {member}: {zxid} was committed and is cut off, and no quorum has it");
                 }
             }
-            Event::Installed(zxid, digest) => {
+            Event::Installing(zxid) => {
                 let known = &mut self.members[member];
-                (known.log, known.base, known.applied, known.serves) = (BTreeMap::new(), zxid, zxid, false);
+                (known.log, known.base) = (BTreeMap::new(), zxid);
+            }
+            Event::Installed(zxid, digest) => {
+                self.members[member].applied = zxid;
                 self.same_digest(member, zxid, digest);
             }
             Event::Rebuilt(zxid, digest) => {

@@ -74,7 +74,9 @@ pub enum Event {
     Appended(Zxid, Bytes),
     /// The log ends here now.
     Truncated(Zxid),
-    /// A snapshot has become the history.
+    /// A snapshot is to become the history.
+    Installing(Zxid),
+    /// It has.
     Installed(Zxid, u64),
     /// Put into the tree; the digest after it.
     Applied(Zxid, Bytes, u64),
@@ -169,7 +171,11 @@ impl Member {
         if opened.needs_snapshot {
             first_snapshot(&mut store, &mut tree).map_err(|error| start(&error))?;
         }
-        let epochs = store.epochs().load(opened.last_zxid).map_err(|damaged| Death::Damaged(damaged.to_string()))?;
+        let epochs = store.epochs().load(opened.last_zxid).map_err(|damaged| match damaged.to_string() {
+            // Loading may have to write.
+            reason if reason.contains("injected") => Death::Start(reason),
+            reason => Death::Damaged(reason),
+        })?;
         let in_doubt = store.in_doubt().map_err(|error| start(&error))? || (epochs.is_guessed && opened.last_zxid.epoch() > 0);
         let durable = Durable { last_zxid: opened.last_zxid, accepted: epochs.accepted, current: epochs.current, in_doubt };
         let mut peer_options = PeerOptions::new(sid);
@@ -325,8 +331,10 @@ impl Member {
                         self.work.push_back(Work::Append(Entry { zxid, payload }));
                     }
                     Output::Disk(step) => {
-                        if let DiskStep::Truncate(zxid) = step {
-                            self.events.push(Event::Truncated(zxid));
+                        match step {
+                            DiskStep::Truncate(zxid) => self.events.push(Event::Truncated(zxid)),
+                            DiskStep::InstallSnapshot(zxid) => self.events.push(Event::Installing(zxid)),
+                            _ => {}
                         }
                         self.work.push_back(Work::Step(step));
                     }
@@ -450,6 +458,10 @@ impl Member {
     /// What ends the process. A snapshot that fails does not.
     pub fn snapshot(&mut self, random: &mut Random) -> Result<(), Death> {
         let Some(current) = &mut self.snapshot else {
+            // Before it serves the tree may hold what was never committed.
+            if !self.is_serving {
+                return Ok(());
+            }
             self.ledger.log().roll().map_err(|error| Death::Log(error.0))?;
             let (zxid, digest) = (self.tree.last_zxid(), self.tree.digest());
             let view = self.tree.begin_view().expect("one at a time");

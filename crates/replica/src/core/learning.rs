@@ -110,8 +110,9 @@ impl Core {
 
     fn send_request(&mut self, body: Vec<u8>, identities: Option<&[Identity]>, origin: Origin, awaits: Awaits) {
         let auth = identities.map(|all| all.iter().map(|one| (one.scheme.to_string(), one.id.to_string())).collect());
-        self.zab.request(origin.session, origin.xid, origin.op, &body, auth);
-        let payload = if matches!(awaits, Awaits::Sync) { body.into() } else { Bytes::new() };
+        let body = Bytes::from(body);
+        self.zab.request(origin.session, origin.xid, origin.op, body.clone(), auth);
+        let payload = if matches!(awaits, Awaits::Sync) { body } else { Bytes::new() };
         self.in_flight.push_back(InFlight { awaits, payload, origin: Some(origin), opens: None, closes: None });
     }
 
