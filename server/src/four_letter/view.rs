@@ -215,7 +215,7 @@ impl ConfigurationView {
             max_session_timeout_ms: config.max_session_timeout_ms as i32,
             client_port_listen_backlog: config.client_port_listen_backlog,
             // Java's standalone server has 0 here, whatever myid says.
-            server_id: config.ensemble.as_ref().map_or(0, |ensemble| ensemble.my_id),
+            server_id: config.ensemble.as_ref().map_or(0, |ensemble| ensemble.my_id.0),
             quorum: config.ensemble.as_ref().map(|ensemble| QuorumConfigurationView {
                 init_limit: ensemble.init_limit as i32,
                 sync_limit: ensemble.sync_limit as i32,

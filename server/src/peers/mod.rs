@@ -8,12 +8,13 @@ pub mod links;
 
 use crate::config::EnsembleConfig;
 use crate::runtime::shared::{Shared, unpoisoned};
+use election_links::ElectionLinks;
 use links::{Link, Links, Work};
 use log::{debug, info, warn};
 use oxkeeper_ledger::{Arrival, LinkReader};
 use oxkeeper_net::mio::event::Source;
 use oxkeeper_net::mio::{Events, Interest, Poll, Token};
-use oxkeeper_net::{Listener, Queue, Stream};
+use oxkeeper_net::{Listener, Stream};
 use oxkeeper_replica::core::Input;
 use oxkeeper_zab::{LinkId, Sid};
 use std::collections::{HashMap, VecDeque};

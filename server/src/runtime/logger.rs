@@ -205,6 +205,10 @@ impl Logger {
 
     fn snapshot_if_due(&mut self, pace: &mut SnapshotPace, zxid: Zxid) {
         let bytes = self.log.log().total_bytes().saturating_sub(pace.bytes_at_last);
+        // Before it serves, a member's tree may hold what was never committed.
+        if !self.shared.serves.load(Ordering::SeqCst) {
+            return;
+        }
         if pace.txns <= pace.txns_due && pace.bytes_due.is_none_or(|due| bytes <= due) {
             return;
         }

@@ -17,6 +17,7 @@ use oxkeeper_replica::meter::{Meter, STAT_BYTES, namespace};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::Store;
 use oxkeeper_tree::Tree;
+use oxkeeper_zab::Role;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -192,6 +193,11 @@ impl Shared {
 
     pub fn stopping(&self) -> bool {
         self.counters.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether this server decides: it stands alone, or leads.
+    pub fn leads(&self) -> bool {
+        self.core().peer().role() == Role::Leading
     }
 
     pub fn core(&self) -> MutexGuard<'_, Core> {

@@ -27,7 +27,7 @@ use oxkeeper_replica::prepare::PrepareOptions;
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::{Directories, DiskRef, LogOptions, OpenError, OpenOptions, RealDisk, Store};
 use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
-use oxkeeper_zab::{Durable, Peer, PeerOptions, Sid};
+use oxkeeper_zab::{Durable, Peer, PeerOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -178,8 +178,8 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         seed: now.wall_ms as u64,
     };
     to_logger.send(logger).map_err(|_| failure(EXIT_UNEXPECTED_ERROR, "the log's thread is gone"))?;
-    // As Java, a start ends with a snapshot; nobody waits for it.
-    if snapshot_zxid != Some(last_zxid) {
+    // As Java, a start ends with a snapshot; nobody waits for it. A member's tree may hold what was never committed.
+    if snapshot_zxid != Some(last_zxid) && shared.links.is_none() {
         snapshot_running.store(true, Ordering::SeqCst);
         let _ = snapshot_jobs.try_send(Job::begin(&shared, last_zxid));
     }
@@ -307,7 +307,7 @@ fn bind(config: &ServerConfig) -> Result<Listener, Failure> {
 fn core_options(config: &ServerConfig, max_length: i32) -> CoreOptions {
     CoreOptions {
         tick_ms: u64::from(config.tick_time_ms),
-        sid: config.ensemble.as_ref().map_or(STANDALONE_SID, |ensemble| ensemble.my_id as u8),
+        sid: config.ensemble.as_ref().map_or(STANDALONE_SID, |ensemble| ensemble.my_id.0 as u8),
         prepare: PrepareOptions {
             extended_types: config.extended_types_enabled,
             emulate_353_ttl: config.emulate_353_ttl_nodes,
@@ -392,17 +392,18 @@ fn peer(ensemble: &EnsembleConfig, config: &ServerConfig, store: &Store, tree: &
     }
     let durable = Durable { last_zxid, accepted: epochs.accepted, current: epochs.current, in_doubt };
     info!("Last zxid {last_zxid}, accepted epoch {:x}, current epoch {:x}", epochs.accepted, epochs.current);
-    let mut options = PeerOptions::new(Sid(ensemble.my_id));
+    let mut options = PeerOptions::new(ensemble.my_id);
     options.is_observer = ensemble.is_observer;
     options.tick_ms = u64::from(config.tick_time_ms);
     options.init_limit = ensemble.init_limit;
     options.sync_limit = ensemble.sync_limit;
     options.connect_limit = ensemble.connect_to_learner_master_limit;
-    options.cache_entries = ensemble.commit_log_count;
-    options.seed = now.wall_ms as u64 ^ (ensemble.my_id as u64) << 48;
+    options.cache_entries = ensemble.commit_log_count as usize;
+    options.seed = now.wall_ms as u64 ^ (ensemble.my_id.0 as u64) << 48;
     options.reconfig_enabled = config.reconfig_enabled;
-    options.min_notification_ms = ensemble.min_notification_ms;
-    options.max_notification_ms = ensemble.max_notification_ms;
+    options.min_notification_ms = ensemble.election.min_notification_ms;
+    options.max_notification_ms = ensemble.election.max_notification_ms;
+    options.finalize_wait_ms = ensemble.election.finalize_wait_ms;
     Ok(Peer::member(options, ensemble.config.clone(), durable, now.mono_ms))
 }
 
