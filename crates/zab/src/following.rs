@@ -19,8 +19,8 @@ const DIAL_ATTEMPTS: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Connecting; `None`: pausing between two attempts.
-    Dialling { link: Option<LinkId>, attempts: u32, retry_ms: u64 },
+    /// Connecting, or pausing between two attempts.
+    Dialling { attempts: u32, retry_ms: u64 },
     /// We have said who we are, and wait for LEADERINFO.
     Registering,
     /// The promise of the epoch is on its way to the disk.
@@ -44,7 +44,8 @@ pub(crate) struct Following {
     leader: Sid,
     is_observer: bool,
     stage: Stage,
-    link: LinkId,
+    /// The link to the leader, while it stands or is being made.
+    link: Option<LinkId>,
     epoch: i64,
     /// When the role ends unless something is heard, milliseconds.
     deadline_ms: u64,
@@ -60,8 +61,8 @@ impl Following {
         let mut following = Self {
             leader,
             is_observer,
-            stage: Stage::Dialling { link: None, attempts: 0, retry_ms: now_ms },
-            link: LinkId(0),
+            stage: Stage::Dialling { attempts: 0, retry_ms: now_ms },
+            link: None,
             epoch: 0,
             deadline_ms: now_ms + shared.ticks_ms(limit),
             committed: shared.history.last_committed(),
@@ -88,17 +89,14 @@ impl Following {
         matches!(self.stage, Stage::Settled | Stage::Serving).then_some(self.epoch)
     }
 
-    /// The link to the leader, once it stands.
+    /// The link to the leader, while it stands or is being made.
     pub fn link(&self) -> Option<LinkId> {
-        match self.stage {
-            Stage::Dialling { link, .. } => link,
-            _ => Some(self.link),
-        }
+        self.link
     }
 
     pub fn next_timer_ms(&self) -> u64 {
         match self.stage {
-            Stage::Dialling { link: None, retry_ms, .. } => retry_ms.min(self.deadline_ms),
+            Stage::Dialling { retry_ms, .. } if self.link.is_none() => retry_ms.min(self.deadline_ms),
             _ => self.deadline_ms,
         }
     }
@@ -107,16 +105,16 @@ impl Following {
     /// When the role ends.
     pub fn handle(&mut self, now_ms: u64, shared: &mut Shared, input: Input) -> Result<(), Reason> {
         match input {
-            Input::LinkUp { link } if self.link() == Some(link) => self.register(now_ms, shared, link),
+            Input::LinkUp { link } if self.link == Some(link) => self.register(now_ms, shared, link),
             Input::LinkUp { link } => shared.outputs.push_back(Output::Close { link }),
-            Input::LinkDown { link } if self.link() == Some(link) => return self.link_down(now_ms),
-            Input::Packet { link, packet } if self.link() == Some(link) => return self.packet(now_ms, shared, packet),
-            Input::SnapshotReceived { link } if self.link() == Some(link) => {
+            Input::LinkDown { link } if self.link == Some(link) => return self.link_down(now_ms),
+            Input::Packet { link, packet } if self.link == Some(link) => return self.packet(now_ms, shared, packet),
+            Input::SnapshotReceived { link } if self.link == Some(link) => {
                 let Stage::Receiving { zxid } = self.stage else { return Err("a snapshot that was not announced") };
                 shared.history.install(zxid, &mut shared.outputs);
                 self.begin_proposals(now_ms, shared);
             }
-            Input::Progress { link } if self.link() == Some(link) => self.heard(now_ms, shared),
+            Input::Progress { link } if self.link == Some(link) => self.heard(now_ms, shared),
             Input::LogSynced { through } => {
                 shared.history.synced(through);
                 self.acknowledge(shared);
@@ -134,14 +132,16 @@ impl Following {
 
     fn dial(&mut self, shared: &mut Shared, attempts: u32) {
         let link = shared.new_link();
-        self.stage = Stage::Dialling { link: Some(link), attempts: attempts + 1, retry_ms: 0 };
+        self.link = Some(link);
+        self.stage = Stage::Dialling { attempts: attempts + 1, retry_ms: 0 };
         shared.outputs.push_back(Output::Dial { link, leader: self.leader });
     }
 
     fn link_down(&mut self, now_ms: u64) -> Result<(), Reason> {
+        self.link = None;
         match self.stage {
             Stage::Dialling { attempts, .. } if attempts < DIAL_ATTEMPTS => {
-                self.stage = Stage::Dialling { link: None, attempts, retry_ms: now_ms + DIAL_PAUSE_MS };
+                self.stage = Stage::Dialling { attempts, retry_ms: now_ms + DIAL_PAUSE_MS };
                 Ok(())
             }
             Stage::Dialling { .. } => Err("the leader cannot be reached"),
@@ -157,7 +157,8 @@ impl Following {
                 _ => "the leader has not synchronised us in time",
             });
         }
-        if let Stage::Dialling { link: None, attempts, retry_ms } = self.stage
+        if let Stage::Dialling { attempts, retry_ms } = self.stage
+            && self.link.is_none()
             && now_ms >= retry_ms
         {
             self.dial(shared, attempts);
@@ -175,7 +176,6 @@ impl Following {
     }
 
     fn register(&mut self, now_ms: u64, shared: &mut Shared, link: LinkId) {
-        self.link = link;
         self.stage = Stage::Registering;
         self.heard(now_ms, shared);
         let kind = if self.is_observer { PacketKind::OBSERVERINFO } else { PacketKind::FOLLOWERINFO };
@@ -222,7 +222,7 @@ impl Following {
     fn acknowledge_epoch(&mut self, shared: &mut Shared, current: i64) {
         let current = if shared.in_doubt { -1 } else { current };
         let data = Bytes::copy_from_slice(&(current as i32).to_be_bytes());
-        shared.send(self.link, Packet::with_data(PacketKind::ACKEPOCH, shared.history.last_logged(), data));
+        self.send(shared, Packet::with_data(PacketKind::ACKEPOCH, shared.history.last_logged(), data));
         self.stage = Stage::Deciding;
     }
 
@@ -295,7 +295,7 @@ impl Following {
             Stage::Settling { step: awaited } if awaited <= step => {
                 // History durable, then the epoch, then this (I3).
                 shared.in_doubt = false;
-                shared.send_plain(self.link, PacketKind::ACK, epoch_zxid(self.epoch));
+                self.acknowledge_one(shared, epoch_zxid(self.epoch));
                 self.stage = Stage::Settled;
                 self.heard(now_ms, shared);
                 self.acknowledge(shared);
@@ -306,7 +306,7 @@ impl Following {
 
     fn up_to_date(&mut self, now_ms: u64, shared: &mut Shared) {
         // Java sends it, and ignores it, twice.
-        shared.send_plain(self.link, PacketKind::ACK, epoch_zxid(self.epoch));
+        self.acknowledge_one(shared, epoch_zxid(self.epoch));
         self.stage = Stage::Serving;
         self.heard(now_ms, shared);
         shared.commit_through(self.committed);
@@ -365,6 +365,16 @@ impl Following {
         Ok(())
     }
 
+    fn send(&self, shared: &mut Shared, packet: Packet) {
+        if let Some(link) = self.link {
+            shared.send(link, packet);
+        }
+    }
+
+    fn acknowledge_one(&self, shared: &mut Shared, zxid: Zxid) {
+        self.send(shared, Packet::new(PacketKind::ACK, zxid));
+    }
+
     /// One ACK for each proposal of this epoch, committed meanwhile or not: Java's leader counts them one by one, and
     /// drops a follower that leaves one out.
     fn acknowledge(&mut self, shared: &mut Shared) {
@@ -375,7 +385,7 @@ impl Following {
         let first_of_epoch = Zxid(epoch_zxid(self.epoch).0 + 1);
         let mut zxid = self.acknowledged.next().max(first_of_epoch);
         while zxid <= durable {
-            shared.send_plain(self.link, PacketKind::ACK, zxid);
+            self.acknowledge_one(shared, zxid);
             zxid = zxid.next();
         }
         self.acknowledged = durable;

@@ -395,10 +395,10 @@ impl Peer {
     /// When a proposal does not carry [`Peer::next_zxid`], or there is no established leader here.
     pub fn handle(&mut self, now_ms: u64, input: Input) {
         if let Input::Notification { from, message } = &input {
-            if let Some(election) = &mut self.election {
-                if let Err(error) = election.receive(now_ms, *from, message) {
-                    warn!("A message from server {from} is not a notification: {error}");
-                }
+            if let Some(election) = &mut self.election
+                && let Err(error) = election.receive(now_ms, *from, message)
+            {
+                warn!("A message from server {from} is not a notification: {error}");
             }
             return self.follow_election(now_ms);
         }
