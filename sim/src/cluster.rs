@@ -146,6 +146,7 @@ pub struct Cluster {
     seed: u64,
     random: Random,
     faults: ClusterFaults,
+    is_healing: bool,
     /// What was to fail may do so after everything else has healed.
     disks_fail: bool,
     config: Config,
@@ -182,7 +183,7 @@ impl Cluster {
             .collect();
         let config = Config::parse(&format!("{}\nversion=0", lines.join("\n"))).expect("a configuration");
         let options = MemberOptions {
-            tick_ms: 100 + random.below(400),
+            tick_ms: 200 + random.below(1800),
             init_limit: 10,
             sync_limit: 5,
             cache_entries: [1, 3, 20, 500][random.below(4) as usize],
@@ -192,6 +193,7 @@ impl Cluster {
         Self {
             seed,
             faults,
+            is_healing: false,
             disks_fail: faults.sync + faults.write > 0,
             random,
             config,
@@ -235,6 +237,7 @@ impl Cluster {
 
     fn heal(&mut self) {
         self.faults = ClusterFaults::default();
+        self.is_healing = true;
         self.cuts.clear();
         for (path, message) in std::mem::take(&mut self.held_back) {
             self.election.entry(path).or_default().push_back(message);
@@ -377,6 +380,9 @@ impl Cluster {
 
     /// The process is gone; with a seed, the power too.
     fn end(&mut self, host: usize, power_cut: Option<u64>) {
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("{host}: ends, power cut {}", power_cut.is_some());
+        }
         self.hosts[host].member = None;
         self.hosts[host].listens = false;
         self.hosts[host].disk.crash();
@@ -434,12 +440,14 @@ impl Cluster {
 
     fn step(&mut self) {
         // Time passes slowly while there is something to do, and otherwise to the next thing that waits for it.
-        let passed_ms = match self.random.below(100) {
-            0..70 => 0,
-            70..97 => self.random.below(4),
-            97..99 => self.random.below(self.options.tick_ms),
-            _ => self.random.below(3 * self.options.tick_ms),
+        let passed_ms = match self.random.below(1000) {
+            0..700 => 0,
+            700..990 => self.random.below(3),
+            _ if self.is_healing => self.random.below(10),
+            990..998 => self.random.below(self.options.tick_ms),
+            _ => self.random.below(4 * self.options.tick_ms),
         };
+        let passed_ms = if self.random.one_in(10) { passed_ms.max(self.idle_ms()) } else { passed_ms };
         self.now.mono_ms += passed_ms;
         self.now.wall_ms += passed_ms as i64;
         for host in 0..self.hosts.len() {
@@ -491,6 +499,22 @@ impl Cluster {
             let power_cut = self.random.one_in(2).then(|| self.random.bits());
             self.end(host, power_cut);
         }
+    }
+
+    /// How long nothing will happen, if nobody has anything to do.
+    fn idle_ms(&self) -> u64 {
+        let is_paused = |host: usize| self.hosts[host].paused_until_ms > self.now.mono_ms;
+        let waits = |queue: &VecDeque<Vec<u8>>, host: usize| !queue.is_empty() && !is_paused(host);
+        let is_busy = self.election.iter().any(|((_, to), queue)| !queue.is_empty() && !is_paused(*to))
+            || self.links.values().any(|link| waits(&link.to_leader, link.leader.0) || waits(&link.to_learner, link.learner.0))
+            || self.hosts.iter().enumerate().any(|(at, host)| !is_paused(at) && host.member.as_ref().is_some_and(Member::has_work));
+        if is_busy {
+            return 0;
+        }
+        let timers = self.hosts.iter().filter_map(|host| host.member.as_ref()?.next_timer_ms());
+        let restarts = self.hosts.iter().filter(|host| host.member.is_none()).map(|host| host.restart_at_ms);
+        let next = timers.chain(restarts).min().unwrap_or(self.now.mono_ms + 100);
+        next.saturating_sub(self.now.mono_ms).min(2_000)
     }
 
     fn bring(&mut self, host: usize, inputs: Vec<Input>) {

@@ -69,6 +69,9 @@ impl ClusterOracle {
 
     /// A member has started from its files.
     pub fn begun(&mut self, member: usize, begun: &Begun) {
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("{member}: starts: snapshot {}, records {:?}", begun.snapshot, begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>());
+        }
         let known = &mut self.members[member];
         known.base = begun.snapshot;
         known.log = begun.records.iter().cloned().collect();
@@ -80,6 +83,9 @@ impl ClusterOracle {
 
     /// A member did something.
     pub fn event(&mut self, member: usize, event: Event) {
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("{member}: {event:?}");
+        }
         match event {
             Event::Appended(zxid, payload) => {
                 let known = &mut self.members[member];

@@ -331,6 +331,9 @@ impl Member {
                         self.work.push_back(Work::Append(Entry { zxid, payload }));
                     }
                     Output::Disk(step) => {
+                        if std::env::var_os("SIM_TRACE").is_some() {
+                            eprintln!("   {:?} wants {step:?} as {:?} of {:?}", self.core.peer().me(), self.core.peer().role(), self.core.peer().leader());
+                        }
                         match step {
                             DiskStep::Truncate(zxid) => self.events.push(Event::Truncated(zxid)),
                             DiskStep::InstallSnapshot(zxid) => self.events.push(Event::Installing(zxid)),
