@@ -111,7 +111,7 @@ impl Following {
             Input::Packet { link, packet } if self.link == Some(link) => return self.packet(now_ms, shared, packet),
             Input::SnapshotReceived { link } if self.link == Some(link) => {
                 let Stage::Receiving { zxid } = self.stage else { return Err("a snapshot that was not announced") };
-                shared.history.install(zxid, &mut shared.outputs);
+                shared.install(zxid);
                 self.begin_proposals(now_ms, shared);
             }
             Input::Progress { link } if self.link == Some(link) => self.heard(now_ms, shared),
@@ -230,15 +230,11 @@ impl Following {
         let last = shared.history.last_logged();
         info!("The leader {} synchronises us from {last} with {} {}", self.leader.0, packet.kind, packet.zxid);
         match packet.kind {
-            PacketKind::DIFF => {
-                shared.outputs.push_back(Output::AnnounceEpoch { epoch: self.epoch });
-                self.begin_proposals(now_ms, shared);
-            }
+            PacketKind::DIFF => self.begin_proposals(now_ms, shared),
             PacketKind::TRUNC => {
                 if packet.zxid > last || packet.zxid.0 < 0 {
                     return Err("the leader cuts what we do not have");
                 }
-                shared.outputs.push_back(Output::AnnounceEpoch { epoch: self.epoch });
                 shared.history.truncate(packet.zxid, &mut shared.outputs);
                 self.begin_proposals(now_ms, shared);
             }
@@ -246,7 +242,6 @@ impl Following {
                 if packet.zxid.0 < 0 {
                     return Err("a snapshot without a zxid");
                 }
-                shared.outputs.push_back(Output::AnnounceEpoch { epoch: self.epoch });
                 self.stage = Stage::Receiving { zxid: packet.zxid };
             }
             _ => return Err("the leader began neither with DIFF, TRUNC nor SNAP"),

@@ -455,7 +455,6 @@ impl Leading {
         }
         self.initial = shared.history.last_logged();
         self.deadline_ms = now_ms + shared.ticks_ms(shared.options.init_limit);
-        shared.outputs.push_back(Output::AnnounceEpoch { epoch: self.epoch });
         self.phase = Phase::Synchronising { own_step: Some(shared.commit_epoch(self.epoch)) };
         info!("Epoch {:x} is promised by a quorum; its history ends with {}", self.epoch, self.initial);
         while let Some(at) = self.learners.iter().position(|learner| learner.stage == Stage::Promised) {

@@ -204,12 +204,14 @@ pub enum Output {
         /// The epoch.
         epoch: i64,
     },
-    /// Make `currentEpoch.tmp` durable: history of this epoch is going to be written.
+    /// Make `currentEpoch.tmp` durable, once everything before is: the first record of this epoch comes next, or a
+    /// snapshot that ends in it, and `currentEpoch` is lower. If it still is at the next start, and the history has
+    /// got there, this becomes the current epoch.
     AnnounceEpoch {
-        /// The epoch.
+        /// The epoch of the record that comes next.
         epoch: i64,
     },
-    /// Rename it to `currentEpoch`, once everything before is durable.
+    /// Write `currentEpoch`, once everything before is durable, and not in doubt any longer.
     CommitEpoch {
         /// The epoch.
         epoch: i64,
@@ -369,7 +371,7 @@ impl Peer {
     pub fn standalone(me: Sid, last_zxid: Zxid) -> Self {
         let options = PeerOptions { cache_entries: 0, ..PeerOptions::new(me) };
         let config = Config::majority([(me, Member::participant("localhost", 0, 0))].into());
-        let shared = Shared::new(options, config, History::new(last_zxid, 0, 0), 0, 0, false);
+        let shared = Shared::new(options, config, History::new(last_zxid, 0, 0), 0, 0, false).without_epochs();
         Self { state: State::Leading(Leading::standalone(&shared)), shared, election: None, announced: None }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     /// On its way to the disk, with the barrier behind it.
     accepting: Option<(u64, i64)>,
     committing: Option<(u64, i64)>,
+    /// What `currentEpoch.tmp` says, or will say; `None` for a standalone server, which has no epochs.
+    announced: Option<i64>,
     /// Our history may lack something (design rule 6).
     pub in_doubt: bool,
     /// A server has promised this epoch, though our quorum had not heard of it: as leader we take a higher one.
@@ -44,6 +46,7 @@ impl Shared {
             current,
             accepting: None,
             committing: None,
+            announced: Some(0),
             in_doubt,
             epoch_floor: 0,
             outputs: VecDeque::new(),
@@ -68,8 +71,30 @@ impl Shared {
         self.send(link, Packet::new(kind, zxid));
     }
 
+    /// For a standalone server.
+    #[must_use]
+    pub fn without_epochs(self) -> Self {
+        Self { announced: None, ..self }
+    }
+
     pub fn append(&mut self, zxid: Zxid, payload: Bytes) {
+        self.announce(epoch_of(zxid));
         self.history.append(zxid, payload, &mut self.outputs);
+    }
+
+    pub fn install(&mut self, zxid: Zxid) {
+        self.announce(epoch_of(zxid));
+        self.history.install(zxid, &mut self.outputs);
+    }
+
+    /// The log must not get ahead of `currentEpoch`: Java refuses to start on that (trap 7). A history that ends in an
+    /// epoch is that of a follower of its leader, so that is the epoch to say, exactly; the one that we are being
+    /// synchronised for would claim what is not there yet, and others would cut what is committed (trap 18).
+    fn announce(&mut self, epoch: i64) {
+        if epoch > self.current && self.announced.is_some_and(|announced| announced != epoch) {
+            self.announced = Some(epoch);
+            self.outputs.push_back(Output::AnnounceEpoch { epoch });
+        }
     }
 
     pub fn commit_through(&mut self, through: Zxid) {
@@ -91,7 +116,7 @@ impl Shared {
         step
     }
 
-    /// Makes the announced epoch that of our history; likewise.
+    /// Makes the epoch that of our history; likewise.
     pub fn commit_epoch(&mut self, epoch: i64) -> u64 {
         self.outputs.push_back(Output::CommitEpoch { epoch });
         let step = self.barrier();
