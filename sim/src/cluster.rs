@@ -658,7 +658,10 @@ impl Cluster {
                             self.push(host, link, piece);
                         }
                     }
-                    Err(_) => {
+                    Err(error) => {
+                        if std::env::var_os("SIM_TRACE").is_some() {
+                            eprintln!("   {host} cannot synchronise {link:?}: {error} ({job:?})");
+                        }
                         if let Some(id) = self.find(host, link) {
                             self.reset(id);
                         }

@@ -112,6 +112,10 @@ impl ClusterOracle {
                 self.members[member].applied = zxid;
                 self.same_digest(member, zxid, digest);
             }
+            Event::Lost => {
+                let known = &mut self.members[member];
+                (known.log, known.base, known.applied, known.serves) = (BTreeMap::new(), Zxid::ZERO, Zxid::ZERO, false);
+            }
             Event::Rebuilt(zxid, digest) => {
                 self.members[member].applied = zxid;
                 self.same_digest(member, zxid, digest);

@@ -5,7 +5,7 @@ use crate::process::{Death, FRONTS, Outputs, Seen};
 use crate::random::Random;
 use bytes::Bytes;
 use oxkeeper_auth::{SchemeOptions, Schemes};
-use oxkeeper_ledger::{Ledger, LedgerOptions, Received, Replaced};
+use oxkeeper_ledger::{Ledger, LedgerOptions, Received, Stepped};
 use oxkeeper_proto::Zxid;
 use oxkeeper_proto::txn::{DIGEST_VERSION, LoggedTxn};
 use oxkeeper_replica::apply::{Commit, Outcome, apply};
@@ -80,6 +80,8 @@ pub enum Event {
     Installed(Zxid, u64),
     /// Put into the tree; the digest after it.
     Applied(Zxid, Bytes, u64),
+    /// There was nothing to be cut back to: the history is empty.
+    Lost,
     /// The tree was built anew, and ends here.
     Rebuilt(Zxid, u64),
     /// Clients are served: the role, the epoch, and the end of the tree.
@@ -401,7 +403,7 @@ impl Member {
             entries.push(entry);
         }
         if !entries.is_empty() {
-            return self.write(now, entries);
+            return if self.ledger.is_lost() { Ok(()) } else { self.write(now, entries) };
         }
         match self.work.pop_front() {
             Some(Work::Step(step)) => self.step(now, step),
@@ -430,7 +432,9 @@ impl Member {
     }
 
     fn step(&mut self, now: Now, step: DiskStep) -> Result<(), Death> {
-        if let DiskStep::Barrier(step) = step {
+        if let DiskStep::Barrier(step) = step
+            && !self.ledger.is_lost()
+        {
             self.bring(now, vec![Input::Done { step }]);
             return Ok(());
         }
@@ -441,14 +445,19 @@ impl Member {
         }
         let received = if matches!(step, DiskStep::InstallSnapshot(_)) { self.received.take() } else { None };
         match self.ledger.step(step, received, self.tree.last_zxid()) {
-            Ok(None) => {}
-            Ok(Some(Replaced(tree))) => {
+            Ok(Stepped::Unchanged) => {}
+            Ok(Stepped::Replaced(tree)) => {
                 self.tree = tree;
                 let (zxid, digest) = (self.tree.last_zxid(), self.tree.digest());
                 self.events.push(match step {
                     DiskStep::InstallSnapshot(zxid) => Event::Installed(zxid, digest),
                     _ => Event::Rebuilt(zxid, digest),
                 });
+            }
+            Ok(Stepped::Lost(tree)) => {
+                self.tree = tree;
+                self.events.push(Event::Lost);
+                self.bring(now, vec![Input::HistoryLost]);
             }
             Err(error) => return Err(Death::Log(error.reason)),
         }

@@ -7,7 +7,7 @@ use oxkeeper_proto::Zxid;
 use oxkeeper_proto::txn::LoggedTxn;
 use oxkeeper_replica::core::DiskStep;
 use oxkeeper_store::snapshot::SnapshotEnd;
-use oxkeeper_store::{AppendError, LogOptions, Store, Synced, TxnLog};
+use oxkeeper_store::{AppendError, LogOptions, OpenError, Store, Synced, TxnLog};
 use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,13 +26,11 @@ pub struct LedgerOptions {
 pub struct LedgerError {
     /// What failed.
     pub reason: String,
-    /// The leader asked for a cut that the files do not allow.
-    pub cannot_truncate: bool,
 }
 
 impl LedgerError {
     fn new(reason: impl fmt::Display) -> Self {
-        Self { reason: reason.to_string(), cannot_truncate: false }
+        Self { reason: reason.to_string() }
     }
 }
 
@@ -44,8 +42,16 @@ impl fmt::Display for LedgerError {
 
 impl std::error::Error for LedgerError {}
 
-/// A tree that takes the place of the running one.
-pub struct Replaced(pub Tree);
+/// What a step has done to the running tree.
+pub enum Stepped {
+    /// Nothing.
+    Unchanged,
+    /// Another one takes its place.
+    Replaced(Tree),
+    /// There was nothing to be cut back to: all files were put aside, and the tree is empty. The core has to be told, and
+    /// until it answers with [`DiskStep::Resume`] nothing is carried out.
+    Lost(Tree),
+}
 
 /// See the module.
 pub struct Ledger {
@@ -53,6 +59,7 @@ pub struct Ledger {
     /// Absent only while a step is carried out.
     log: Option<TxnLog>,
     options: LedgerOptions,
+    is_lost: bool,
 }
 
 impl Ledger {
@@ -62,12 +69,17 @@ impl Ledger {
     /// When the log's directory cannot be read.
     pub fn new(store: Arc<Mutex<Store>>, options: LedgerOptions) -> std::io::Result<Self> {
         let log = lock(&store).txn_log(options.log.clone())?;
-        Ok(Self { store, log: Some(log), options })
+        Ok(Self { store, log: Some(log), options, is_lost: false })
     }
 
     /// The log.
     pub fn log(&mut self) -> &mut TxnLog {
         self.log.as_mut().expect("a log between two steps")
+    }
+
+    /// Whether everything is to be passed over until [`DiskStep::Resume`].
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// Appends, see [`TxnLog::append`].
@@ -99,29 +111,33 @@ impl Ledger {
     ///
     /// # Errors
     /// When it could not be done: nothing of what was promised counts.
-    pub fn step(&mut self, step: DiskStep, received: Option<Received>, applied: Zxid) -> Result<Option<Replaced>, LedgerError> {
+    pub fn step(&mut self, step: DiskStep, received: Option<Received>, applied: Zxid) -> Result<Stepped, LedgerError> {
+        if self.is_lost {
+            self.is_lost = step != DiskStep::Resume;
+            return Ok(Stepped::Unchanged);
+        }
         match step {
             DiskStep::SaveAccepted(epoch) => {
                 self.store().epochs().set_accepted(epoch).map_err(|e| LedgerError::new(format!("acceptedEpoch: {e}")))?;
-                Ok(None)
+                Ok(Stepped::Unchanged)
             }
             DiskStep::AnnounceEpoch(epoch) => {
                 self.store().epochs().announce_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch.tmp: {e}")))?;
-                Ok(None)
+                Ok(Stepped::Unchanged)
             }
-            DiskStep::CommitEpoch(_) => {
+            DiskStep::CommitEpoch(epoch) => {
                 let store = self.store();
-                store.epochs().commit_current().map_err(|e| LedgerError::new(format!("currentEpoch: {e}")))?;
+                store.epochs().set_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch: {e}")))?;
                 // Everything that the leader had is here now.
                 store.set_doubt(false).map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
-                Ok(None)
+                Ok(Stepped::Unchanged)
             }
             DiskStep::Truncate(zxid) => self.truncate(zxid, applied),
             DiskStep::InstallSnapshot(zxid) => {
                 let received = received.filter(|received| received.zxid == zxid);
-                self.install(received.ok_or_else(|| LedgerError::new(format!("the snapshot {zxid} has not come")))?).map(Some)
+                self.install(received.ok_or_else(|| LedgerError::new(format!("the snapshot {zxid} has not come")))?)
             }
-            DiskStep::Barrier(_) => Ok(None),
+            DiskStep::Barrier(_) | DiskStep::Resume => Ok(Stepped::Unchanged),
         }
     }
 
@@ -140,24 +156,42 @@ impl Ledger {
         Ok(())
     }
 
-    fn truncate(&mut self, zxid: Zxid, applied: Zxid) -> Result<Option<Replaced>, LedgerError> {
+    fn truncate(&mut self, zxid: Zxid, applied: Zxid) -> Result<Stepped, LedgerError> {
         warn!("Truncating log to get in sync with the leader {zxid}");
         self.close_log()?;
         let cut = self.store().truncate(zxid);
-        cut.map_err(|error| LedgerError { reason: error.to_string(), cannot_truncate: true })?;
-        self.reopen_log()?;
+        match cut {
+            Ok(()) => self.reopen_log()?,
+            Err(OpenError::Damaged(damaged)) => {
+                warn!("{damaged}: all files are put aside, and the leader is asked for everything");
+                return self.put_aside();
+            }
+            Err(error) => return Err(LedgerError::new(error)),
+        }
         if applied <= zxid {
-            return Ok(None);
+            return Ok(Stepped::Unchanged);
         }
         let tree = load_tree(&self.store(), self.options.tree)?;
         if tree.last_zxid() != zxid {
             return Err(LedgerError::new(format!("the files end with {} after they were cut at {zxid}", tree.last_zxid())));
         }
         info!("The tree was built anew at {zxid}; it had been at {applied}");
-        Ok(Some(Replaced(tree)))
+        Ok(Stepped::Replaced(tree))
     }
 
-    fn install(&mut self, received: Received) -> Result<Replaced, LedgerError> {
+    /// An empty history, which is in doubt until a leader has filled it.
+    fn put_aside(&mut self) -> Result<Stepped, LedgerError> {
+        {
+            let mut store = self.store();
+            store.set_doubt(true).map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
+            store.set_aside_all().map_err(|e| LedgerError::new(format!("setting the history aside: {e}")))?;
+        }
+        self.reopen_log()?;
+        self.is_lost = true;
+        Ok(Stepped::Lost(Tree::new(self.options.tree)))
+    }
+
+    fn install(&mut self, received: Received) -> Result<Stepped, LedgerError> {
         let zxid = received.zxid;
         self.close_log()?;
         {
@@ -173,7 +207,7 @@ impl Ledger {
         if tree.last_zxid() != zxid {
             return Err(LedgerError::new(format!("the files end with {} after the snapshot {zxid}", tree.last_zxid())));
         }
-        Ok(Replaced(tree))
+        Ok(Stepped::Replaced(tree))
     }
 }
 

@@ -12,7 +12,7 @@ mod reader;
 mod receive;
 mod sync;
 
-pub use ledger::{Ledger, LedgerError, LedgerOptions, Replaced, load_tree};
+pub use ledger::{Ledger, LedgerError, LedgerOptions, Stepped, load_tree};
 pub use reader::{Arrival, LinkReader};
 pub use receive::{Received, SnapshotReceiver};
 pub use sync::{SyncError, synchronise};

@@ -24,6 +24,11 @@ pub struct LinkReader {
 }
 
 impl LinkReader {
+    /// Whether a snapshot is coming in.
+    pub fn is_receiving(&self) -> bool {
+        self.receiving.is_some()
+    }
+
     /// Takes in bytes. `store` is where a snapshot goes: `None` on the leader's side, where none is expected.
     ///
     /// # Errors

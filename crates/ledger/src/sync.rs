@@ -7,7 +7,7 @@ use oxkeeper_proto::Zxid;
 use oxkeeper_store::recovery::Replay;
 use oxkeeper_store::{OpenError, Store};
 use oxkeeper_tree::body_scanner::BodyScanner;
-use oxkeeper_zab::{Packet, PacketKind, SyncJob, SyncPlan};
+use oxkeeper_zab::{Packet, PacketKind, SyncJob, SyncPlan, plan_from_log};
 use std::fmt;
 use std::io::{self, BufRead};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -81,19 +81,16 @@ pub fn synchronise(
     job: &SyncJob,
     send: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<SyncPlan, SyncError> {
-    let first_cached = job.cached.first().map_or(Zxid(job.through.0 + 1), |(zxid, _)| *zxid);
     let mut out = Outflow { piece: Vec::with_capacity(2 * PIECE_BYTES), send, last: Zxid::ZERO };
     let mut common = None;
-    if job.peer_last > Zxid::ZERO && job.peer_last.counter() != 0 {
+    if !job.must_snap {
         common = lock(store).read_from(job.peer_last)?;
     }
     // What is behind the end of the committed history is not ours to show; nor may the end of the common part be there.
-    let common = common.filter(|(zxid, replay)| *zxid <= job.through && reaches(*zxid, replay, first_cached));
+    let common = common.filter(|(zxid, replay)| *zxid <= job.files_through && reaches(*zxid, replay, job));
     let plan = match &common {
-        Some((zxid, _)) if *zxid == job.peer_last => SyncPlan::Diff { after: *zxid },
-        // Across epochs Java servers send a snapshot, and expect one.
-        Some((zxid, _)) if zxid.epoch() == job.peer_last.epoch() => SyncPlan::Trunc { to: *zxid },
-        _ => SyncPlan::Snap,
+        Some((zxid, _)) => plan_from_log(job.peer_last, [*zxid]),
+        None => SyncPlan::Snap,
     };
     match plan {
         SyncPlan::Diff { after } => {
@@ -108,9 +105,9 @@ pub fn synchronise(
     }
     let replay = match (plan, common) {
         (SyncPlan::Diff { .. } | SyncPlan::Trunc { .. }, Some((_, replay))) => replay,
-        _ => send_snapshot(store, job, first_cached, &mut out)?,
+        _ => send_snapshot(store, job, &mut out)?,
     };
-    for record in replay.records().take_while(|record| record.zxid < first_cached && record.zxid <= job.through) {
+    for record in replay.records().take_while(|record| record.zxid <= job.files_through) {
         out.txn(record.zxid, record.payload)?;
     }
     for (zxid, payload) in &job.cached {
@@ -123,16 +120,15 @@ pub fn synchronise(
     Ok(plan)
 }
 
-/// Whether the log goes on without a gap until the first transaction that is in memory.
-fn reaches(from: Zxid, replay: &Replay, first_cached: Zxid) -> bool {
-    let last = replay.records().map(|record| record.zxid).take_while(|zxid| *zxid < first_cached).last().unwrap_or(from);
-    oxkeeper_store::recovery::follows(last, first_cached)
+/// Whether the log has everything from here to where memory goes on.
+fn reaches(from: Zxid, replay: &Replay, job: &SyncJob) -> bool {
+    let last = replay.records().map(|record| record.zxid).take_while(|zxid| *zxid <= job.files_through).last();
+    last.unwrap_or(from).max(from) >= job.files_through
 }
 
 fn send_snapshot(
     store: &Mutex<Store>,
     job: &SyncJob,
-    first_cached: Zxid,
     out: &mut Outflow<'_>,
 ) -> Result<Replay, SyncError> {
     let (zxid, mut reader, replay) = {
@@ -144,8 +140,8 @@ fn send_snapshot(
     if zxid > job.through {
         return Err(SyncError::Files(format!("the snapshot {zxid} is ahead of what is committed, {}", job.through)));
     }
-    if zxid < job.through && !reaches(zxid, &replay, first_cached) {
-        return Err(SyncError::Files(format!("the log behind the snapshot {zxid} does not reach {first_cached}")));
+    if !reaches(zxid, &replay, job) {
+        return Err(SyncError::Files(format!("the log behind the snapshot {zxid} does not reach {}", job.files_through)));
     }
     info!("Sending the snapshot {zxid} to a learner whose history ends with {}", job.peer_last);
     out.packet(PacketKind::SNAP, zxid, None)?;

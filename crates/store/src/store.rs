@@ -331,6 +331,15 @@ impl Store {
     /// server reads. They may hold transactions that were never committed, and must not come back when the new
     /// snapshot is damaged one day. What an earlier call has put aside is deleted.
     pub fn set_aside_all_but(&mut self, zxid: Zxid) -> io::Result<()> {
+        self.set_aside(Some(zxid))
+    }
+
+    /// The same for all of them: the history is empty afterwards.
+    pub fn set_aside_all(&mut self) -> io::Result<()> {
+        self.set_aside(None)
+    }
+
+    fn set_aside(&mut self, but: Option<Zxid>) -> io::Result<()> {
         let (snapshots, logs) = (self.directories.snapshots(), self.directories.logs());
         for directory in BTreeSet::from([&snapshots, &logs]) {
             let mut to_rename = Vec::new();
@@ -339,7 +348,7 @@ impl Store {
                     self.disk.remove(&directory.join(&entry.name))?;
                 } else if let Some(at) = names::log_zxid(&entry.name) {
                     to_rename.push((at, entry.name));
-                } else if let Some(at) = names::snapshot_zxid(&entry.name).filter(|at| *at != zxid) {
+                } else if let Some(at) = names::snapshot_zxid(&entry.name).filter(|at| Some(*at) != but) {
                     to_rename.push((at, entry.name));
                 }
             }
@@ -349,7 +358,7 @@ impl Store {
             }
             self.disk.sync_directory(directory)?;
         }
-        self.last = Some(zxid);
+        self.last = Some(but.unwrap_or(Zxid::ZERO));
         Ok(())
     }
 }

@@ -15,12 +15,14 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A learner that does not take what it is sent is dropped beyond this: it comes back and gets it from the files.
 const LONGEST_BACKLOG_BYTES: usize = 256 << 20;
 /// A synchronisation waits while so much is on its way.
 const SYNC_WINDOW_BYTES: usize = 4 << 20;
+/// How often the core is told that a synchronisation goes on: more often than the shortest tick asks for.
+const PROGRESS_EVERY: Duration = Duration::from_millis(20);
 /// How long it waits at a time before it looks whether the link lives.
 const SYNC_WAIT: Duration = Duration::from_millis(200);
 
@@ -36,6 +38,8 @@ pub enum Work {
     Listen(bool),
     /// Close a link when what it waits for has been sent.
     HangUp(LinkId),
+    /// Part of a synchronisation has gone out.
+    Progress(LinkId),
     /// A link has failed while something was sent.
     Failed(LinkId),
 }
@@ -230,7 +234,16 @@ impl Links {
         let (links, store) = (self.clone(), store.clone());
         let spawned = std::thread::Builder::new().name(format!("LearnerHandler-{}", link.peer)).spawn(move || {
             let peer_last: Zxid = job.peer_last;
-            match synchronise(&store, &job, &mut |piece| link.send_piece(piece)) {
+            let mut told = Instant::now();
+            let mut send = |piece: &[u8]| {
+                link.send_piece(piece)?;
+                if told.elapsed() >= PROGRESS_EVERY {
+                    told = Instant::now();
+                    links.ask(Work::Progress(link.id));
+                }
+                Ok(())
+            };
+            match synchronise(&store, &job, &mut send) {
                 Ok(plan) => {
                     let (how, at) = match plan {
                         SyncPlan::Diff { after } => ("DIFF", after),

@@ -168,6 +168,7 @@ impl Peers {
                 // The core has forgotten it already; what is still on its way goes out while the socket is kept.
                 self.forget(id);
             }
+            Work::Progress(link) => self.inputs.push(Input::Progress { link }),
             Work::Failed(id) => self.lost(id, "it could not be sent to"),
         }
     }
@@ -327,6 +328,9 @@ impl Peers {
                             inputs.push(Input::SnapshotReceived { link: id });
                         }
                     })?;
+                    if reading.input.is_receiving() {
+                        inputs.push(Input::Progress { link: id });
+                    }
                     if total >= TURN_BYTES {
                         return Ok(true);
                     }

@@ -7,10 +7,11 @@ use crate::metrics::{Counter, Recorder, Summary};
 use log::{error, info, warn};
 use oxkeeper_net::Wakeup;
 use oxkeeper_proto::Zxid;
-use oxkeeper_ledger::{Ledger, Replaced};
+use oxkeeper_ledger::{Ledger, Stepped};
 use oxkeeper_replica::core::{DiskStep, Input};
 use oxkeeper_store::AppendError;
 use oxkeeper_store::txn_log::ZeroAhead;
+use oxkeeper_tree::Tree;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -22,8 +23,6 @@ const SPACE_CHECK: Duration = Duration::from_millis(250);
 /// else a nearly full disk would be tried over and over.
 const LEAST_FREE_BYTES: u64 = 1 << 20;
 const LEAST_GAIN_BYTES: u64 = 64 << 10;
-/// Java's exit code (UNEXPECTED_ERROR's neighbour) of a learner that cannot do what its leader asks.
-const EXIT_CANNOT_TRUNCATE: i32 = 13;
 
 /// When the next snapshot is due: counts and sizes with a random part, so that the members of an
 /// ensemble do not all write theirs at once.
@@ -117,8 +116,8 @@ impl Logger {
 
     /// Appends these, syncs once for all of them, and reports it.
     fn write(&mut self, entries: &mut Vec<LogEntry>, applied: &mut Zxid, pace: &mut SnapshotPace) {
-        if entries.is_empty() {
-            return;
+        if entries.is_empty() || self.log.is_lost() {
+            return entries.clear();
         }
         let taken = self.shared.now();
         self.recorder.add(Counter::SyncProcessorRequestQueued, entries.len() as u64);
@@ -173,7 +172,9 @@ impl Logger {
 
     /// Carries out a step of a change of role. What was appended before is durable.
     fn step(&mut self, step: DiskStep) {
-        if let DiskStep::Barrier(step) = step {
+        if let DiskStep::Barrier(step) = step
+            && !self.log.is_lost()
+        {
             return self.shared.bring(self.shared.now(), [Input::Done { step }]);
         }
         let links = self.shared.links.as_ref().filter(|_| matches!(step, DiskStep::InstallSnapshot(_)));
@@ -188,19 +189,21 @@ impl Logger {
         }
         let applied = self.shared.tree().last_zxid();
         match self.log.step(step, received, applied) {
-            Ok(None) => {}
-            Ok(Some(Replaced(mut tree))) => {
-                self.shared.prepare_tree(&mut tree);
-                let old = std::mem::replace(&mut *self.shared.tree_for_writing(), tree);
-                // Outside the lock: that can take long.
-                drop(old);
-            }
-            Err(failure) if failure.cannot_truncate => {
-                error!("Not able to truncate the log: {failure}");
-                std::process::exit(EXIT_CANNOT_TRUNCATE);
+            Ok(Stepped::Unchanged) => {}
+            Ok(Stepped::Replaced(tree)) => self.replace(tree),
+            Ok(Stepped::Lost(tree)) => {
+                self.replace(tree);
+                self.shared.bring(self.shared.now(), [Input::HistoryLost]);
             }
             Err(failure) => die(&failure.reason),
         }
+    }
+
+    fn replace(&self, mut tree: Tree) {
+        self.shared.prepare_tree(&mut tree);
+        let old = std::mem::replace(&mut *self.shared.tree_for_writing(), tree);
+        // Outside the lock: that can take long.
+        drop(old);
     }
 
     fn snapshot_if_due(&mut self, pace: &mut SnapshotPace, zxid: Zxid) {

@@ -137,6 +137,14 @@ pub enum Input {
         /// The link.
         link: LinkId,
     },
+    /// Part of a snapshot has come in on this link, or of a synchronisation has gone out: it lives.
+    Progress {
+        /// The link.
+        link: LinkId,
+    },
+    /// The log could not be cut where the leader wanted it: everything was put aside, and nothing is done for the disk
+    /// before [`DiskStep::Resume`].
+    HistoryLost,
     /// A link is gone.
     LinkDown {
         /// Which.
@@ -225,6 +233,8 @@ pub enum DiskStep {
     InstallSnapshot(Zxid),
     /// Answer with [`Input::Done`] when everything before is durable.
     Barrier(u64),
+    /// What was asked before belonged to a history that is lost, and is not to be done; what comes behind is.
+    Resume,
 }
 
 /// Makes payloads of transactions. They share blocks of memory, so that most cost no allocation; a block goes, or is
@@ -491,6 +501,11 @@ impl Core {
             Input::LinkUp { link } => self.zab.handle(at, Zab::LinkUp { link }),
             Input::Packet { link, packet } => self.zab.handle(at, Zab::Packet { link, packet }),
             Input::SnapshotReceived { link } => self.zab.handle(at, Zab::SnapshotReceived { link }),
+            Input::Progress { link } => self.zab.handle(at, Zab::Progress { link }),
+            Input::HistoryLost => {
+                self.outputs.push_back(Output::Disk(DiskStep::Resume));
+                self.zab.handle(at, Zab::HistoryLost);
+            }
             Input::LinkDown { link } => self.zab.handle(at, Zab::LinkDown { link }),
         }
         self.follow_zab(now, tree);
