@@ -40,10 +40,5 @@ fn run(arguments: impl IntoIterator<Item = String>) -> Result<(), runtime::Failu
     let config::Loaded { config, notices } = config::load(&request).map_err(failed)?;
     logging::start(request.root_logger(), config.my_id);
     notices.iter().for_each(config::Notice::log);
-    if config.ensemble.is_some() {
-        // Until the threads of an ensemble's member are there.
-        let message = "this configuration is one of an ensemble, and members are not there yet".to_owned();
-        return Err(runtime::Failure { exit_code: config::EXIT_INVALID_INVOCATION, message });
-    }
     runtime::serve(config)
 }
