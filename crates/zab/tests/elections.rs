@@ -124,7 +124,7 @@ impl World {
             };
             if others(&world, *sid) && world.random.one_in(4) {
                 let server = world.servers.get_mut(sid).expect("a server");
-                if world.random.0 % 2 == 0 {
+                if world.random.one_in(2) {
                     server.candidate.in_doubt = true;
                 } else {
                     server.up = false;

@@ -1,0 +1,3 @@
+//! Links between the members of an ensemble.
+
+pub mod election_links;
