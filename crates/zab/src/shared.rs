@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     committing: Option<(u64, i64)>,
     /// The end of the history that a snapshot is about to replace.
     replaced: Option<Zxid>,
+    /// The end of the history before it was cut the last time.
+    before_cut: Zxid,
     /// What `currentEpoch.tmp` says, or will say; `None` for a standalone server, which has no epochs.
     announced: Option<i64>,
     /// Our history may lack something (design rule 6).
@@ -49,6 +51,7 @@ impl Shared {
             accepting: None,
             committing: None,
             replaced: None,
+            before_cut: Zxid::ZERO,
             announced: Some(0),
             in_doubt,
             epoch_floor: 0,
@@ -83,6 +86,11 @@ impl Shared {
     pub fn append(&mut self, zxid: Zxid, payload: Bytes) {
         self.announce(epoch_of(zxid));
         self.history.append(zxid, payload, &mut self.outputs);
+    }
+
+    pub fn truncate(&mut self, zxid: Zxid) {
+        self.before_cut = self.history.last_logged();
+        self.history.truncate(zxid, &mut self.outputs);
     }
 
     /// A snapshot takes the place of our history, once [`Shared::commit_epoch`] says so.
@@ -159,8 +167,8 @@ impl Shared {
     }
 
     /// The log was not cut, and nothing that was to follow is carried out: the history is what it was.
-    pub fn cut_refused(&mut self, last: Zxid) {
-        self.history.reset(last);
+    pub fn cut_refused(&mut self) {
+        self.history.reset(self.before_cut);
         self.committing = None;
         self.announced = self.announced.map(|_| 0);
     }
