@@ -111,7 +111,8 @@ impl Shared {
     /// epoch is that of a follower of its leader, so that is the epoch to say, exactly; the one that we are being
     /// synchronised for would claim what is not there yet, and others would cut what is committed (trap 18).
     fn announce(&mut self, epoch: i64) {
-        if epoch > self.current && self.replaced.is_none() && self.announced.is_some_and(|announced| announced != epoch) {
+        let current = self.committing.map_or(self.current, |(_, epoch)| epoch);
+        if epoch > current && self.replaced.is_none() && self.announced.is_some_and(|announced| announced != epoch) {
             self.announced = Some(epoch);
             self.outputs.push_back(Output::AnnounceEpoch { epoch });
         }
