@@ -827,7 +827,8 @@ impl World {
         let from = common.saturating_sub(3);
         assert_eq!(applied[from..common], self.canonical[from..common], "{}: different transactions were committed", n + 1);
         // What is beyond, a leader commits now.
-        for txn in applied[common..].to_vec() {
+        let new: Vec<Txn> = applied[common..].to_vec();
+        for txn in new {
             assert!(may_add, "{}: a learner commits {} first", n + 1, txn.0);
             let last = self.canonical.last().map_or(self.origin, |(zxid, _)| *zxid);
             assert!(txn.0 > last, "committed {} after {last}", txn.0);
