@@ -53,8 +53,6 @@ pub(crate) struct Following {
     wants_snapshot: bool,
     /// Where we have said that it ends.
     reported: Zxid,
-    /// Where it ended before it was to be cut.
-    before_cut: Zxid,
     /// Committed as far as the leader has said; at most our last zxid.
     committed: Zxid,
     /// Every proposal up to here is acknowledged, or needs no acknowledgement.
@@ -73,7 +71,6 @@ impl Following {
             deadline_ms: now_ms + shared.ticks_ms(limit),
             wants_snapshot: false,
             reported: Zxid::ZERO,
-            before_cut: Zxid::ZERO,
             committed: shared.history.last_committed(),
             acknowledged: Zxid::ZERO,
         };
@@ -135,7 +132,7 @@ impl Following {
             Input::CutRefused => {
                 // A snapshot does not need the log to reach back. The promise has counted already.
                 warn!("The log does not reach back to where leader {} wants it cut: a snapshot is needed", self.leader.0);
-                shared.cut_refused(self.before_cut);
+                shared.cut_refused();
                 self.wants_snapshot = true;
                 if let Some(link) = self.link.take() {
                     shared.outputs.push_back(Output::Close { link });
@@ -263,8 +260,7 @@ impl Following {
                 if packet.zxid > self.reported || packet.zxid.0 < 0 {
                     return Err("the leader cuts what we do not have");
                 }
-                self.before_cut = last;
-                shared.history.truncate(packet.zxid, &mut shared.outputs);
+                shared.truncate(packet.zxid);
                 self.begin_proposals(now_ms, shared);
             }
             PacketKind::SNAP => {

@@ -177,7 +177,8 @@ pub enum Input {
         link: LinkId,
     },
     /// [`Output::Truncate`] could not be carried out, since the log does not reach down to it. Nothing was changed, and
-    /// nothing that came behind is carried out; barriers are answered all the same.
+    /// nothing that came behind is carried out; barriers are answered all the same. The tree is to be built from the
+    /// whole log, as at a start.
     CutRefused,
     /// While leading and established: answer when everything that was proposed so far is committed and a quorum has
     /// confirmed us since.
@@ -575,6 +576,7 @@ impl Peer {
                 }
             }
             Input::LogSynced { through } => self.shared.history.synced(through),
+            Input::CutRefused => self.shared.cut_refused(),
             Input::LogRefused { from } => {
                 self.shared.history.withdraw(from, &mut self.shared.outputs);
             }

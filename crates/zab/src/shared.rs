@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     committing: Option<(u64, i64)>,
     /// The end of the history that a snapshot is about to replace.
     replaced: Option<Zxid>,
+    /// The end of the history before it was cut the last time.
+    before_cut: Zxid,
     /// What `currentEpoch.tmp` says, or will say; `None` for a standalone server, which has no epochs.
     announced: Option<i64>,
     /// Our history may lack something (design rule 6).
@@ -49,6 +51,7 @@ impl Shared {
             accepting: None,
             committing: None,
             replaced: None,
+            before_cut: Zxid::ZERO,
             announced: Some(0),
             in_doubt,
             epoch_floor: 0,
@@ -85,6 +88,11 @@ impl Shared {
         self.history.append(zxid, payload, &mut self.outputs);
     }
 
+    pub fn truncate(&mut self, zxid: Zxid) {
+        self.before_cut = self.history.last_logged();
+        self.history.truncate(zxid, &mut self.outputs);
+    }
+
     /// A snapshot takes the place of our history, once [`Shared::commit_epoch`] says so.
     pub fn install(&mut self, zxid: Zxid) {
         self.replaced.get_or_insert(self.history.last_logged());
@@ -103,7 +111,8 @@ impl Shared {
     /// epoch is that of a follower of its leader, so that is the epoch to say, exactly; the one that we are being
     /// synchronised for would claim what is not there yet, and others would cut what is committed (trap 18).
     fn announce(&mut self, epoch: i64) {
-        if epoch > self.current && self.replaced.is_none() && self.announced.is_some_and(|announced| announced != epoch) {
+        let current = self.committing.map_or(self.current, |(_, epoch)| epoch);
+        if epoch > current && self.replaced.is_none() && self.announced.is_some_and(|announced| announced != epoch) {
             self.announced = Some(epoch);
             self.outputs.push_back(Output::AnnounceEpoch { epoch });
         }
@@ -159,8 +168,8 @@ impl Shared {
     }
 
     /// The log was not cut, and nothing that was to follow is carried out: the history is what it was.
-    pub fn cut_refused(&mut self, last: Zxid) {
-        self.history.reset(last);
+    pub fn cut_refused(&mut self) {
+        self.history.reset(self.before_cut);
         self.committing = None;
         self.announced = self.announced.map(|_| 0);
     }

@@ -5,6 +5,8 @@
 //!
 //! `ZAB_SEEDS=from..to` runs other seeds than the usual ones, `ZAB_TRACE=1` tells what happens in them.
 
+#![allow(clippy::disallowed_methods, reason = "the seeds of a test may come from outside")]
+
 use bytes::Bytes;
 use oxkeeper_proto::{OpCode, SessionId, Zxid};
 use oxkeeper_zab::peer::{Input, Output};
@@ -400,6 +402,10 @@ impl World {
         let kept = self.random.below(self.nodes[n].ops.len() as u64 + 1);
         for _ in 0..kept {
             let op = self.nodes[n].ops.pop_front().expect("counted");
+            let files = &self.nodes[n].files;
+            if matches!(op, Op::Truncate(zxid) if zxid < files.zxid_before(files.log)) {
+                break; // Nothing behind a cut that is refused is carried out.
+            }
             self.carry_out(n, op);
         }
         let node = &mut self.nodes[n];
@@ -616,9 +622,7 @@ impl World {
                 files.in_doubt = false;
             }
             Op::Truncate(zxid) => {
-                if zxid < files.zxid_before(files.log) {
-                    return; // It is refused when the server comes to it again.
-                }
+                assert!(zxid >= files.zxid_before(files.log), "refused before");
                 let kept = files.history.partition_point(|(z, _)| *z <= zxid);
                 assert_eq!(files.zxid_before(kept), zxid, "cut behind something that is not there");
                 files.history.truncate(kept);
@@ -823,16 +827,16 @@ impl World {
         let from = common.saturating_sub(3);
         assert_eq!(applied[from..common], self.canonical[from..common], "{}: different transactions were committed", n + 1);
         // What is beyond, a leader commits now.
-        for at in common..applied.len() {
-            assert!(may_add, "{}: a learner commits {} first", n + 1, applied[at].0);
-            let txn = &self.nodes[n].applied[at];
+        let new: Vec<Txn> = applied[common..].to_vec();
+        for txn in new {
+            assert!(may_add, "{}: a learner commits {} first", n + 1, txn.0);
             let last = self.canonical.last().map_or(self.origin, |(zxid, _)| *zxid);
             assert!(txn.0 > last, "committed {} after {last}", txn.0);
             let quorum = self.config.quorum();
-            let has_it = |sid: Sid| self.nodes[sid.0 as usize - 1].files.contains(txn);
+            let has_it = |sid: Sid| self.nodes[sid.0 as usize - 1].files.contains(&txn);
             assert!(quorum.is_reached(has_it), "(I5) {}: {} is committed and not durable on a quorum", n + 1, txn.0);
             self.counts.commits += 1;
-            self.canonical.push(txn.clone());
+            self.canonical.push(txn);
         }
     }
 
@@ -1035,7 +1039,7 @@ fn run(seed: u64, trace: bool) -> Counts {
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let text = std::env::var("ZAB_SEEDS").unwrap_or_else(|_| "0..300".to_owned());
+    let text = std::env::var("ZAB_SEEDS").unwrap_or_else(|_| "0..200".to_owned());
     let (from, to) = text.split_once("..").expect("from..to");
     from.parse().expect("a number")..to.parse().expect("a number")
 }
