@@ -104,7 +104,8 @@ impl Peers {
             let core_timer = shared.core().next_timer_ms();
             let timers = core_timer.into_iter().chain(self.election.next_timer_ms()).chain(self.bind_again_ms);
             let wait_ms = timers.min().map_or(GRAIN_MS, |at| at.saturating_sub(before.mono_ms).min(GRAIN_MS));
-            let may_sleep = self.ready.is_empty() && wait_ms > 0 && links.wakeup.fall_asleep(|| !links.work.is_empty() || shared.stopping());
+            let may_sleep =
+                self.ready.is_empty() && wait_ms > 0 && links.wakeup.fall_asleep(|| !links.work.is_empty() || shared.stopping());
             let polled = self.poll.poll(&mut events, Some(Duration::from_millis(if may_sleep { wait_ms } else { 0 })));
             links.wakeup.awake();
             match polled {

@@ -12,9 +12,9 @@ use crate::four_letter::{
 use crate::metrics::{Gauge, GaugeSet, GaugeValues};
 use log::warn;
 use oxkeeper_proto::{SessionId, path};
-use oxkeeper_zab::{LearnerView, Role};
 use oxkeeper_replica::front::ConnectionInfo;
 use oxkeeper_replica::sessions::deadline;
+use oxkeeper_zab::{LearnerView, Role};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
