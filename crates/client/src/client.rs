@@ -315,7 +315,7 @@ impl Client {
     }
 
     /// Takes requests that were encoded before, and empties the batch. When the session is over or closing they
-    /// complete with that error.
+    /// complete with that error, at once: before those whose replies a closing client still awaits.
     pub fn submit_batch(&mut self, now_ms: u64, batch: &mut RequestBatch) {
         self.now_ms = self.now_ms.max(now_ms);
         if batch.is_empty() {
@@ -433,6 +433,15 @@ impl Client {
         self.closing = Some(Closing { xid, pending, deadline_ms: self.now_ms + CLOSE_FLUSH_MS + CLOSE_ANSWER_MS });
     }
 
+    /// Ends without a word to the server: the session lives on there until it times out. Requests under way end with
+    /// [`SubmitError::CLOSING`]; [`Output::Closed`] follows at once.
+    pub fn abandon(&mut self) {
+        if self.state != State::Closed {
+            self.fail_all(SubmitError::CLOSING);
+            self.finish_close();
+        }
+    }
+
     /// Other servers. When they are resolved the client may move, so that the load stays even.
     pub fn set_servers(&mut self, now_ms: u64, hosts: Vec<HostPort>) {
         self.now_ms = self.now_ms.max(now_ms);
@@ -491,8 +500,9 @@ impl Client {
             Phase::Open => {
                 let mut timer = silence;
                 if let Some(closing) = self.closing {
-                    timer = timer.min(closing.deadline_ms);
-                } else if self.pending.is_empty() {
+                    return Some(timer.min(closing.deadline_ms));
+                }
+                if self.pending.is_empty() {
                     timer = timer.min(self.last_sent_ms + self.timeout_ms / 3);
                 }
                 if self.state == State::ReadOnly && self.probed.is_none() {
@@ -543,6 +553,11 @@ impl Client {
     /// zxid of the newest reply.
     pub fn last_zxid(&self) -> i64 {
         self.last_zxid
+    }
+
+    /// Memory of the buffers for bytes in and out.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity() + self.unsent.bytes.capacity() + self.received.bytes.capacity()
     }
 }
 
@@ -987,12 +1002,6 @@ impl Client {
         let code = if tls { SubmitError::TLS } else { ErrorCode::CONNECTION_LOSS };
         let server = self.server_text();
         self.log_failure(code, (errno, reason), text, &server);
-        if self.closing.is_some() {
-            self.fail_all(code);
-            self.finish_close();
-            return;
-        }
-        self.unlink();
         self.lost(code);
     }
 
@@ -1006,17 +1015,18 @@ impl Client {
     /// Drops the link; all that waits ends with this error, and the next server is tried.
     fn lose(&mut self, error: ErrorCode) {
         self.queue.push_back(Queued::Disconnect);
-        if self.closing.is_some() {
-            self.fail_all(error);
-            self.finish_close();
-            return;
-        }
-        self.unlink();
         self.lost(error);
     }
 
     /// The link is gone.
     fn lost(&mut self, error: ErrorCode) {
+        self.unlink();
+        self.phase = Phase::Waiting { until_ms: self.now_ms };
+        if self.closing.is_some() {
+            self.fail_all(error);
+            self.finish_close();
+            return;
+        }
         if self.state.is_connected() {
             self.queue.push_back(Queued::Session(State::Connecting));
         }
@@ -1024,8 +1034,6 @@ impl Client {
         self.state = State::Lost;
         if self.servers.failed() {
             self.pause();
-        } else {
-            self.phase = Phase::Waiting { until_ms: self.now_ms };
         }
     }
 
@@ -1129,7 +1137,7 @@ impl Client {
     /// When names are resolved again although all is well.
     fn next_resolve_ms(&self) -> Option<u64> {
         let delay_ms = u64::try_from(self.options.resolution_delay_ms).ok()?;
-        if self.resolves_asked > 0 || self.closing.is_some() || self.options.hosts.iter().all(|host| literal(host).is_some()) {
+        if self.resolves_asked > 0 || self.options.hosts.iter().all(|host| literal(host).is_some()) {
             return None;
         }
         Some(self.last_resolved_ms + delay_ms.max(self.timeout_ms / 3).max(1))
