@@ -305,8 +305,7 @@ impl Handle {
     }
 
     /// Begins to end the session: later requests are refused. `Delivery::Closed` is the last delivery, and the thread
-    /// ends after it, at most 4.5 s later (3 s for what has to be written before, 1.5 s for the answer; with
-    /// [`PendingRequests::Await`] 1.5 s after the last reply). May be called from the sink and more than once.
+    /// ends after it; [`Client::close`] says how long it may take. May be called from the sink and more than once.
     pub fn close(&self, pending: PendingRequests) {
         lock(&self.shared.outbox).refusal = Some(SubmitError::Closing);
         self.shared.with_client(|client, now_ms| client.close(now_ms, pending));

@@ -496,14 +496,15 @@ impl ZooKeeper {
         self.waiting(|tag| self.handle.add_auth(tag, &wire_text(scheme), credentials)).map(drop)
     }
 
-    /// Closes the session and waits for the end: some seconds at most.
+    /// Closes the session, after the requests that are under way, and waits for the end: some seconds at most, then the
+    /// connection is dropped.
     pub fn close(self) {
         self.handle.close(PendingRequests::Await);
         self.handle.join(CLOSE_WAIT);
     }
 }
 
-/// Longer than the machine takes: 3 s to write, 1.5 s for the answer.
+/// Longer than a server that lives takes.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 fn watcher(is_wanted: bool) -> Option<WatcherId> {
