@@ -45,6 +45,7 @@ impl Fake {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
+                stream.set_nodelay(true).expect("a socket");
                 let manners = Arc::clone(&on_thread);
                 manners.connections.fetch_add(1, Ordering::SeqCst);
                 manners.streams.lock().unwrap().push(stream.try_clone().expect("a second descriptor"));
