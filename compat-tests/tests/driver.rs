@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oxkeeper_client::{AclRef, AddWatchMode, CreateMode, MultiOp, Operation, ReadOp, State, WatchesToRemove};
+use oxkeeper_client::{AclRef, AddWatchMode, CreateMode, MultiOp, Operation, ReadOp, State, TableKind, WatchesToRemove};
 use oxkeeper_compat_tests::subject::{Options, Server, Subject};
 use oxkeeper_driver::{Acl, Builder, Error, Event, MultiOutcome, ZooKeeper};
 use oxkeeper_proto::ErrorCode;
@@ -168,7 +168,7 @@ fn all_operations(zookeeper: &ZooKeeper) -> Vec<String> {
     t.add("delete", zookeeper.delete("/a/mine", -1), unit);
     t.add("delete missing", zookeeper.delete("/a/mine", -1), unit);
     t.add("delete full", zookeeper.delete("/a", -1), unit);
-    t.add("remove unknown watches", zookeeper.remove_watches("/a", WatchesToRemove::Any, false), unit);
+    t.add("remove unknown watches", zookeeper.remove_watches("/a", WatchesToRemove::Any, false), |tables| format!("{tables:?}"));
     // After all of that the tail of many requests comes in order.
     let pending: Vec<_> = (0..5000)
         .map(|_| zookeeper.send(&Operation::SetData { path: b"/m", data: Some(b"p"), version: -1 }).expect("it is taken"))
@@ -339,8 +339,10 @@ fn watches(server: &Server, chroot: &str) -> Vec<String> {
     }
     assert!(other.exists("/ephemeral", false).expect("an answer").is_some(), "the session has gone on");
     // Removed watches are silent.
-    zookeeper.remove_watches("/persistent", WatchesToRemove::Any, false).expect("it is known");
-    zookeeper.remove_watches("/recursive", WatchesToRemove::PersistentRecursive, true).expect("it is known");
+    let removed = zookeeper.remove_watches("/persistent", WatchesToRemove::Any, false).expect("it is known");
+    assert_eq!(removed, [TableKind::Persistent]);
+    let removed = zookeeper.remove_watches("/recursive", WatchesToRemove::PersistentRecursive, true).expect("it is known");
+    assert_eq!(removed, [TableKind::PersistentRecursive]);
     other.set("/persistent", Some(b"4"), -1).expect("it is there");
     other.set("/recursive/x", Some(b"4"), -1).expect("it is there");
     zookeeper.get("/data", true).expect("it is there");

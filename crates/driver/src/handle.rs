@@ -7,7 +7,7 @@
 use crate::Batch;
 use crate::engine::{Engine, Incoming, LINK, PROBE, Turn, WAKE};
 use oxkeeper_client::{
-    Chroot, Client, HostPort, Level, Operation, Options, Password, PendingRequests, RequestBatch, State, SubmitError, WatcherId,
+    Chroot, Client, HostPort, Level, Operation, Options, Password, PendingRequests, RequestBatch, State, SubmitError, TableKind, WatcherId,
     WatchesToRemove,
 };
 use oxkeeper_net::Wakeup;
@@ -294,6 +294,11 @@ impl Handle {
         is_local: bool,
     ) -> Result<(), SubmitError> {
         self.shared.with_client(|client, now_ms| client.remove_watches(now_ms, tag, path, which, watcher, is_local))
+    }
+
+    /// See [`Client::watched`].
+    pub fn watched(&self, path: &[u8]) -> Vec<TableKind> {
+        lock(&self.shared.engine).client().watched(path)
     }
 
     /// See [`Client::add_auth`].
