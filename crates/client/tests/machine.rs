@@ -803,7 +803,7 @@ fn every_operation_has_its_bytes() {
         MultiOp::Check { path, version: 3 },
     ];
     let mut multi_body = Vec::new();
-    let mut multi_header = |out: &mut Vec<u8>, kind: i32, done| {
+    let multi_header = |out: &mut Vec<u8>, kind: i32, done| {
         out.int(kind);
         out.boolean(done);
         out.int(-1);

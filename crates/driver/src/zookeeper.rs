@@ -119,11 +119,14 @@ pub enum MultiOutcome {
     Error(ErrorCode),
 }
 
+/// Gets log lines.
+type OnLog = Box<dyn FnMut(Level, &str) + Send>;
+
 /// How to connect.
 pub struct Builder {
     options: crate::StartOptions,
     on_event: Box<dyn FnMut(Event) + Send>,
-    on_log: Option<Box<dyn FnMut(Level, &str) + Send>>,
+    on_log: Option<OnLog>,
 }
 
 impl Builder {
@@ -214,7 +217,7 @@ struct Slot {
 struct Caller {
     shared: Arc<Shared>,
     on_event: Box<dyn FnMut(Event) + Send>,
-    on_log: Option<Box<dyn FnMut(Level, &str) + Send>>,
+    on_log: Option<OnLog>,
 }
 
 impl Caller {
