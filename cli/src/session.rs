@@ -1,0 +1,297 @@
+//! A session with the ensemble, with calls as Java's `ZooKeeper` has them: paths are checked here, and an error carries
+//! the path that Java's exception names. The wire is the driver's.
+
+use crate::console::Console;
+use crate::failure::{CallError, Failure};
+use crate::{path, text};
+use oxkeeper_driver::client::{AddWatchMode, CreateMode, Level, Operation, PendingRequests, State, WatchesToRemove, reply, wire_text};
+use oxkeeper_driver::{Acl, Builder, Error, Event, Identity, Pending, ZooKeeper};
+use oxkeeper_proto::ErrorCode;
+use oxkeeper_proto::records::Stat;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What a call gives.
+pub type Answer<T> = Result<T, CallError>;
+
+/// How to reach the ensemble.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `host:port,host:port/chroot`
+    pub servers: String,
+    /// The session timeout to ask for.
+    pub timeout_ms: i32,
+    /// Whether a read-only server will do.
+    pub can_be_read_only: bool,
+    /// Whether nothing is done before the session is open, and nothing at all if it is not in time.
+    pub waits_for_connection: bool,
+}
+
+/// A session.
+pub struct Session {
+    zk: ZooKeeper,
+    console: Arc<Console>,
+    /// Once, however many threads close.
+    is_closed: AtomicBool,
+}
+
+impl Session {
+    /// Starts a session; it opens by itself, unless the target says to wait.
+    ///
+    /// # Errors
+    /// A list of servers that is none, or no session in time where that is waited for.
+    pub fn open(target: &Target, console: &Arc<Console>) -> Result<Self, Failure> {
+        check_servers(&target.servers)?;
+        let (listener, reporter) = (console.clone(), console.clone());
+        // What the first attempts died of; later the screen is the user's.
+        let mut has_connected = false;
+        let zk = Builder::new(&target.servers, target.timeout_ms)
+            .map_err(|error| Failure::uncaught("IllegalArgumentException", &error.to_string()))?
+            .can_be_read_only(target.can_be_read_only)
+            .on_event(move |event| listener.event(event))
+            .on_log(move |level, line| {
+                has_connected |= line.contains("established");
+                if level <= Level::Warn && !has_connected {
+                    reporter.error(line);
+                }
+            })
+            .start()
+            .map_err(|error| Failure::refused(format!("no connection can be made: {error}")))?;
+        let session = Self { zk, console: console.clone(), is_closed: AtomicBool::new(false) };
+        let wait = Duration::from_millis(u64::try_from(target.timeout_ms).unwrap_or(0));
+        if target.waits_for_connection && !session.zk.wait_connected(wait).is_connected() {
+            session.close();
+            let loss = CallError::Keeper(ErrorCode::CONNECTION_LOSS, None).text();
+            let exception = "org.apache.zookeeper.KeeperException$ConnectionLossException";
+            return Err(Failure::Uncaught(format!("java.io.IOException: {exception}: {loss}")));
+        }
+        Ok(session)
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        if self.is_closed.load(Ordering::Relaxed) { State::Closed } else { self.zk.state() }
+    }
+
+    /// Whether it is open, or may become so.
+    pub fn is_alive(&self) -> bool {
+        !self.state().is_over()
+    }
+
+    /// Ends the session and waits for the server to know.
+    pub fn close(&self) {
+        if self.is_alive() && !self.is_closed.swap(true, Ordering::Relaxed) {
+            self.zk.handle().close(PendingRequests::Await);
+            self.zk.handle().join(Duration::from_secs(5));
+            self.console.event(Event { kind: text::SESSION_EVENT, state: State::Closed, path: String::new(), zxid: -1 });
+        }
+    }
+
+    /// Creates a znode; gives its path.
+    ///
+    /// # Errors
+    /// See [`CallError`], here and below.
+    pub fn create(&self, path: &str, data: Option<&[u8]>, acl: &[Acl], mode: CreateMode, ttl_ms: i64) -> Answer<String> {
+        path::validate(path, mode.is_sequential()).map_err(CallError::Path)?;
+        check_acl(acl)?;
+        self.zk.create(path, data, acl, mode, ttl_ms).map_err(at(path))
+    }
+
+    /// Deletes a znode.
+    pub fn delete(&self, path: &str, version: i32) -> Answer<()> {
+        check(path)?;
+        self.zk.delete(path, version).map_err(at(path))
+    }
+
+    /// The Stat of a znode, if it is there.
+    pub fn exists(&self, path: &str, watch: bool) -> Answer<Option<Stat>> {
+        check(path)?;
+        self.zk.exists(path, watch).map_err(at(path))
+    }
+
+    /// Data and Stat.
+    pub fn get(&self, path: &str, watch: bool) -> Answer<(Option<Vec<u8>>, Stat)> {
+        check(path)?;
+        self.zk.get(path, watch).map_err(at(path))
+    }
+
+    /// The ensemble's configuration.
+    pub fn get_config(&self, watch: bool) -> Answer<(Option<Vec<u8>>, Stat)> {
+        self.zk.get_config(watch).map_err(at(oxkeeper_proto::path::CONFIG))
+    }
+
+    /// Replaces data.
+    pub fn set(&self, path: &str, data: &[u8], version: i32) -> Answer<Stat> {
+        check(path)?;
+        self.zk.set(path, Some(data), version).map_err(at(path))
+    }
+
+    /// The ACL.
+    pub fn get_acl(&self, path: &str) -> Answer<(Vec<Acl>, Stat)> {
+        check(path)?;
+        self.zk.get_acl(path).map_err(at(path))
+    }
+
+    /// Replaces the ACL.
+    pub fn set_acl(&self, path: &str, acl: &[Acl], version: i32) -> Answer<Stat> {
+        check(path)?;
+        check_acl(acl)?;
+        self.zk.set_acl(path, acl, version).map_err(at(path))
+    }
+
+    /// Names of children, in the server's order, and the Stat.
+    pub fn children(&self, path: &str, watch: bool) -> Answer<(Vec<String>, Stat)> {
+        check(path)?;
+        self.zk.children(path, watch).map_err(at(path))
+    }
+
+    /// Asks for the names of children and does not wait; [`names`] reads the answer.
+    pub fn send_children(&self, path: &str, watch: bool) -> Answer<Pending> {
+        let watch = watch.then_some(Default::default());
+        self.zk.send(&Operation::GetChildren { path: &wire_text(path), watch, with_stat: false }).map_err(at(path))
+    }
+
+    /// Sends a request and does not wait; `path` is for the error.
+    pub fn send(&self, operation: &Operation<'_>, path: &str) -> Answer<Pending> {
+        self.zk.send(operation).map_err(at(path))
+    }
+
+    /// Waits until the leader's state has come to the server: the result code.
+    pub fn sync(&self, path: &str) -> Answer<ErrorCode> {
+        check(path)?;
+        Ok(self.zk.sync(path).map_or_else(|error| error.code(), |_| ErrorCode::OK))
+    }
+
+    /// Changes the ensemble; gives the new configuration.
+    pub fn reconfig(
+        &self,
+        joining: Option<&str>,
+        leaving: Option<&str>,
+        members: Option<&str>,
+        from_config: i64,
+    ) -> Answer<(Option<Vec<u8>>, Stat)> {
+        self.zk.reconfig(joining, leaving, members, from_config).map_err(at(""))
+    }
+
+    /// Whom the server takes this connection for.
+    pub fn who_am_i(&self) -> Answer<Vec<Identity>> {
+        self.zk.who_am_i().map_err(at(""))
+    }
+
+    /// Paths of this session's ephemerals below a path.
+    pub fn ephemerals(&self, prefix: &str) -> Answer<Vec<String>> {
+        check(prefix)?;
+        self.zk.ephemerals(prefix).map_err(at(""))
+    }
+
+    /// How many znodes there are below one.
+    pub fn all_children_number(&self, path: &str) -> Answer<i32> {
+        check(path)?;
+        self.zk.all_children_number(path).map_err(at(path))
+    }
+
+    /// Adds a watch that stays.
+    pub fn add_watch(&self, path: &str, mode: AddWatchMode) -> Answer<()> {
+        check(path)?;
+        self.zk.add_watch(path, mode).map_err(at(path))
+    }
+
+    /// Takes watches back.
+    pub fn remove_watches(&self, path: &str, which: WatchesToRemove, is_local: bool) -> Answer<()> {
+        check(path)?;
+        self.zk.remove_watches(path, which, is_local).map_err(at(path))
+    }
+
+    /// Shows the server credentials, and does not wait for what it thinks of them: a refusal is an event.
+    pub fn add_auth(&self, scheme: &str, credentials: &[u8]) {
+        // A session that is over takes none, and the caller has been told that it is over.
+        let _ = self.zk.add_auth(scheme, credentials);
+    }
+}
+
+/// Waits for the names of children, which come in the server's order; `path` is for the error.
+pub fn names(pending: Pending, path: &str) -> Answer<Vec<String>> {
+    let body = pending.wait().map_err(at(path))?;
+    let (strings, _) = reply::strings(&body).map_err(|_| CallError::Keeper(ErrorCode::MARSHALLING_ERROR, Some(path.to_owned())))?;
+    Ok(strings.map(|name| text::data(name).into_owned()).collect())
+}
+
+/// Sorts as Java sorts strings: by UTF-16 units.
+pub fn sort(names: &mut [String]) {
+    if names.iter().all(|name| name.bytes().all(|byte| byte < 0xee)) {
+        // Below U+E000 the orders of bytes and of units are the same.
+        names.sort_unstable();
+    } else {
+        names.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+    }
+}
+
+fn check(path: &str) -> Answer<()> {
+    path::validate(path, false).map_err(CallError::Path)
+}
+
+/// An ACL without entries is refused before it is sent, and Java's exception then names no path.
+fn check_acl(acl: &[Acl]) -> Answer<()> {
+    if acl.is_empty() { Err(CallError::Keeper(ErrorCode::INVALID_ACL, None)) } else { Ok(()) }
+}
+
+fn at(path: &str) -> impl Fn(Error) -> CallError {
+    move |error| CallError::Keeper(error.code(), (!path.is_empty()).then(|| path.to_owned()))
+}
+
+/// What Java's constructor refuses, in its words.
+fn check_servers(servers: &str) -> Result<(), Failure> {
+    let (hosts, chroot) = servers.split_at(servers.find('/').unwrap_or(servers.len()));
+    let refuse = |message: &str| Err(Failure::uncaught("IllegalArgumentException", message));
+    if chroot.len() > 1
+        && let Err(message) = path::validate(chroot, false)
+    {
+        return refuse(&message);
+    }
+    let mut is_empty = true;
+    for entry in hosts.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        is_empty = false;
+        let port = match entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((_, rest)) => rest.strip_prefix(':').unwrap_or(""),
+            None => entry.rsplit_once(':').map_or("", |(_, port)| port),
+        };
+        if port.is_empty() {
+            continue;
+        }
+        match text::java_number::<i32>(port, 10) {
+            Ok(number) if u16::try_from(number).is_ok() => {}
+            Ok(number) => return refuse(&format!("port out of range:{number}")),
+            Err(message) => return Err(Failure::uncaught("NumberFormatException", &message)),
+        }
+    }
+    if is_empty { refuse("A HostProvider may not be empty!") } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_servers_are_refused_as_java_refuses() {
+        for good in ["h", "h:1", "h:,g:2", "[::1]:5/a/b", "h:1/", " h:1 , g"] {
+            assert_eq!(check_servers(good), Ok(()), "{good}");
+        }
+        for (bad, exception) in [
+            ("", "IllegalArgumentException: A HostProvider may not be empty!"),
+            (",/a", "IllegalArgumentException: A HostProvider may not be empty!"),
+            ("h:1/a/", "IllegalArgumentException: Path must not end with / character"),
+            ("h:x", "NumberFormatException: For input string: \"x\""),
+            ("h:70000", "IllegalArgumentException: port out of range:70000"),
+        ] {
+            assert_eq!(check_servers(bad), Err(Failure::Uncaught(format!("java.lang.{exception}"))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_sorted_by_utf16_units() {
+        let mut names = ["\u{ffee}", "\u{10000}", "b", "B", "a"].map(str::to_owned);
+        sort(&mut names);
+        assert_eq!(names, ["B", "a", "b", "\u{10000}", "\u{ffee}"]);
+    }
+}
