@@ -40,6 +40,22 @@ impl State {
         self as i32
     }
 
+    /// The state of that number; what is none counts as not connected.
+    pub fn from_code(code: i32) -> Self {
+        let all = [
+            Self::Connecting,
+            Self::TlsConnecting,
+            Self::Associating,
+            Self::Connected,
+            Self::ReadOnly,
+            Self::Lost,
+            Self::Expired,
+            Self::AuthFailed,
+            Self::Closed,
+        ];
+        all.into_iter().find(|state| state.code() == code).unwrap_or(Self::NotConnected)
+    }
+
     /// Requests flow.
     pub fn is_connected(self) -> bool {
         matches!(self, Self::Connected | Self::ReadOnly)
@@ -57,7 +73,7 @@ pub enum Input<'a> {
     /// Time has passed: [`crate::Client::next_timer_ms`] is reached. Harmless at any other time.
     Tick,
     /// The answer to [`Output::Resolve`]: what each host of it gave, in its order; empty where the name is not known.
-    /// May come at any time, also before it was asked for.
+    /// Each question is answered once; only the answer to the last one counts.
     Resolved(Vec<Vec<SocketAddr>>),
     /// The TCP connection that [`Output::Connect`] asked for is there.
     LinkUp,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod engine;
 mod handle;
 mod zookeeper;
 
