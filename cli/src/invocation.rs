@@ -120,7 +120,7 @@ fn invalid(message: String) -> Failure {
 }
 
 fn read_properties(file: &str) -> Result<Vec<(String, String)>, Failure> {
-    let complain = |reason: &str| invalid(format!("Error processing {}: {reason}", Path::new(file).display()));
+    let complain = |reason: &str| invalid(format!("Error while processing {}: {reason}", Path::new(file).display()));
     let bytes = std::fs::read(file).map_err(|error| complain(&crate::failure::system_text(&error)))?;
     let entries = properties::parse(&bytes).map_err(|error| complain(&format!("line {}: {error}", error.line)))?;
     Ok(entries.iter().map(|entry| (trim(&entry.key).to_owned(), trim(&entry.value).to_owned())).collect())
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn bad_targets() {
         let missing = parse("-client-configuration /nonexistent/file").target().expect_err("missing");
-        assert_eq!(missing.message(), "Error processing /nonexistent/file: No such file or directory");
+        assert_eq!(missing.message(), "Error while processing /nonexistent/file: No such file or directory");
         assert_eq!(missing.exit_code(), 2);
         let timeout = parse("-timeout soon").target().expect_err("no number");
         assert_eq!(timeout.message(), "Exception in thread \"main\" java.lang.NumberFormatException: For input string: \"soon\"");

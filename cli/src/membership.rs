@@ -102,7 +102,13 @@ fn delimited(host: &str) -> String {
 pub fn client_addresses(configuration: &str) -> String {
     let mut version = String::new();
     let mut servers = Vec::new();
-    for (key, value) in entries(configuration.as_bytes()).unwrap_or_default() {
+    let entries = entries(configuration.as_bytes()).unwrap_or_default();
+    // Java goes through its hash table of properties: 16 places, and twice as many when it is three quarters full.
+    let mut places = 16;
+    while entries.len() * 4 >= places * 3 {
+        places *= 2;
+    }
+    for (key, value) in entries {
         if key == "version" {
             version = value;
         } else if key.starts_with("server.")
@@ -111,17 +117,15 @@ pub fn client_addresses(configuration: &str) -> String {
             servers.push((key, member.client.map(|(host, port)| format!("{host}:{port}")).unwrap_or_default()));
         }
     }
-    // Java goes through its hash table of properties: 16 places, or more when it is three quarters full.
-    let places = (servers.len() * 2).next_power_of_two().max(16) as u32;
     servers.sort_by_key(|(key, _)| place(key) & (places - 1));
     let addresses: Vec<String> = servers.into_iter().map(|(_, address)| address).collect();
     format!("{version} {}", addresses.join(","))
 }
 
 /// A string's place in Java's hash table.
-fn place(key: &str) -> u32 {
+fn place(key: &str) -> usize {
     let hash = key.encode_utf16().fold(0u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
-    hash ^ (hash >> 16)
+    (hash ^ (hash >> 16)) as usize
 }
 
 /// What `reconfig -file` sends: the file's members and version, as servers write them.
@@ -183,8 +187,12 @@ mod tests {
     #[test]
     fn where_clients_go() {
         let text = "server.1=a:2888:3888:participant;0.0.0.0:2181\nserver.2=b:2888:3888:observer;[::1]:2182\nserver.3=c:1:2\nversion=1f\n";
-        assert_eq!(client_addresses(text), "1f 0.0.0.0:2181,0:0:0:0:0:0:0:1:2182,");
+        assert_eq!(client_addresses(text), "1f 0:0:0:0:0:0:0:1:2182,0.0.0.0:2181,");
         assert_eq!(client_addresses(""), " ");
+        // The order in which Java 17 lists fourteen servers.
+        let fourteen: String = (1..=14).map(|n| format!("server.{n}=a:2888:3888:participant;b:{n}\n")).collect();
+        let order = [10, 11, 2, 14, 1, 12, 13, 6, 5, 4, 3, 9, 8, 7].map(|n| format!("b:{n}")).join(",");
+        assert_eq!(client_addresses(&(fourteen + "version=0")), format!("0 {order}"));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::failure::{CallError, Failure};
 use crate::{path, text};
 use oxkeeper_driver::client::{AddWatchMode, CreateMode, Level, Operation, PendingRequests, State, WatchesToRemove, reply, wire_text};
 use oxkeeper_driver::{Acl, Builder, Error, Event, Identity, Pending, ZooKeeper};
-use oxkeeper_proto::ErrorCode;
-use oxkeeper_proto::records::Stat;
+use oxkeeper_proto::records::{DeleteRequest, Stat};
+use oxkeeper_proto::{ErrorCode, OpCode, Record};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Session {
             .on_log(move |level, line| {
                 has_connected |= line.contains("established");
                 if level <= Level::Warn && !has_connected {
-                    reporter.error(line);
+                    reporter.error(&format!("oxkeeper cli: {line}"));
                 }
             })
             .start()
@@ -101,6 +101,12 @@ impl Session {
     /// Deletes a znode.
     pub fn delete(&self, path: &str, version: i32) -> Answer<()> {
         check(path)?;
+        if path == "/" {
+            // Of the server's root, whatever the chroot is: it never goes, and says so.
+            let mut body = Vec::new();
+            DeleteRequest { path: Some(path.into()), version }.write(&mut body);
+            return self.zk.call(&Operation::Raw { op: OpCode::DELETE, body: &body, watch: None }).map(drop).map_err(at(path));
+        }
         self.zk.delete(path, version).map_err(at(path))
     }
 
