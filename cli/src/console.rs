@@ -3,7 +3,6 @@
 
 use crate::text;
 use oxkeeper_driver::Event;
-use rustyline::ExternalPrinter;
 use serde_json::{Value, json};
 use std::io::{BufWriter, Stdout, Write};
 use std::process;
@@ -22,8 +21,8 @@ pub struct Console {
 
 struct Streams {
     out: BufWriter<Stdout>,
-    /// Prints around a line that is being edited.
-    editor: Option<Box<dyn ExternalPrinter + Send>>,
+    /// The line that is being edited.
+    editing: Option<Editing>,
     /// Who gets events in place of the screen.
     events: Option<Sender<Event>>,
 }
@@ -31,7 +30,7 @@ struct Streams {
 impl Console {
     /// The streams of this process.
     pub fn new(is_json: bool) -> Self {
-        let streams = Streams { out: BufWriter::new(std::io::stdout()), editor: None, events: None };
+        let streams = Streams { out: BufWriter::new(std::io::stdout()), editing: None, events: None };
         Self { streams: Mutex::new(streams), prints_watches: AtomicBool::new(true), is_json }
     }
 
@@ -71,9 +70,9 @@ impl Console {
         self.with(|streams| ok_or_end(streams.out.flush()));
     }
 
-    /// While a line is being edited, the editor prints.
-    pub fn edit_with(&self, editor: Option<Box<dyn ExternalPrinter + Send>>) {
-        self.with(|streams| streams.editor = editor);
+    /// A line is being edited, or none any more.
+    pub fn edit(&self, editing: Option<Editing>) {
+        self.with(|streams| streams.editing = editing);
     }
 
     /// Sends events to someone, or to the screen again.
@@ -88,21 +87,42 @@ impl Console {
                 let _ = receiver.send(event);
                 return;
             }
-            if !self.prints_watches.load(Ordering::Relaxed) {
+            // Who wants values wants those of the commands, and changes of znodes that were asked for.
+            if !self.prints_watches.load(Ordering::Relaxed) || (self.is_json && event.kind == text::SESSION_EVENT) {
                 return;
             }
             let text =
                 if self.is_json { format!("{}\n", event_value(&event)) } else { format!("\nWATCHER::\n\n{}\n", text::event(&event)) };
-            match &mut streams.editor {
-                Some(editor) => {
-                    let _ = editor.print(text);
-                }
-                None => {
-                    ok_or_end(streams.out.write_all(text.as_bytes()));
-                    ok_or_end(streams.out.flush());
-                }
-            }
+            let (before, after) = streams.editing.as_ref().map_or_else(Default::default, Editing::around);
+            ok_or_end(streams.out.write_all(format!("{before}{text}{after}").as_bytes()));
+            ok_or_end(streams.out.flush());
         });
+    }
+}
+
+/// What stands on the last line of the terminal while somebody types.
+#[derive(Clone, Debug)]
+pub struct Editing {
+    /// The prompt.
+    pub prompt: String,
+    /// What has been typed.
+    pub line: String,
+    /// Where the cursor stands in it, bytes.
+    pub cursor: usize,
+    /// How wide the terminal is.
+    pub columns: usize,
+}
+
+impl Editing {
+    /// What to print before and after a text that comes in between: the line goes, and stands there again below it. A
+    /// line that is longer than the terminal stays where it is.
+    fn around(&self) -> (String, String) {
+        let width = |text: &str| text.chars().count();
+        let is_short = width(&self.prompt) + width(&self.line) < self.columns;
+        let back = width(&self.line[self.cursor..]);
+        let back = if back == 0 { String::new() } else { format!("\x1b[{back}D") };
+        let before = if is_short { "\r\x1b[J" } else { "\n" };
+        (before.to_owned(), format!("{}{}{back}", self.prompt, self.line))
     }
 }
 
@@ -118,5 +138,19 @@ pub fn event_value(event: &Event) -> Value {
 fn ok_or_end(written: std::io::Result<()>) {
     if written.is_err() {
         process::exit(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_typed_stands_there_again() {
+        let mut editing = Editing { prompt: "> ".to_owned(), line: "get /ü".to_owned(), cursor: 4, columns: 80 };
+        assert_eq!(editing.around(), ("\r\x1b[J".to_owned(), "> get /ü\x1b[2D".to_owned()));
+        editing.columns = 8;
+        editing.cursor = editing.line.len();
+        assert_eq!(editing.around(), ("\n".to_owned(), "> get /ü".to_owned()));
     }
 }

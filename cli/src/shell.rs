@@ -3,12 +3,14 @@
 //! line goes the same way.
 
 use crate::commands::{self, Context};
-use crate::console::Console;
+use crate::console::{Console, Editing};
 use crate::failure::Failure;
 use crate::session::{Session, Target, sort};
 use crate::{path, text, top, words};
 use oxkeeper_server::four_letter::zone::Zone;
+use rustix::termios::tcgetwinsize;
 use rustyline::completion::{Completer, Pair};
+use rustyline::hint::Hinter;
 use rustyline::{CompletionType, Config, Editor};
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -106,14 +108,19 @@ impl Shell {
         let Ok(mut editor) = Editor::<PathHelper, _>::with_config(config) else {
             return self.read_lines();
         };
-        editor.set_helper(Some(PathHelper { session: self.session.clone() }));
+        let console = self.console.clone();
+        editor.set_helper(Some(PathHelper { session: self.session.clone(), console, prompt: String::new(), columns: 0 }));
         loop {
             let prompt =
                 format!("[zk: {}({}) {}] ", self.target.servers, text::prompt_state(current(&self.session).state()), self.command_count);
             self.console.flush();
-            self.console.edit_with(editor.create_external_printer().ok().map(|printer| Box::new(printer) as _));
+            if let Some(helper) = editor.helper_mut() {
+                helper.prompt.clone_from(&prompt);
+                helper.columns = tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+                helper.is_typed("", 0);
+            }
             let read = editor.readline(&prompt);
-            self.console.edit_with(None);
+            self.console.edit(None);
             match read {
                 Ok(line) if self.line(&line).is_continue() => {}
                 _ => return,
@@ -262,10 +269,23 @@ impl Shell {
     }
 }
 
-/// Completes commands, and paths from the live tree.
-#[derive(rustyline::Helper, rustyline::Highlighter, rustyline::Hinter, rustyline::Validator)]
+/// Completes commands, and paths from the live tree; tells the console what stands in the line.
+#[derive(rustyline::Helper, rustyline::Highlighter, rustyline::Validator)]
 struct PathHelper {
     session: Shared,
+    console: Arc<Console>,
+    prompt: String,
+    columns: usize,
+}
+
+/// Nothing is hinted: this is where the editor says what is typed, each time that it changes.
+impl Hinter for PathHelper {
+    type Hint = String;
+
+    fn hint(&self, line: &str, position: usize, _: &rustyline::Context<'_>) -> Option<String> {
+        self.is_typed(line, position);
+        None
+    }
 }
 
 impl Completer for PathHelper {
@@ -286,6 +306,10 @@ impl Completer for PathHelper {
 }
 
 impl PathHelper {
+    fn is_typed(&self, line: &str, cursor: usize) {
+        self.console.edit(Some(Editing { prompt: self.prompt.clone(), line: line.to_owned(), cursor, columns: self.columns }));
+    }
+
     /// The children that begin so. None while there is no connection: nobody wants to wait for a completion.
     fn children(&self, parent: &str, prefix: &str) -> Vec<Pair> {
         let session = current(&self.session);

@@ -170,8 +170,8 @@ impl Exporter<'_> {
 
     fn take(&mut self) -> Result<(), Failure> {
         let Some((path, data, acl)) = self.on_their_way.pop_front() else { return Ok(()) };
-        let at = |error: oxkeeper_driver::Error| CallError::Keeper(error.code(), Some(path.clone()));
-        let (data, acl) = match (data.wait().map_err(at), acl.wait().map_err(at)) {
+        let at = self.context.session.at(&path);
+        let (data, acl) = match (data.wait().map_err(&at), acl.wait().map_err(&at)) {
             (Err(error), _) | (_, Err(error)) if error.is(ErrorCode::NO_NODE) => return Ok(()),
             (data, acl) => (data?, acl?),
         };
@@ -363,7 +363,7 @@ impl Importer<'_> {
         match pending.wait() {
             Ok(_) => self.outcome.created += 1,
             Err(error) if error.code() == ErrorCode::NODE_EXISTS && self.replaces => self.replace(&path, &node)?,
-            Err(error) => return Err(CallError::Keeper(error.code(), Some(path)).into()),
+            Err(error) => return Err(self.context.session.at(&path)(error).into()),
         }
         Ok(())
     }

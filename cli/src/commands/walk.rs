@@ -2,7 +2,7 @@
 
 use crate::failure::{CallError, Failure};
 use crate::path;
-use crate::session::{Answer, Session, names, sort};
+use crate::session::{Answer, Session, sort};
 use oxkeeper_driver::Pending;
 use oxkeeper_proto::ErrorCode;
 use std::collections::VecDeque;
@@ -39,7 +39,7 @@ impl Questions {
             }
         }
         let (path, pending) = self.asked.pop_front()?;
-        let answer = names(pending, &path);
+        let answer = session.names(pending, &path);
         Some((path, answer))
     }
 }

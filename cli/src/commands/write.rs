@@ -4,6 +4,7 @@ use super::{Arguments, Context, walk};
 use crate::failure::{CallError, Failure};
 use crate::{path, text};
 use base64::Engine;
+use oxkeeper_driver::client::reply::{self, MultiResult};
 use oxkeeper_driver::client::{CreateMode, MultiOp, Operation, wire_text};
 use oxkeeper_driver::{Acl, Pending};
 use oxkeeper_proto::ErrorCode;
@@ -147,7 +148,7 @@ fn delete_in_batches(context: &Context<'_>, paths: &[String], batch_size: usize)
     let mut is_complete = true;
     for batch in paths.chunks(batch_size) {
         if on_their_way.len() == BATCHES {
-            is_complete &= on_their_way.pop_front().is_none_or(|pending| pending.wait().is_ok());
+            is_complete &= on_their_way.pop_front().is_none_or(is_done);
         }
         if !is_complete {
             break;
@@ -159,7 +160,13 @@ fn delete_in_batches(context: &Context<'_>, paths: &[String], batch_size: usize)
             Err(_) => is_complete = false,
         }
     }
-    on_their_way.into_iter().fold(is_complete, |is_complete, pending| pending.wait().is_ok() && is_complete)
+    on_their_way.into_iter().fold(is_complete, |is_complete, pending| is_done(pending) && is_complete)
+}
+
+/// Whether every operation of a batch was done.
+fn is_done(batch: Pending) -> bool {
+    let Ok(body) = batch.wait() else { return false };
+    reply::multi(&body).is_ok_and(|results| !results.iter().any(|result| matches!(result, MultiResult::Error(_))))
 }
 
 pub(super) fn close(context: &Context<'_>, _: Arguments) -> Result<(), Failure> {
