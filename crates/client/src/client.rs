@@ -9,7 +9,7 @@ use crate::servers::{Servers, Update};
 use crate::watches::Watches;
 use crate::{
     Chroot, Completion, HostPort, Input, Level, Operation, Options, Output, Password, PendingRequests, SaslStep, SessionEvent, State,
-    SubmitError, WatchEvent, WatcherId, WatchesToRemove, path,
+    SubmitError, TableKind, WatchEvent, WatcherId, WatchesToRemove, path,
 };
 use oxkeeper_proto::{ErrorCode, JuteError, OpCode, Reader, SessionId, Write};
 use std::collections::VecDeque;
@@ -350,7 +350,8 @@ impl Client {
     }
 
     /// Removes watches of a path: one watcher's, or all with `None`. Asks the server first (checkWatches, or
-    /// removeWatches for all), unless `is_local`, which completes nothing.
+    /// removeWatches for all), unless `is_local`, which completes nothing. All of a path where nobody waits are C's case
+    /// of nothing to do, and left to the server; [`Self::watched`] tells.
     ///
     /// # Errors
     /// As [`Self::submit`], and when no such watch is known.
@@ -388,6 +389,11 @@ impl Client {
         Ok(())
     }
 
+    /// The tables in which anyone waits for this path: child, data, exist, persistent, persistent recursive.
+    pub fn watched(&self, path: &[u8]) -> Vec<TableKind> {
+        self.watches.tables(&server_path(&self.options.chroot, path))
+    }
+
     /// Adds credentials: sent at once if there is a connection, and at each new one. Completes (op `AUTH`) with the
     /// next answer to any credentials, or with the connection.
     ///
@@ -407,9 +413,10 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the session. [`Output::Closed`] comes when the server has answered or hung up, after some seconds at most
-    /// (3 s for what is to be written before, and 1.5 s without a byte of an answer), or at once where there is no
-    /// connection (the session then lives on until it times out).
+    /// Ends the session. [`Output::Closed`] comes when the server has answered or hung up, or at once where there is no
+    /// connection (the session then lives on until it times out). A server that does not answer is waited for for 3 s
+    /// while bytes are to be written and 1.5 s afterwards, or with [`PendingRequests::Await`] until it has been silent
+    /// for two thirds of the session timeout.
     pub fn close(&mut self, now_ms: u64, pending: PendingRequests) {
         self.now_ms = self.now_ms.max(now_ms);
         if self.closing.is_some() || self.state == State::Closed {
@@ -430,7 +437,12 @@ impl Client {
         out.int(8);
         out.int(xid);
         out.int(OpCode::CLOSE_SESSION.0);
-        self.closing = Some(Closing { xid, pending, deadline_ms: self.now_ms + CLOSE_FLUSH_MS + CLOSE_ANSWER_MS });
+        let deadline_ms = match pending {
+            PendingRequests::Fail => self.now_ms + CLOSE_FLUSH_MS,
+            // Replies may take their time; silence is what ends it.
+            PendingRequests::Await => NEVER_MS,
+        };
+        self.closing = Some(Closing { xid, pending, deadline_ms });
     }
 
     /// Ends without a word to the server: the session lives on there until it times out. Requests under way end with
@@ -488,6 +500,11 @@ impl Client {
         if count > 0 {
             self.last_sent_ms = self.now_ms;
             self.unsent.consume(count);
+            if let Some(closing) = self.closing.as_mut().filter(|closing| closing.pending == PendingRequests::Fail)
+                && self.unsent.is_empty()
+            {
+                closing.deadline_ms = self.now_ms + CLOSE_ANSWER_MS;
+            }
         }
     }
 
@@ -663,10 +680,6 @@ impl Client {
             return Frame::Done;
         }
         let mut pending = self.pending.pop_front().expect("it was looked at");
-        if let Some(closing) = &mut self.closing {
-            // Each reply shows that the server is at it.
-            closing.deadline_ms = closing.deadline_ms.max(self.now_ms + CLOSE_ANSWER_MS);
-        }
         if zxid > 0 {
             self.last_zxid = zxid;
         }
@@ -845,8 +858,9 @@ impl Client {
 
     fn connect_next(&mut self) {
         let Some(address) = self.servers.advance() else {
-            // Nobody to connect to. What waits ends; it is C's error for it too.
-            self.fail_all(ErrorCode::SYSTEM_ERROR);
+            // Nobody to connect to. What waits ends; without any host with C's error.
+            let is_hopeless = self.options.hosts.is_empty();
+            self.fail_all(if is_hopeless { ErrorCode::SYSTEM_ERROR } else { ErrorCode::CONNECTION_LOSS });
             self.pause();
             return;
         };

@@ -1,8 +1,7 @@
 //! The machine with its sockets: what it asks for is done here, under the handle's lock; nothing here waits.
 
 use crate::handle::{Inbox, Resolve};
-use crate::{Batch, Delivery};
-use oxkeeper_client::{Client, HostPort, Input, Level, Output, RequestBatch, SaslStep};
+use oxkeeper_client::{Batch, Client, HostPort, Input, Level, Output, RequestBatch, SaslStep};
 use oxkeeper_net::Stream;
 use oxkeeper_net::mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, Read, Write};
@@ -233,19 +232,8 @@ impl Engine {
     fn drain(&mut self, now_ms: u64, turn: &mut Turn) {
         loop {
             let Some(output) = self.client.poll() else { return };
+            let Some(output) = turn.batch.take_output(output) else { continue };
             let action = match output {
-                Output::Completed(completion) => {
-                    turn.batch.push(Delivery::Completed(completion));
-                    continue;
-                }
-                Output::Watch(event) => {
-                    turn.batch.push(Delivery::Watch(event));
-                    continue;
-                }
-                Output::Session(event) => {
-                    turn.batch.push(Delivery::Session(event));
-                    continue;
-                }
                 Output::Log(level, text) => {
                     turn.log.push((level, text));
                     continue;
@@ -257,6 +245,7 @@ impl Engine {
                 Output::StartTls(_) => Action::NoTls,
                 Output::SaslStart(_) | Output::SaslToken(_) => Action::NoSasl,
                 Output::Closed => Action::Closed,
+                Output::Completed(_) | Output::Watch(_) | Output::Session(_) => unreachable!("the batch has taken it"),
             };
             self.act(now_ms, action, turn);
         }

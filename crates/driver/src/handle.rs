@@ -7,7 +7,7 @@
 use crate::Batch;
 use crate::engine::{Engine, Incoming, LINK, PROBE, Turn, WAKE};
 use oxkeeper_client::{
-    Chroot, Client, HostPort, Level, Operation, Options, Password, PendingRequests, RequestBatch, State, SubmitError, WatcherId,
+    Chroot, Client, HostPort, Level, Operation, Options, Password, PendingRequests, RequestBatch, State, SubmitError, TableKind, WatcherId,
     WatchesToRemove,
 };
 use oxkeeper_net::Wakeup;
@@ -296,6 +296,11 @@ impl Handle {
         self.shared.with_client(|client, now_ms| client.remove_watches(now_ms, tag, path, which, watcher, is_local))
     }
 
+    /// See [`Client::watched`].
+    pub fn watched(&self, path: &[u8]) -> Vec<TableKind> {
+        lock(&self.shared.engine).client().watched(path)
+    }
+
     /// See [`Client::add_auth`].
     ///
     /// # Errors
@@ -305,8 +310,7 @@ impl Handle {
     }
 
     /// Begins to end the session: later requests are refused. `Delivery::Closed` is the last delivery, and the thread
-    /// ends after it, at most 4.5 s later (3 s for what has to be written before, 1.5 s for the answer; with
-    /// [`PendingRequests::Await`] 1.5 s after the last reply). May be called from the sink and more than once.
+    /// ends after it; [`Client::close`] says how long it may take. May be called from the sink and more than once.
     pub fn close(&self, pending: PendingRequests) {
         lock(&self.shared.outbox).refusal = Some(SubmitError::Closing);
         self.shared.with_client(|client, now_ms| client.close(now_ms, pending));

@@ -29,6 +29,8 @@ struct Manners {
     connections: AtomicUsize,
     streams: Mutex<Vec<TcpStream>>,
     closed_sessions: AtomicUsize,
+    /// Requests that were read in silence.
+    swallowed: AtomicUsize,
 }
 
 struct Fake {
@@ -45,6 +47,7 @@ impl Fake {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
+                stream.set_nodelay(true).expect("a socket");
                 let manners = Arc::clone(&on_thread);
                 manners.connections.fetch_add(1, Ordering::SeqCst);
                 manners.streams.lock().unwrap().push(stream.try_clone().expect("a second descriptor"));
@@ -117,6 +120,7 @@ fn serve(mut stream: TcpStream, manners: &Manners) -> io::Result<()> {
         let xid = i32::from_be_bytes(request[..4].try_into().unwrap());
         let op = OpCode(i32::from_be_bytes(request[4..8].try_into().unwrap()));
         if manners.is_mute.load(Ordering::SeqCst) {
+            manners.swallowed.fetch_add(1, Ordering::SeqCst);
             continue;
         }
         let mut body = Vec::new();
@@ -225,6 +229,10 @@ fn watches_and_the_session_tell_of_themselves_over_a_reconnect() {
     assert_eq!(told, Event { kind: 3, state: State::Connected, path: "/a".to_string(), zxid: 9 });
     fake.manners.is_mute.store(true, Ordering::SeqCst);
     let pending = zookeeper.send(&Operation::Sync { path: b"/a" }).unwrap();
+    // A request that is made after the loss would wait for the next connection.
+    while fake.manners.swallowed.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
     fake.hang_up();
     assert!(matches!(pending.wait(), Err(Error::Code(ErrorCode::CONNECTION_LOSS))));
     assert_eq!(events.recv_timeout(LONG).unwrap().state, State::Connecting);
