@@ -4,9 +4,9 @@
 use crate::console::Console;
 use crate::failure::{CallError, Failure};
 use crate::{path, text};
-use oxkeeper_driver::client::{AddWatchMode, CreateMode, Level, Operation, PendingRequests, State, WatchesToRemove, reply, wire_text};
+use oxkeeper_driver::client::{AddWatchMode, CreateMode, Level, Operation, State, TableKind, WatchesToRemove, reply, wire_text};
 use oxkeeper_driver::{Acl, Builder, Error, Event, Identity, Pending, ZooKeeper};
-use oxkeeper_proto::records::{DeleteRequest, GetEphemeralsRequest, RemoveWatchesRequest, Stat};
+use oxkeeper_proto::records::{DeleteRequest, GetEphemeralsRequest, Stat};
 use oxkeeper_proto::{ErrorCode, OpCode, Record};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -101,8 +101,7 @@ impl Session {
     /// Ends the session and waits for the server to know.
     pub fn close(&self) {
         if self.is_alive() && !self.is_closed.swap(true, Ordering::Relaxed) {
-            self.zk.handle().close(PendingRequests::Await);
-            self.zk.handle().join(Duration::from_secs(5));
+            self.zk.close();
             self.console.event(Event { kind: text::SESSION_EVENT, state: State::Closed, path: String::new(), zxid: -1 });
         }
     }
@@ -229,35 +228,21 @@ impl Session {
     /// Takes watches back, and makes the events that say so. `is_local`: also when the server cannot be told.
     pub fn remove_watches(&self, path: &str, which: WatchesToRemove, is_local: bool) -> Answer<()> {
         check(path)?;
-        let mut server_path = Vec::new();
-        self.zk.handle().chroot().push(&wire_text(path), &mut server_path);
-        let mut body = Vec::new();
-        RemoveWatchesRequest { path: Some(text::data(&server_path)), kind: which as i32 }.write(&mut body);
-        let removed = self.send(&Operation::Raw { op: OpCode::REMOVE_WATCHES, body: &body, watch: None }, path)?.wait();
-        if !is_local {
-            removed.map_err(self.at(path))?;
-        }
-        let kinds: &[WatchesToRemove] = match which {
-            WatchesToRemove::Any => {
-                &[WatchesToRemove::Children, WatchesToRemove::Data, WatchesToRemove::Persistent, WatchesToRemove::PersistentRecursive]
-            }
-            _ => &[which],
-        };
-        let state = self.state();
-        let mut events: Vec<i32> = kinds
-            .iter()
-            .filter(|kind| self.zk.handle().remove_watches(0, &wire_text(path), **kind, None, true).is_ok())
-            .map(|kind| match kind {
-                WatchesToRemove::Children => text::CHILD_WATCH_REMOVED,
-                WatchesToRemove::Data => text::DATA_WATCH_REMOVED,
-                _ => text::PERSISTENT_WATCH_REMOVED,
-            })
-            .collect();
-        events.dedup();
-        if events.is_empty() {
+        let tables = self.zk.remove_watches(path, which, is_local).map_err(self.at(path))?;
+        if tables.is_empty() {
             return Err(CallError::Keeper(ErrorCode::NO_WATCHER, Some(path.to_owned())));
         }
-        for kind in events {
+        let mut kinds: Vec<i32> = tables
+            .iter()
+            .map(|table| match table {
+                TableKind::Child => text::CHILD_WATCH_REMOVED,
+                TableKind::Data | TableKind::Exist => text::DATA_WATCH_REMOVED,
+                TableKind::Persistent | TableKind::PersistentRecursive => text::PERSISTENT_WATCH_REMOVED,
+            })
+            .collect();
+        kinds.dedup();
+        let state = self.state();
+        for kind in kinds {
             self.console.event(Event { kind, state, path: path.to_owned(), zxid: -1 });
         }
         Ok(())
@@ -266,7 +251,7 @@ impl Session {
     /// Shows the server credentials, and does not wait for what it thinks of them: a refusal is an event.
     pub fn add_auth(&self, scheme: &str, credentials: &[u8]) {
         // A session that is over takes none, and the caller has been told that it is over.
-        let _ = self.zk.handle().add_auth(NOBODYS_TAG, &wire_text(scheme), credentials);
+        let _ = self.zk.send_auth(scheme, credentials);
     }
 
     /// Waits for the names of children, which come in the server's order; `path` is for the error.
@@ -291,9 +276,6 @@ impl Session {
         }
     }
 }
-
-/// Marks a request whose end nobody waits for; the driver's own tags are below.
-const NOBODYS_TAG: u64 = 1 << 63;
 
 /// Sorts as Java sorts strings: by UTF-16 units.
 pub fn sort(names: &mut [String]) {

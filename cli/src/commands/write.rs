@@ -3,7 +3,6 @@
 use super::{Arguments, Context, walk};
 use crate::failure::{CallError, Failure};
 use crate::{path, text};
-use base64::Engine;
 use oxkeeper_driver::client::reply::{self, MultiResult};
 use oxkeeper_driver::client::{CreateMode, MultiOp, Operation, wire_text};
 use oxkeeper_driver::{Acl, Pending};
@@ -76,24 +75,59 @@ pub(super) fn set(context: &Context<'_>, arguments: Arguments) -> Result<(), Fai
     Ok(())
 }
 
+/// Decodes as Java's basic decoder does, which asks for no padding, and complains in its words.
 fn decode_base64(text: &str) -> Result<Vec<u8>, Failure> {
-    // Java's decoder does not ask for the padding.
-    const LENIENT: base64::engine::GeneralPurpose = base64::engine::GeneralPurpose::new(
-        &base64::alphabet::STANDARD,
-        base64::engine::GeneralPurposeConfig::new()
-            .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent)
-            .with_decode_allow_trailing_bits(true),
-    );
-    LENIENT.decode(text).map_err(|error| {
-        let message = match error {
-            base64::DecodeError::InvalidByte(_, byte) if byte != b'=' => format!("Illegal base64 character {byte:x}"),
-            base64::DecodeError::InvalidByte(..) | base64::DecodeError::InvalidPadding => {
-                "Input byte array has wrong 4-byte ending unit".to_owned()
+    let complain = |message: String| Err(Failure::uncaught("IllegalArgumentException", &message));
+    const ENDING: &str = "Input byte array has wrong 4-byte ending unit";
+    // Latin-1, with a question mark for what it does not have.
+    let source: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
+    if source.len() == 1 {
+        return complain("Input byte[] should at least have 2 bytes for base64 bytes".to_owned());
+    }
+    let (mut decoded, mut bits, mut count) = (Vec::with_capacity(source.len() * 3 / 4), 0u32, 0);
+    let mut at = 0;
+    while at < source.len() {
+        let byte = source[at];
+        at += 1;
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => {
+                let is_second_missing = count == 2 && source.get(at) != Some(&b'=');
+                if count == 0 || is_second_missing {
+                    return complain(ENDING.to_owned());
+                }
+                at += usize::from(count == 2);
+                break;
             }
-            _ => "Last unit does not have enough valid bits".to_owned(),
+            _ => return complain(format!("Illegal base64 character {}", signed_hex(byte))),
         };
-        Failure::uncaught("IllegalArgumentException", &message)
-    })
+        bits = bits << 6 | u32::from(digit);
+        count += 1;
+        if count == 4 {
+            decoded.extend_from_slice(&bits.to_be_bytes()[1..]);
+            (bits, count) = (0, 0);
+        }
+    }
+    match count {
+        1 => return complain("Last unit does not have enough valid bits".to_owned()),
+        2 => decoded.push((bits >> 4) as u8),
+        3 => decoded.extend_from_slice(&(bits >> 2).to_be_bytes()[2..]),
+        _ => {}
+    }
+    if at < source.len() {
+        return complain(format!("Input byte array has incorrect ending byte at {at}"));
+    }
+    Ok(decoded)
+}
+
+/// A byte as Java prints it: signed.
+fn signed_hex(byte: u8) -> String {
+    let signed = byte as i8;
+    format!("{}{:x}", if signed < 0 { "-" } else { "" }, signed.unsigned_abs())
 }
 
 pub(super) fn delete(context: &Context<'_>, arguments: Arguments) -> Result<(), Failure> {
@@ -172,4 +206,37 @@ fn is_done(batch: Pending) -> bool {
 pub(super) fn close(context: &Context<'_>, _: Arguments) -> Result<(), Failure> {
     context.session.close();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_decoded_as_java_decodes() {
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("aGVsbG8gd29ybGQ=", b"hello world"),
+            ("aGVsbG8", b"hello"),
+            ("aGVsbA==", b"hell"),
+            ("aGVsbA", b"hell"),
+            ("/+8=", b"\xff\xef"),
+            // Bits that are left over do not matter.
+            ("aGVsbB==", b"hell"),
+        ] {
+            assert_eq!(decode_base64(text).as_deref(), Ok(bytes), "{text}");
+        }
+        for (text, complaint) in [
+            ("!", "Input byte[] should at least have 2 bytes for base64 bytes"),
+            ("ab!d", "Illegal base64 character 21"),
+            ("abü", "Illegal base64 character -4"),
+            ("abcde", "Last unit does not have enough valid bits"),
+            ("a=bc", "Last unit does not have enough valid bits"),
+            ("ab=c", "Input byte array has wrong 4-byte ending unit"),
+            ("=abc", "Input byte array has wrong 4-byte ending unit"),
+            ("abc=d", "Input byte array has incorrect ending byte at 4"),
+        ] {
+            assert_eq!(decode_base64(text), Err(Failure::uncaught("IllegalArgumentException", complaint)), "{text}");
+        }
+    }
 }
