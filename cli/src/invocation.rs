@@ -77,10 +77,7 @@ impl Invocation {
                 "-waitforconnection" => invocation.waits_for_connection = true,
                 "--json" => invocation.is_json = true,
                 "--help" => invocation.wants_help = true,
-                _ if word.starts_with("-D") => {
-                    let (key, value) = word[2..].split_once('=').unwrap_or((&word[2..], ""));
-                    invocation.properties.push((key.to_owned(), value.to_owned()));
-                }
+                _ if word.starts_with("-D") => invocation.properties.push(property(&word[2..])),
                 _ if word.starts_with('-') => {}
                 _ => {
                     invocation.command.push(word);
@@ -90,6 +87,16 @@ impl Invocation {
             }
         }
         invocation
+    }
+
+    /// Adds the `-D` words of the variables that scripts know a JVM's flags by; what the command line says comes after
+    /// them and wins. Flags of a JVM mean nothing here.
+    #[must_use]
+    pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let flags = ["CLIENT_JVMFLAGS", "JVMFLAGS"].into_iter().filter_map(variable).collect::<Vec<_>>().join(" ");
+        let of_flags = flags.split_whitespace().filter_map(|word| word.strip_prefix("-D")).map(property);
+        self.properties = of_flags.chain(self.properties).collect();
+        self
     }
 
     /// The target that all of this makes.
@@ -110,6 +117,12 @@ impl Invocation {
             waits_for_connection: self.waits_for_connection,
         })
     }
+}
+
+/// `key=value`, without the `-D`.
+fn property(text: &str) -> (String, String) {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    (key.to_owned(), value.to_owned())
 }
 
 /// What zkCli ends with when the client's configuration is no good.
@@ -175,6 +188,16 @@ mod tests {
         ] {
             assert!(parse(accepted).target().is_ok(), "{accepted}");
         }
+    }
+
+    #[test]
+    fn flags_of_the_environment_count() {
+        let with_flags = |line: &str| {
+            parse(line).with_environment(|name| (name == "CLIENT_JVMFLAGS").then(|| "-Xmx1g -Dzookeeper.client.secure=true".to_owned()))
+        };
+        assert!(with_flags("ls /").target().is_err());
+        assert!(with_flags("-Dzookeeper.client.secure=false ls /").target().is_ok());
+        assert!(parse("ls /").with_environment(|_| None).target().is_ok());
     }
 
     #[test]

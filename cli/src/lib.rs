@@ -34,7 +34,7 @@ pub fn main(words: impl IntoIterator<Item = String>, version: &str) -> ExitCode 
 }
 
 fn run(words: impl IntoIterator<Item = String>, version: &str) -> u8 {
-    let mut invocation = Invocation::parse(words);
+    let mut invocation = Invocation::parse(words).with_environment(|name| std::env::var(name).ok());
     let console = Arc::new(Console::new(invocation.is_json));
     if invocation.wants_help {
         console.line(&commands::help());

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use oxkeeper_compat_tests::subject::{Options, Server, Subject, TemporaryDirectory, class_path, oxkeeper_program, workspace};
 
 /// No program here takes longer, on a busy machine either.
-const DEADLINE: Duration = Duration::from_secs(40);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Whose command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
