@@ -5,5 +5,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    oxkeeper_server::main(std::env::args().skip(1))
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == "cli").is_some() {
+        return oxkeeper_cli::main(arguments, &oxkeeper_server::version::full());
+    }
+    oxkeeper_server::main(arguments)
 }
