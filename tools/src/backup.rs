@@ -110,8 +110,7 @@ impl Backup {
                 logs.insert(zxid, Shipped { end, last_record, last_zxid: scanned.last, finished: None, complaint: None });
             }
         }
-        let mut backup =
-            Self { disk, source, target, logs, snapshots: BTreeMap::new(), bad: BTreeMap::new(), _lock: lock };
+        let mut backup = Self { disk, source, target, logs, snapshots: BTreeMap::new(), bad: BTreeMap::new(), _lock: lock };
         backup.compare_prefixes()?;
         Ok(backup)
     }

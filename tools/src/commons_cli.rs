@@ -62,8 +62,11 @@ pub fn parse(options: &[CliOption], arguments: &[String]) -> Result<Parsed, Stri
         }
     }
     parser.require_value()?;
-    let missing: Vec<String> =
-        options.iter().filter(|option| option.required && !parser.parsed.has(option.short)).map(|option| option.short.to_string()).collect();
+    let missing: Vec<String> = options
+        .iter()
+        .filter(|option| option.required && !parser.parsed.has(option.short))
+        .map(|option| option.short.to_string())
+        .collect();
     match missing.len() {
         0 => Ok(parser.parsed),
         1 => Err(format!("Missing required option: {}", missing[0])),

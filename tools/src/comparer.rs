@@ -95,7 +95,8 @@ pub fn prepare(snapshot: &Snapshot, file_name: &str, reading: Duration, out: &mu
 impl Prepared {
     /// How many nodes there are at which depth.
     fn table(&self) -> String {
-        let mut text = format!("Node count: {}\nTotal size: {}\nMax depth: {}\n", self.subtrees.len(), self.subtrees[0].bytes, self.by_depth.len());
+        let mut text =
+            format!("Node count: {}\nTotal size: {}\nMax depth: {}\n", self.subtrees.len(), self.subtrees[0].bytes, self.by_depth.len());
         for (depth, nodes) in self.by_depth.iter().enumerate() {
             let _ = writeln!(text, "Count of nodes at depth {depth}: {}", nodes.len());
         }
@@ -111,13 +112,7 @@ impl Prepared {
 ///
 /// # Errors
 /// When the output cannot be written, or the questions are not answered.
-pub fn compare(
-    left: &Prepared,
-    right: &Prepared,
-    options: Options,
-    input: &mut dyn BufRead,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub fn compare(left: &Prepared, right: &Prepared, options: Options, input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{}\n{}", left.table(), right.table())?;
     let depths = left.by_depth.len().max(right.by_depth.len());
     let threshold = format!(

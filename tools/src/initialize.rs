@@ -55,11 +55,7 @@ pub fn initialize(request: &Request<'_>, out: &mut dyn Write) -> Result<(), Fail
     // Servers look for it beside the logs; the original script puts it into dataDir alone.
     for (path, _) in places() {
         let initialize = path.join("initialize");
-        fs::File::options()
-            .create(true)
-            .append(true)
-            .open(&initialize)
-            .map_err(|error| Failure::of_file(&initialize, &error))?;
+        fs::File::options().create(true).append(true).open(&initialize).map_err(|error| Failure::of_file(&initialize, &error))?;
     }
     Ok(())
 }

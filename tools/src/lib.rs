@@ -62,9 +62,12 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Of writing the output: a reader that has gone (`| head`) is told from the rest by the program.
+/// Of writing the output. A reader that has gone (`| head`) has seen what it wanted: that is no failure.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { exit_code: 0, message: String::new() };
+        }
         Self::unexpected(format!("the output cannot be written: {}", without_code(&error)))
     }
 }

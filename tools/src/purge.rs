@@ -47,8 +47,7 @@ pub fn purge(
     }
     let Some(oldest_kept) = oldest_kept else { return Ok(()) };
     // Snapshots before logs: no snapshot is ever left without the log that it needs. (Java deletes in the other order.)
-    let mut doomed: Vec<PathBuf> =
-        found.iter().filter(|(zxid, _)| *zxid < oldest_kept).map(|(_, name)| snapshots.join(name)).collect();
+    let mut doomed: Vec<PathBuf> = found.iter().filter(|(zxid, _)| *zxid < oldest_kept).map(|(_, name)| snapshots.join(name)).collect();
     let found = list(&disk, &logs, names::log_zxid)?;
     // The newest log that begins at or before the snapshot may hold what comes after it.
     let needed = found.iter().filter(|(zxid, _)| *zxid <= oldest_kept).map(|(zxid, _)| *zxid).max();

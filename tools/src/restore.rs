@@ -106,15 +106,8 @@ pub fn build(from: &Directories, point: Point, ignore_digests: bool, calendar: &
         Some(digest) if exact == base && digest.digest != tree.digest() => mismatch = Some((base, digest.digest, tree.digest())),
         _ => {}
     }
-    let mut restored = Restored {
-        tree,
-        zxid: base,
-        time_ms: None,
-        snapshot: file.name.clone(),
-        transactions: 0,
-        digests_matched: 0,
-        notes,
-    };
+    let mut restored =
+        Restored { tree, zxid: base, time_ms: None, snapshot: file.name.clone(), transactions: 0, digests_matched: 0, notes };
     replay(&disk, from, &logs, (wanted, exact), &mut restored, &mut mismatch)?;
     if let Some(wanted) = wanted.filter(|wanted| *wanted != restored.zxid) {
         let reason = format!("zxid {wanted} is not there: the last one at or below it is {}", restored.zxid);
@@ -205,8 +198,7 @@ fn replay(
         let is_followed = logs.get(index + 1).is_some_and(|next| follows(restored.zxid, next.zxid));
         match scanned.end {
             LogEnd::Damaged(reason) if !is_followed => {
-                let reason =
-                    format!("{} is damaged: {reason}. What can be restored from here ends with zxid {}", log.name, restored.zxid);
+                let reason = format!("{} is damaged: {reason}. What can be restored from here ends with zxid {}", log.name, restored.zxid);
                 // What was asked for may have been reached before.
                 if wanted != Some(restored.zxid) {
                     return Err(Failure::unexpected(with_notes(&reason, &restored.notes)));

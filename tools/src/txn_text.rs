@@ -18,11 +18,8 @@ use std::fmt::Write as _;
 pub fn line(payload: &[u8], calendar: &dyn Calendar) -> Result<String, TxnError> {
     let logged = LoggedTxn::read(payload)?;
     let TxnHeader { client_id, cxid, zxid, time, kind } = logged.header;
-    let mut line = format!(
-        "{} session {client_id:#x} cxid {cxid:#x} zxid {zxid:#x} {} ",
-        calendar.short_date_long_time(time),
-        name_of_type(kind)
-    );
+    let mut line =
+        format!("{} session {client_id:#x} cxid {cxid:#x} zxid {zxid:#x} {} ", calendar.short_date_long_time(time), name_of_type(kind));
     write_txn(&mut line, &logged.txn, payload)?;
     if !line.ends_with('\n') {
         line.push('\n');

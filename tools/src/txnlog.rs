@@ -188,7 +188,8 @@ pub fn recover(
                 return Err(partial());
             }
             if position + PADDING_RESERVE_BYTES >= padded {
-                padded = if position > padded { (position + PADDING_BYTES) / PADDING_BYTES * PADDING_BYTES } else { padded + PADDING_BYTES };
+                padded =
+                    if position > padded { (position + PADDING_BYTES) / PADDING_BYTES * PADDING_BYTES } else { padded + PADDING_BYTES };
                 file.set_len(padded).map_err(written)?;
                 file.seek(SeekFrom::Start(position)).map_err(written)?;
             }
@@ -386,7 +387,9 @@ pub fn verify(path: &Path) -> Result<Verdict, Failure> {
             Some((_, last)) if record.zxid > last && !follows(last, record.zxid) => {
                 Some(format!("zxid {} comes after {last} at offset {}: what lies between is missing", record.zxid, record.offset))
             }
-            _ => LoggedTxn::read(record.payload).err().map(|error| format!("the record at offset {} cannot be read: {error}", record.offset)),
+            _ => {
+                LoggedTxn::read(record.payload).err().map(|error| format!("the record at offset {} cannot be read: {error}", record.offset))
+            }
         };
         verdict.problem = verdict.problem.or(problem);
         verdict.records += 1;
