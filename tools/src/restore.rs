@@ -103,7 +103,9 @@ pub fn build(from: &Directories, point: Point, ignore_digests: bool, calendar: &
     let mut mismatch = None;
     match digest {
         Some(digest) if digest.zxid > base => tree.expect_digest_at(digest.zxid, Some(digest.digest)),
-        Some(digest) if exact == base && base > Zxid::ZERO && digest.digest != tree.digest() => mismatch = Some((base, digest.digest, tree.digest())),
+        Some(digest) if exact == base && base > Zxid::ZERO && digest.digest != tree.digest() => {
+            mismatch = Some((base, digest.digest, tree.digest()))
+        }
         _ => {}
     }
     let mut restored =
