@@ -2,12 +2,14 @@
 //!
 //! - `oxkeeper <subcommand> ...`: the table in [`commands`].
 //! - `oxkeeper [-D...] [-cp ...] org.apache.zookeeper.<class> ...`: what `java` did in scripts, in [`java`].
+//! - Called by the name of one of the scripts of the container image: [`container`].
 //! - Anything else is a server, as `oxkeeper`, `oxkeeper zoo.cfg` and `oxkeeper 2181 /data` always were.
 
 #![forbid(unsafe_code)]
 
 mod calendar;
 mod commands;
+mod container;
 mod java;
 mod preflight;
 mod words;
@@ -17,7 +19,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = Vec::new();
-    for argument in std::env::args_os().skip(1) {
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default().to_string_lossy().into_owned();
+    for argument in words {
         match argument.into_string() {
             Ok(argument) => arguments.push(argument),
             Err(odd) => {
@@ -25,6 +29,9 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         }
+    }
+    if let Some(code) = container::run(&program, &arguments) {
+        return code;
     }
     if let Some(code) = commands::run(&arguments) {
         return code;
