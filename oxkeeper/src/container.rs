@@ -75,7 +75,7 @@ fn enter(arguments: &[String], variable: Variable<'_>) -> Result<u8, Failure> {
     let is_server = Path::new(&arguments[0]).file_name().is_some_and(|name| name == "zkServer.sh");
     let mut command = Command::new(&arguments[0]);
     command.args(&arguments[1..]);
-    let is_root = fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0);
+    let is_root = rustix::process::geteuid().is_root();
     if is_server && is_root {
         for directory in [&data, &value("ZOO_DATA_LOG_DIR", "/datalog"), &value("ZOO_LOG_DIR", "/logs")] {
             fs::create_dir_all(directory).map_err(|error| Failure::of_file(directory, &error))?;

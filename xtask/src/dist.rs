@@ -410,6 +410,8 @@ impl Dist {
         }
         stage.put("etc/passwd", b"root:x:0:0:root:/:/nologin\nzookeeper:x:1000:1000:ZooKeeper:/data:/nologin\n", 0o644)?;
         stage.put("etc/group", b"root:x:0:\nzookeeper:x:1000:\n", 0o644)?;
+        // Whoever runs the image lays his own over it.
+        stage.put("etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n", 0o644)?;
         stage.put("etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n", 0o644)?;
         stage.put("conf/zoo_sample.cfg", self.read("conf/zoo_sample.cfg")?.as_bytes(), 0o644)?;
         // As in the official image: anybody may be given the directories, and zoo.cfg is written at the first start.
