@@ -3,6 +3,7 @@
 //! judge's jars; of Apache's scripts Debian's package has these three, whose text differs from 3.9's in nothing that matters here.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -174,6 +175,44 @@ fn a_server_is_started_looked_at_and_stopped_alike() {
     assert!(places.iter().all(|place| !place.process_id_file().exists()));
     assert!(places.iter().all(|place| place.home.join("logs/zookeeper-tester-server-host.out").exists()));
     assert!(places[1].output_file().contains("binding to port"), "the log goes where it always went");
+    report.end();
+}
+
+/// A server that answers every connection with one text.
+fn answering(port: u16, text: &'static str) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("free");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let mut word = [0; 4];
+            let _ = stream.read_exact(&mut word);
+            let _ = stream.write_all(text.as_bytes());
+        }
+    });
+}
+
+#[test]
+fn roles_are_told_alike() {
+    let directory = TemporaryDirectory::new();
+    let mut places = places(&directory);
+    let mut report = Report(String::new());
+    for (text, code) in [
+        ("Zookeeper version: 3.9.5\nMode: leader\nNode count: 5\n", 0),
+        ("Mode: follower\n", 0),
+        ("Mode: observer\n", 0),
+        ("Mode: read-only\n", 0),
+        ("This ZooKeeper instance is not currently serving requests\n", 1),
+        ("srvr is not executed because it is not in the whitelist.\n", 1),
+        ("", 1),
+    ] {
+        for place in &mut places {
+            place.port = free_port();
+            place.configure("zoo.cfg", "");
+            answering(place.port, text);
+        }
+        let status = report.same(&places, "zkServer.sh", &["status"], &[]);
+        assert_eq!(status[1].code, Some(code), "{text:?}: {status:?}");
+    }
     report.end();
 }
 

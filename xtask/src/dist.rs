@@ -53,7 +53,15 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let program = match program {
         Some(program) => program,
         None => {
-            call(Command::new("cargo").args(["build", "--release", "-p", "oxkeeper"]).current_dir(root))?;
+            let mut build = Command::new("cargo");
+            build.args(["build", "--release", "-p", "oxkeeper"]);
+            // The C library's packages, where they are: shared libraries and static archives.
+            for shell in ["mt", "st", "mt-static", "st-static"] {
+                if root.join("capi").join(shell).join("Cargo.toml").exists() {
+                    build.arg("-p").arg(format!("oxkeeper-capi-{shell}"));
+                }
+            }
+            call(build.current_dir(root))?;
             target().join("release/oxkeeper")
         }
     };
