@@ -290,6 +290,24 @@ fn systemd_is_told_that_it_serves_lives_and_ends() {
     }
 }
 
+/// `/proc` in a root, until the end of the test.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn proc(root: &Path) -> Mounted {
+        let at = root.join("proc");
+        must("mount", &["-t", "proc", "proc", text(&at)]);
+        Mounted(at)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: a process of the test may still look at it.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 /// Debian's packages with data in them, replaced by ours, and back again, in a fresh root.
 #[test]
 #[ignore = "waits for cargo xtask soak: a debootstrap and a JRE are fetched"]
@@ -298,6 +316,8 @@ fn debians_packages_are_taken_over_and_given_back() {
     let directory = TemporaryDirectory::new();
     let root = directory.path.join("root");
     must("debootstrap", &["--variant=minbase", "--include=adduser,init-system-helpers,ca-certificates", "bookworm", text(&root)]);
+    // Java's own package wants to see processes.
+    let _mounted = Mounted::proc(&root);
     let policy = root.join("usr/sbin/policy-rc.d");
     fs::write(&policy, "#!/bin/sh\nexit 101\n").expect("writable");
     must("chmod", &["755", text(&policy)]);

@@ -19,35 +19,46 @@ const ZOOKEEPER: &str = "3.9.5";
 /// The soft version of glibc whose symbols the program needs is found out; this is what is claimed if that fails.
 const LEAST_GLIBC: &str = "2.34";
 
-const KINDS: &[(&str, fn(&Dist) -> Result<(), String>)] =
-    &[("tarball", Dist::tarball), ("deb", Dist::deb), ("rpm", Dist::rpm), ("image", Dist::image)];
+type Build = fn(&Dist) -> Result<(), String>;
+
+const KINDS: &[(&str, Build)] =
+    &[("tarball", Dist::tarball), ("static", Dist::static_tarball), ("deb", Dist::deb), ("rpm", Dist::rpm), ("image", Dist::image)];
 
 /// What is built, and of what.
 struct Dist {
     root: PathBuf,
     out: PathBuf,
     program: PathBuf,
+    /// The program without shared libraries, where the target for it is installed.
+    static_program: Option<PathBuf>,
     libraries: PathBuf,
     version: String,
     epoch_seconds: String,
 }
 
-/// Builds all kinds, or those that are named; `--program FILE` takes a program that is there already.
+/// Builds all kinds, or those that are named; `--program FILE` takes a program that is there already, and
+/// `--static-program FILE` one that needs no shared libraries.
 ///
 /// # Errors
 /// What could not be built.
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let (mut wanted, mut program, mut out) = (Vec::new(), None, target().join("dist"));
+    let (mut wanted, mut program, mut static_program, mut out) = (Vec::new(), None, None, target().join("dist"));
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().map(PathBuf::from).ok_or(format!("{argument} needs a path"));
         match argument.as_str() {
             "--program" => program = Some(value()?),
+            "--static-program" => static_program = Some(value()?),
             "--out" => out = value()?,
-            name => match KINDS.iter().find(|(kind, _)| *kind == name) {
-                Some(kind) => wanted.push(kind),
-                None => return Err("usage: cargo xtask dist [tarball|deb|rpm|image]... [--program FILE] [--out DIR]".to_owned()),
-            },
+            name => {
+                match KINDS.iter().find(|(kind, _)| *kind == name) {
+                    Some(kind) => wanted.push(kind),
+                    None => return Err(
+                        "usage: cargo xtask dist [tarball|static|deb|rpm|image]... [--program FILE] [--static-program FILE] [--out DIR]"
+                            .to_owned(),
+                    ),
+                }
+            }
         }
     }
     let program = match program {
@@ -62,6 +73,10 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
                 }
             }
             call(build.current_dir(root))?;
+            static_program = match static_program {
+                None => build_statically(root)?,
+                given => given,
+            };
             target().join("release/oxkeeper")
         }
     };
@@ -71,6 +86,7 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         root: root.to_owned(),
         out: absolute(&out)?,
         program: absolute(&program)?,
+        static_program: static_program.as_deref().map(absolute).transpose()?,
         libraries: absolute(&target().join("release"))?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch_seconds: std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| RELEASED_EPOCH_SECONDS.to_owned()),
@@ -81,6 +97,18 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         build(&dist)?;
     }
     Ok(())
+}
+
+/// Builds the program with musl, whose resolver needs no shared library. `None` where Rust has no such target here.
+fn build_statically(root: &Path) -> Result<Option<PathBuf>, String> {
+    let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let library = call(Command::new("rustc").args(["--print", "target-libdir", "--target", &triple]).current_dir(root)).unwrap_or_default();
+    if !Path::new(String::from_utf8_lossy(&library).trim()).exists() {
+        println!("no Rust target {triple} (rustup target add {triple}): the static program is left out");
+        return Ok(None);
+    }
+    call(Command::new("cargo").args(["build", "--release", "-p", "oxkeeper", "--target", &triple]).current_dir(root))?;
+    Ok(Some(target().join(triple).join("release/oxkeeper")))
 }
 
 /// Runs a command and shows what it says if it fails.
@@ -170,8 +198,12 @@ impl Dist {
 
     /// The program without symbols of debugging.
     fn stripped(&self) -> Result<Vec<u8>, String> {
+        self.without_symbols(&self.program)
+    }
+
+    fn without_symbols(&self, program: &Path) -> Result<Vec<u8>, String> {
         let copy = self.out.join("oxkeeper.stripped");
-        call(Command::new("strip").arg("-o").arg(&copy).arg(&self.program))?;
+        call(Command::new("strip").arg("-o").arg(&copy).arg(program))?;
         let bytes = fs::read(&copy).map_err(|error| error.to_string());
         let _ = fs::remove_file(copy);
         bytes
@@ -234,9 +266,22 @@ impl Dist {
     }
 
     fn tarball(&self) -> Result<(), String> {
-        let name = format!("oxkeeper-{}-bin", self.version);
+        self.tarball_of(&self.program, &format!("oxkeeper-{}-bin", self.version))
+    }
+
+    fn static_tarball(&self) -> Result<(), String> {
+        match &self.static_program {
+            Some(program) => self.tarball_of(program, &format!("oxkeeper-{}-static-{}", self.version, std::env::consts::ARCH)),
+            None => {
+                println!("there is no static program: left out");
+                Ok(())
+            }
+        }
+    }
+
+    fn tarball_of(&self, program: &Path, name: &str) -> Result<(), String> {
         let stage = Stage::new(self.out.join("stage-tarball"))?;
-        stage.put(&format!("{name}/bin/oxkeeper"), &self.stripped()?, 0o755)?;
+        stage.put(&format!("{name}/bin/oxkeeper"), &self.without_symbols(program)?, 0o755)?;
         for (script, path, mode) in self.scripts()? {
             stage.copy(&path, &format!("{name}/bin/{script}"), mode)?;
         }
@@ -246,10 +291,10 @@ impl Dist {
         {
             stage.copy(&self.root.join(file), &format!("{name}/{to}"), 0o644)?;
         }
-        let documents = Stage(stage.0.join(&name).join("docs"));
+        let documents = Stage(stage.0.join(name).join("docs"));
         self.documents(&documents)?;
         let tar = self.out.join(format!("{name}.tar"));
-        self.pack(&stage.0, &[&name], &tar)?;
+        self.pack(&stage.0, &[name], &tar)?;
         println!("{}.gz", tar.display());
         Ok(())
     }
@@ -407,11 +452,13 @@ impl Dist {
     /// scripts. No shell, no user database but its own two lines.
     fn image(&self) -> Result<(), String> {
         let stage = Stage::new(self.out.join("stage-image"))?;
-        stage.put("usr/bin/oxkeeper", &self.stripped()?, 0o755)?;
+        let program = self.static_program.as_ref().unwrap_or(&self.program);
+        stage.put("usr/bin/oxkeeper", &self.without_symbols(program)?, 0o755)?;
         for name in ["docker-entrypoint.sh", "usr/bin/zkServer.sh", "usr/bin/zkCli.sh"] {
             stage.link("/usr/bin/oxkeeper", name)?;
         }
-        let listed = call(Command::new("ldd").arg(&self.program)).unwrap_or_default();
+        // Says nothing of a static one.
+        let listed = call(Command::new("ldd").arg(program)).unwrap_or_default();
         let listed = String::from_utf8_lossy(&listed).into_owned();
         for word in listed.split_whitespace().filter(|word| word.starts_with('/')) {
             stage.copy(Path::new(word), word.trim_start_matches('/'), 0o755)?;
