@@ -19,11 +19,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What is read of a log at once, to begin with and at most (unless one record is larger).
 const FIRST_WINDOW_BYTES: usize = 64 << 10;
 const LARGEST_WINDOW_BYTES: usize = 16 << 20;
+
+/// A file that was not changed for so long is not being written any more.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
 /// A backup of one server, kept open.
 pub struct Backup {
@@ -307,8 +310,12 @@ impl Backup {
                 Err(error) => return Err(Failure::of_file(&path, &error)),
             }
             if let Err(error) = snapshot::verify(&self.disk, &temporary) {
-                pass.notes.push(format!("{} is damaged and was not shipped: {error}", path.display()));
                 let _ = fs::remove_file(&temporary);
+                // Java's may still be being written.
+                if changed.elapsed().is_ok_and(|age| age < SETTLED_AFTER) {
+                    continue;
+                }
+                pass.notes.push(format!("{} is damaged and was not shipped: {error}", path.display()));
                 self.bad.insert(name, state);
                 continue;
             }

@@ -69,57 +69,67 @@ pub fn build(from: &Directories, point: Point, ignore_digests: bool, calendar: &
         Point::Time(time_ms) => find_time(&disk, from, &logs, time_ms, calendar)?,
     };
     let mut notes = Vec::new();
-    let base = snapshots.iter().rev().filter(|log| wanted.is_none_or(|wanted| log.zxid <= wanted)).find_map(|file| {
-        let path = from.snapshots().join(&file.name);
-        let snapshot = match load_on(&disk, &path, TreeOptions::default()) {
-            Ok(snapshot) => snapshot,
-            Err(failure) => {
-                notes.push(failure.message);
-                return None;
+    for file in snapshots.iter().rev().filter(|file| wanted.is_none_or(|wanted| file.zxid <= wanted)) {
+        match begin_with(&disk, from, file, &logs, wanted, ignore_digests)? {
+            Ok(mut restored) => {
+                notes.append(&mut restored.notes);
+                restored.notes = notes;
+                return Ok(restored);
             }
-        };
-        if let Err(reason) = &snapshot.end {
-            notes.push(format!("{} is damaged: {reason}", path.display()));
-            return None;
+            Err(note) => notes.push(note),
         }
-        let exact = exact_from(&snapshot);
-        if wanted.is_some_and(|wanted| exact > wanted) {
-            notes.push(format!("{} was taken while transactions went on and holds some up to {exact}: an older one is taken", file.name));
-            return None;
-        }
-        Some((file, snapshot, exact))
-    });
-    let Some((file, snapshot, exact)) = base else {
-        let first = snapshots[0].zxid;
-        let reason = match wanted {
-            Some(wanted) => format!("no usable snapshot is at or below zxid {wanted}; the oldest one is of zxid {first}"),
-            None => "no snapshot can be read".to_owned(),
-        };
-        return Err(Failure::unexpected(with_notes(&reason, &notes)));
+    }
+    let first = snapshots[0].zxid;
+    let reason = match wanted {
+        Some(wanted) => format!("no usable snapshot is at or below zxid {wanted}; the oldest one is of zxid {first}"),
+        None => "no snapshot can be used".to_owned(),
     };
-    let base = file.zxid;
+    Err(Failure::unexpected(with_notes(&reason, &notes)))
+}
+
+/// Puts a state together from one snapshot; the inner error says why an older one is to be tried.
+fn begin_with(
+    disk: &DiskRef,
+    from: &Directories,
+    file: &Log,
+    logs: &[Log],
+    wanted: Option<Zxid>,
+    ignore_digests: bool,
+) -> Result<Result<Restored, String>, Failure> {
+    let path = from.snapshots().join(&file.name);
+    let fuzzy =
+        |exact: Zxid| format!("{} was taken while transactions went on and holds some up to {exact}: an older one is taken", file.name);
+    let snapshot = match load_on(disk, &path, TreeOptions::default()) {
+        Ok(snapshot) => snapshot,
+        Err(failure) => return Ok(Err(failure.message)),
+    };
+    if let Err(reason) = &snapshot.end {
+        return Ok(Err(format!("{} is damaged: {reason}", path.display())));
+    }
+    let (base, exact) = (file.zxid, exact_from(disk, &path, &snapshot)?);
+    if wanted.is_some_and(|wanted| exact > wanted) {
+        return Ok(Err(fuzzy(exact)));
+    }
     let Snapshot { mut tree, end, .. } = snapshot;
     let digest = end.ok().and_then(|end| end.digest).filter(|digest| digest.version == DIGEST_VERSION && digest.zxid >= base);
     let mut mismatch = None;
     match digest {
         Some(digest) if digest.zxid > base => tree.expect_digest_at(digest.zxid, Some(digest.digest)),
+        // A writer that had applied nothing knows no digest and writes zeros.
         Some(digest) if exact == base && base > Zxid::ZERO && digest.digest != tree.digest() => {
-            mismatch = Some((base, digest.digest, tree.digest()))
+            mismatch = Some((base, digest.digest, tree.digest()));
         }
         _ => {}
     }
     let mut restored =
-        Restored { tree, zxid: base, time_ms: None, snapshot: file.name.clone(), transactions: 0, digests_matched: 0, notes };
-    replay(&disk, from, &logs, (wanted, exact), &mut restored, &mut mismatch)?;
+        Restored { tree, zxid: base, time_ms: None, snapshot: file.name.clone(), transactions: 0, digests_matched: 0, notes: Vec::new() };
+    replay(disk, from, logs, (wanted, exact), &mut restored, &mut mismatch)?;
+    if restored.zxid < exact {
+        // The log is shipped before snapshots, and what this one holds already may be still to come.
+        return Ok(Err(fuzzy(exact)));
+    }
     if let Some(wanted) = wanted.filter(|wanted| *wanted != restored.zxid) {
         let reason = format!("zxid {wanted} is not there: the last one at or below it is {}", restored.zxid);
-        return Err(Failure::unexpected(with_notes(&reason, &restored.notes)));
-    }
-    if restored.zxid < exact {
-        let reason = format!(
-            "{} was taken while transactions went on and holds some up to {exact}, but the log ends with {}",
-            restored.snapshot, restored.zxid
-        );
         return Err(Failure::unexpected(with_notes(&reason, &restored.notes)));
     }
     if let Some((zxid, announced, actual)) = mismatch {
@@ -132,7 +142,7 @@ pub fn build(from: &Directories, point: Point, ignore_digests: bool, calendar: &
     }
     let zxid = restored.zxid;
     restored.tree.set_last_zxid(zxid);
-    Ok(restored)
+    Ok(Ok(restored))
 }
 
 fn with_notes(reason: &str, notes: &[String]) -> String {

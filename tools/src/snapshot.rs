@@ -6,7 +6,7 @@ use oxkeeper_store::names;
 use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotReader};
 use oxkeeper_store::{DiskRef, RealDisk};
 use oxkeeper_tree::{Tree, TreeOptions};
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read as _};
 use std::path::Path;
 
 /// A snapshot that was read.
@@ -56,16 +56,74 @@ fn damaged(path: &Path, reason: &str) -> Failure {
 
 /// The order of the sessions in the file decides in which order Java lists them; the tree does not keep it.
 fn read_sessions(mut reader: SnapshotReader) -> io::Result<Vec<(SessionId, i32)>> {
-    let mut four = [0; 4];
-    reader.read_exact(&mut four)?;
     let mut sessions: Vec<(SessionId, i32)> = Vec::new();
-    let mut entry = [0; 12];
-    for _ in 0..i32::from_be_bytes(four) {
-        reader.read_exact(&mut entry)?;
-        let id = i64::from_be_bytes(entry[..8].try_into().expect("eight bytes"));
-        sessions.push((SessionId(id), i32::from_be_bytes(entry[8..].try_into().expect("four bytes"))));
+    for _ in 0..int(&mut reader)? {
+        sessions.push((SessionId(long(&mut reader)?), int(&mut reader)?));
     }
     Ok(sessions)
+}
+
+/// The latest zxid that any node of a snapshot bears, read without making a tree of it.
+pub(crate) fn latest_zxid(disk: &DiskRef, path: &Path) -> Result<Zxid, Failure> {
+    let read = || -> io::Result<i64> {
+        let mut reader = SnapshotReader::open(disk, path)?;
+        let sessions = int(&mut reader)?;
+        skip(&mut reader, i64::from(sessions) * 12)?;
+        for _ in 0..int(&mut reader)? {
+            long(&mut reader)?;
+            for _ in 0..int(&mut reader)? {
+                int(&mut reader)?;
+                // Scheme and id.
+                for _ in 0..2 {
+                    let length = int(&mut reader)?;
+                    skip(&mut reader, i64::from(length))?;
+                }
+            }
+        }
+        let mut latest = 0;
+        loop {
+            let length = int(&mut reader)?;
+            if length == 1 {
+                // No node but the end has a path of one character.
+                return Ok(latest);
+            }
+            skip(&mut reader, i64::from(length))?;
+            let length = int(&mut reader)?;
+            skip(&mut reader, i64::from(length))?;
+            // The ACL's number; then, of the Stat, two zxids, two times, three versions, the owner and a zxid.
+            skip(&mut reader, 8)?;
+            latest = latest.max(long(&mut reader)?).max(long(&mut reader)?);
+            skip(&mut reader, 8 + 8 + 4 + 4 + 4 + 8)?;
+            latest = latest.max(long(&mut reader)?);
+        }
+    };
+    read().map(Zxid).map_err(|error| damaged(path, &without_code(&error)))
+}
+
+fn int(reader: &mut SnapshotReader) -> io::Result<i32> {
+    let mut bytes = [0; 4];
+    reader.read_exact(&mut bytes)?;
+    Ok(i32::from_be_bytes(bytes))
+}
+
+fn long(reader: &mut SnapshotReader) -> io::Result<i64> {
+    let mut bytes = [0; 8];
+    reader.read_exact(&mut bytes)?;
+    Ok(i64::from_be_bytes(bytes))
+}
+
+/// Reads over bytes; a negative number is jute's null, and none.
+fn skip(reader: &mut SnapshotReader, count: i64) -> io::Result<()> {
+    let mut left = usize::try_from(count).unwrap_or(0);
+    while left > 0 {
+        let ready = reader.fill_buf()?.len().min(left);
+        if ready == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the snapshot ends too early"));
+        }
+        reader.consume(ready);
+        left -= ready;
+    }
+    Ok(())
 }
 
 /// What Java says of a file that is named on a command line and is none, with the exit code 2.
@@ -128,7 +186,7 @@ pub fn verify(path: &Path) -> Result<Verdict, Failure> {
         sessions: snapshot.sessions.len(),
         zxid: snapshot.name_zxid,
         digest: end.digest,
-        exact_from: exact_from(&snapshot),
+        exact_from: exact_from(&disk, path, &snapshot)?,
         note: None,
         problem: snapshot.end.as_ref().err().cloned(),
     };
@@ -157,19 +215,10 @@ pub fn verify(path: &Path) -> Result<Verdict, Failure> {
 }
 
 /// See [`Verdict::exact_from`].
-pub(crate) fn exact_from(snapshot: &Snapshot) -> Zxid {
+pub(crate) fn exact_from(disk: &DiskRef, path: &Path, snapshot: &Snapshot) -> Result<Zxid, Failure> {
     let end = snapshot.end.clone().unwrap_or_default();
-    let mut latest = snapshot.name_zxid.unwrap_or(Zxid::ZERO).max(end.last_zxid.unwrap_or(Zxid::ZERO));
-    latest = latest.max(end.digest.map_or(Zxid::ZERO, |digest| digest.zxid));
-    visit(&snapshot.tree, "/", |visit| {
-        if let Visit::Enter { path, .. } = visit
-            && let Some(node) = snapshot.tree.get(path)
-        {
-            let stat = node.persisted();
-            latest = latest.max(Zxid(stat.czxid.max(stat.mzxid).max(stat.pzxid)));
-        }
-    });
-    latest
+    let named = snapshot.name_zxid.unwrap_or(Zxid::ZERO).max(end.last_zxid.unwrap_or(Zxid::ZERO));
+    Ok(latest_zxid(disk, path)?.max(named).max(end.digest.map_or(Zxid::ZERO, |digest| digest.zxid)))
 }
 
 /// A step of [`visit`].
