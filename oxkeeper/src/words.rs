@@ -2,7 +2,7 @@
 
 use oxkeeper_tools::Failure;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 /// As Java's.
@@ -36,8 +36,10 @@ pub fn address(text: &str) -> Result<(String, u16), Failure> {
 /// A server that does not answer in time, with what to do.
 pub fn ask(host: &str, port: u16, word: &str, timeout: Duration) -> Result<String, Failure> {
     let shown = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let addresses: Vec<_> = match (host, port).to_socket_addrs() {
+    let addresses: Vec<SocketAddr> = match (host, port).to_socket_addrs() {
         Ok(addresses) => addresses.collect(),
+        // Where there is no /etc/hosts, as in bare roots and containers.
+        Err(_) if host == "localhost" => vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()],
         Err(_) => return Err(Failure::unexpected(format!("{host}: no address is known for this name"))),
     };
     let mut reason = format!("{host}: no address is known for this name");
