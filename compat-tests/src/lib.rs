@@ -16,4 +16,5 @@ pub mod mask;
 pub mod random;
 pub mod scripts;
 pub mod subject;
+pub mod tools;
 pub mod wire;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod clients;
+mod dist;
 mod fuzz;
 mod jute;
 mod prerequisites;
@@ -24,6 +25,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     }),
     ("clients", "real clients against Java and ours", |_, _| clients::prerequisites().and_then(|()| clients::run())),
     ("soak", "the long forms of the tests", |_, _| test::soak()),
+    ("dist", "[tarball|static|deb|rpm|image]...: what is shipped, in target/dist", dist::run),
     ("bench", "[workload...] [options]: figures against Java in the same run", |root, arguments| bench::run(root, arguments)),
     ("real", "hbase: a real system on our server", |_, arguments| match arguments {
         [name] if name == "hbase" => real_hbase::run(),

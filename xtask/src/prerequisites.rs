@@ -16,6 +16,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3-venv", "the Python client"),
     ("g++", "compiles the engine of the fuzzers"),
     ("strace", "shows that no reply comes before its sync"),
+    ("lintian", "judges the Debian packages"),
+    ("shellcheck", "judges the scripts"),
+    ("rpm", "builds and installs the RPM"),
+    ("systemd", "judges the unit"),
+    ("debootstrap", "makes the root that packages are installed into"),
 ];
 
 /// Where the judge's jars go, below the target directory; `compat-tests` looks for them there.

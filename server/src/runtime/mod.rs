@@ -6,10 +6,12 @@
 //! - `snapshots`: the thread that writes snapshots and purges old ones.
 //! - `clock`: the thread that expires sessions and reaps containers.
 //! - `words`: the thread that answers four-letter words.
+//! - `notify`: what systemd is told.
 //! - `start`: recovery of the directory, and everything in its order up and down.
 
 mod clock;
 mod logger;
+mod notify;
 mod reactor;
 pub(crate) mod shared;
 mod snapshots;

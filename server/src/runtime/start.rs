@@ -210,7 +210,14 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     };
     info!("Serving on {address} after {} ms with {count} reactors", begun.elapsed().as_millis());
 
+    let watched = shared.clone();
+    let notifier = super::notify::serving(&format!("Serving on {address}"), move || {
+        drop(watched.core());
+        drop(watched.tree());
+    });
+
     let signal = signals.forever().next();
+    drop(notifier);
     info!("Signal {} received: shutting down", signal.unwrap_or_default());
     shared.counters.stopping.store(true, Ordering::SeqCst);
     for reactor in &shared.reactors {
