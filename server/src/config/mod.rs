@@ -10,6 +10,7 @@
 pub mod args;
 mod build;
 pub mod members;
+mod operator;
 pub mod properties;
 pub mod table;
 pub mod value;
@@ -21,6 +22,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use build::load;
+pub use operator::{AdminConfig, MetricsProvider, OperatorConfig};
 
 /// Exit code for a wrong invocation or configuration (Java's `INVALID_INVOCATION`).
 pub const EXIT_INVALID_INVOCATION: i32 = 2;
@@ -317,6 +319,8 @@ pub struct ServerConfig {
     pub digest_algorithm: String,
     /// DigestAuthenticationProvider.superDigest.
     pub super_digest: Option<Secret>,
+    /// Doors for operators.
+    pub operator: OperatorConfig,
     /// Every property that was set.
     pub raw: EffectiveProperties,
 }

@@ -6,7 +6,7 @@ use super::shared::{Shared, unpoisoned};
 use crate::four_letter::environment;
 use crate::four_letter::zone::Zone;
 use crate::four_letter::{
-    Chunks, Command, ConfigurationView, ConnectionBucket, ConnectionSession, ConnectionView, DigestView, MetricsView, Mode, ServerView,
+    Chunks, Command, ConfigurationView, ConnectionBucket, ConnectionSession, ConnectionView, DigestView, MetricsView, Mode, Needs, ServerView,
     SessionBucket, SessionsView, Statistics, Whitelist, last_operation, render,
 };
 use crate::metrics::{Gauge, GaugeSet, GaugeValues};
@@ -109,11 +109,16 @@ impl Words {
             return command.refusal().into_bytes();
         }
         self.act(question);
+        self.gather(command.needs(), |view| self.render(command, view))
+    }
+
+    /// Hands over what these needs name, one lock at a time; also the AdminServer's way to the server's state.
+    pub fn gather<R>(&self, needs: Needs, with: impl FnOnce(&ServerView<'_>) -> R) -> R {
         let reading = self.shared.metrics.read();
-        let gauges = if command.needs().metrics { self.gauges() } else { GaugeValues::default() };
+        let gauges = if needs.metrics { self.gauges() } else { GaugeValues::default() };
         let mut view = ServerView { serving: true, version: &self.version, mode: Mode::Standalone, ..ServerView::default() };
-        self.fill(command, &mut view);
-        if command.needs().statistics {
+        self.fill(needs, &mut view);
+        if needs.statistics {
             let mut statistics = Statistics::from_reading(&reading);
             statistics.connections = self.each_front(|front| front.connections().count()).into_iter().sum();
             statistics.outstanding = self.shared.core().in_flight() as u64;
@@ -122,16 +127,20 @@ impl Words {
             statistics.nodes = tree.node_count() as u64;
             view.statistics = statistics;
         }
-        if command.needs().metrics {
+        if needs.metrics {
             view.metrics = Some(MetricsView { reading: &reading, gauges: &gauges, peer_state: None });
         }
-        let by_path = if command.needs().watches_by_path { self.watches_by_path() } else { Vec::new() };
-        let by_session = if command.needs().watches_by_session { self.watches_by_session() } else { Vec::new() };
-        let ephemerals = if command.needs().sessions { self.ephemerals() } else { Vec::new() };
+        let by_path = if needs.watches_by_path { self.watches_by_path() } else { Vec::new() };
+        let by_session = if needs.watches_by_session { self.watches_by_session() } else { Vec::new() };
+        let ephemerals = if needs.sessions { self.ephemerals() } else { Vec::new() };
         view.watches_by_path = Some(&by_path);
         view.watches_by_session = Some(&by_session);
         view.ephemeral_sessions = ephemerals.len();
         view.ephemerals = Some(&ephemerals);
+        with(&view)
+    }
+
+    fn render(&self, command: Command, view: &ServerView<'_>) -> Vec<u8> {
         let mut text = Vec::new();
         let mut packets = 0;
         let mut chunks = Chunks::new(|chunk: &[u8]| {
@@ -142,7 +151,7 @@ impl Words {
             packets += 1;
             Ok(())
         });
-        let rendered = render(command, &view, &mut chunks).and_then(|()| chunks.finish());
+        let rendered = render(command, view, &mut chunks).and_then(|()| chunks.finish());
         if rendered.is_err() {
             warn!("The answer to {} was cut off after {} bytes", command.name(), text.len());
         }
@@ -155,9 +164,7 @@ impl Words {
     fn act(&self, question: &Question) {
         match question.command {
             Command::Srst => self.shared.metrics.reset(),
-            Command::Crst => {
-                self.each_front(|front| front.reset_connection_stats());
-            }
+            Command::Crst => self.reset_connections(),
             Command::Stmk => {
                 if let Some(mask) = question.mask {
                     self.shared.counters.trace_mask.store(mask as u64, Ordering::Relaxed);
@@ -165,6 +172,11 @@ impl Words {
             }
             _ => {}
         }
+    }
+
+    /// What `crst` does.
+    pub fn reset_connections(&self) {
+        self.each_front(|front| front.reset_connection_stats());
     }
 
     fn each_front<T>(&self, mut f: impl FnMut(&mut oxkeeper_replica::front::Front) -> T) -> Vec<T> {
@@ -175,8 +187,8 @@ impl Words {
         self.each_front(|front| front.connections().collect::<Vec<_>>()).into_iter().flatten().collect()
     }
 
-    fn fill<'v>(&'v self, command: Command, view: &mut ServerView<'v>) {
-        let (needs, shared) = (command.needs(), &self.shared);
+    fn fill<'v>(&'v self, needs: Needs, view: &mut ServerView<'v>) {
+        let shared = &self.shared;
         view.trace_mask = shared.counters.trace_mask.load(Ordering::Relaxed) as i64;
         if needs.connections {
             view.connections = self.connections().iter().map(connection_view).collect();
