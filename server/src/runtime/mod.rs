@@ -8,8 +8,11 @@
 //! - `words`: the thread that answers four-letter words.
 //! - `start`: recovery of the directory, and everything in its order up and down.
 
+mod admin;
 mod clock;
+mod console;
 mod logger;
+mod loopback;
 mod reactor;
 mod shared;
 mod snapshots;

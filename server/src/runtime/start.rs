@@ -1,11 +1,12 @@
 //! Up and down: recovers the directory, starts the threads, and stops them in an order in which
 //! nothing that was promised is lost.
 
+use super::admin::{AdminServer, Attached};
 use super::clock::Clock;
 use super::logger::Logger;
 use super::reactor::{Door, Reactor, WAKE};
 use super::shared::{LogEntry, Parts, ReactorHandle, Shared};
-use super::snapshots::{Job, Snapshots, compression, end, snapshot_path};
+use super::snapshots::{Job, SnapshotDoor, Snapshots, compression, end, snapshot_path};
 use super::words::Words;
 use crate::config::{EXIT_INVALID_INVOCATION, EXIT_UNABLE_TO_ACCESS_DATADIR, ServerConfig};
 use crate::metrics::{Metrics, Summary};
@@ -76,6 +77,7 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     announce(&config);
     let schemes = Arc::new(schemes(&config)?);
     config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
+    let admin = AdminServer::start(&config)?;
     let listener = bind(&config)?;
     let address = listener.local_address().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
     // A day back, so that deadlines and times before the start are positive numbers.
@@ -162,6 +164,11 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         snapshot_running.store(true, Ordering::SeqCst);
         let _ = snapshot_jobs.try_send(Job::begin(&shared, last_zxid));
     }
+    if let Some(admin) = &admin {
+        let snapshots = SnapshotDoor { jobs: snapshot_jobs.clone(), running: snapshot_running.clone() };
+        let words = Words::new(shared.clone());
+        admin.attach(Attached { shared: shared.clone(), words, snapshots, largest: Default::default() });
+    }
     drop(snapshot_jobs);
 
     let (questions, asked) = mpsc::channel();
@@ -187,6 +194,9 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     shared.counters.stopping.store(true, Ordering::SeqCst);
     for reactor in &shared.reactors {
         reactor.wakeup.wake();
+    }
+    if let Some(admin) = &admin {
+        admin.detach();
     }
     for thread in reactor_threads {
         join(thread);
