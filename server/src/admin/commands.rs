@@ -98,10 +98,7 @@ impl AdminCommand {
     /// Whether it changes anything, if only a counter.
     #[must_use]
     pub const fn acts(self) -> bool {
-        matches!(
-            self,
-            C::ConnectionStatReset | C::ObserverConnectionStatReset | C::Restore | C::SetTraceMask | C::Snapshot | C::StatReset
-        )
+        matches!(self, C::ConnectionStatReset | C::ObserverConnectionStatReset | C::Restore | C::SetTraceMask | C::Snapshot | C::StatReset)
     }
 
     /// What the view must hold.

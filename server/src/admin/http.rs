@@ -99,7 +99,8 @@ impl Response {
     /// A page that says what is wrong. `message` must not come from the request: it is not escaped.
     pub fn failure(status: u16, message: &str) -> Self {
         let reason = reason(status);
-        let page = format!("<!doctype html><html lang=\"en\"><title>{status} {reason}</title><h1>{status} {reason}</h1><p>{message}</p></html>\n");
+        let page =
+            format!("<!doctype html><html lang=\"en\"><title>{status} {reason}</title><h1>{status} {reason}</h1><p>{message}</p></html>\n");
         Self::text(status, "text/html;charset=utf-8", page)
     }
 
@@ -575,7 +576,9 @@ fn answer(wire: &mut Wire<'_>, response: Response, is_head: bool, keep_alive: bo
     };
     let mut head = format!("HTTP/1.1 {status} {}\r\nDate: {}\r\n", reason(status), http_date(SystemTime::now()));
     let given = |name: &str| fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    for (name, value) in fields.iter().map(|(name, value)| (*name, value.as_str())).chain(SAFE_FIELDS.iter().filter(|(name, _)| !given(name)).copied()) {
+    for (name, value) in
+        fields.iter().map(|(name, value)| (*name, value.as_str())).chain(SAFE_FIELDS.iter().filter(|(name, _)| !given(name)).copied())
+    {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str(&format!("Content-Length: {length}\r\n"));

@@ -470,10 +470,7 @@ impl Loader {
                          server does not start without it"
                     ));
                 }
-                Status::KnownNotYet(why)
-                    if *value != Value::Bool(false)
-                        && row.kind.parse(row.default).as_ref() != Some(value) =>
-                {
+                Status::KnownNotYet(why) if *value != Value::Bool(false) && row.kind.parse(row.default).as_ref() != Some(value) => {
                     notices.push(format!("{origin}: {name}={text} is not supported yet: {why}"));
                 }
                 Status::Ignored(why) => {

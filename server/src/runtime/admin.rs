@@ -78,10 +78,7 @@ impl AdminServer {
         });
         let idle_time = Duration::from_millis(u64::from(config.idle_timeout_ms));
         let handler: Arc<dyn Handler> = server.clone();
-        std::thread::Builder::new()
-            .name("admin".to_owned())
-            .spawn(move || http::serve(&listener, idle_time, &handler))
-            .map_err(refuse)?;
+        std::thread::Builder::new().name("admin".to_owned()).spawn(move || http::serve(&listener, idle_time, &handler)).map_err(refuse)?;
         info!("Started AdminServer on address {shown}, port {port} and command URL {}", config.command_url);
         Ok(Some(server))
     }
@@ -334,7 +331,8 @@ impl Attached {
     /// Properties as Java lists them: those of the server that were set, and of the system what has a meaning here.
     fn properties(&self) -> Vec<(String, String)> {
         let environment = environment::gather(&crate::version::full());
-        let of_system = environment.into_iter().filter(|(key, _)| key.starts_with("os.") || key.starts_with("user.") || key.starts_with("java.io."));
+        let of_system =
+            environment.into_iter().filter(|(key, _)| key.starts_with("os.") || key.starts_with("user.") || key.starts_with("java.io."));
         let mut properties: std::collections::BTreeMap<String, String> =
             of_system.filter(|(key, _)| !key.starts_with("os.memory")).map(|(key, value)| (key.to_owned(), value)).collect();
         properties.insert("file.separator".to_owned(), "/".to_owned());
@@ -366,7 +364,11 @@ impl Attached {
         let tree = self.shared.tree();
         let root = tree.get("/").ok_or((500, "Error occurred during auth"))?;
         let every = [perms::READ, perms::WRITE, perms::CREATE, perms::DELETE, perms::ADMIN];
-        if every.into_iter().all(|perm| self.shared.schemes.permits(root.acl(), perm, &ids)) { Ok(()) } else { Err((403, "Not authorized")) }
+        if every.into_iter().all(|perm| self.shared.schemes.permits(root.acl(), perm, &ids)) {
+            Ok(())
+        } else {
+            Err((403, "Not authorized"))
+        }
     }
 }
 

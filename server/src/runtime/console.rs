@@ -39,7 +39,14 @@ const SEARCH_LASTS: Duration = Duration::from_secs(60);
 const SEARCHED_AT_ONCE: usize = 200;
 
 /// Answers what is not a command.
-pub fn handle(page: &Page, config: &AdminConfig, attached: Option<&Attached>, turn: &Mutex<()>, request: &Request, body: &mut Body<'_, '_>) -> Response {
+pub fn handle(
+    page: &Page,
+    config: &AdminConfig,
+    attached: Option<&Attached>,
+    turn: &Mutex<()>,
+    request: &Request,
+    body: &mut Body<'_, '_>,
+) -> Response {
     let path = request.path.as_str();
     if path == "/" || path == "/index.html" {
         return if request.method == "POST" { Response::empty(405).with("Allow", "GET, HEAD") } else { page.response() };
@@ -251,12 +258,16 @@ fn node(attached: &Attached, request: &Request) -> Response {
         json.key("may_read").boolean(may_read);
         json.key("stat").object(|json| {
             // Texts, since a browser's numbers do not hold 64 bits.
-            for (key, value) in [("czxid", stat.czxid), ("mzxid", stat.mzxid), ("pzxid", stat.pzxid), ("ephemeralOwner", stat.ephemeral_owner)] {
+            for (key, value) in
+                [("czxid", stat.czxid), ("mzxid", stat.mzxid), ("pzxid", stat.pzxid), ("ephemeralOwner", stat.ephemeral_owner)]
+            {
                 json.key(key).text(&format!("{value:#x}"));
             }
             json.key("ctime").integer(stat.ctime);
             json.key("mtime").integer(stat.mtime);
-            for (key, value) in [("version", stat.version), ("cversion", stat.cversion), ("aclVersion", stat.aversion), ("dataLength", stat.data_length)] {
+            for (key, value) in
+                [("version", stat.version), ("cversion", stat.cversion), ("aclVersion", stat.aversion), ("dataLength", stat.data_length)]
+            {
                 json.key(key).integer(value);
             }
             json.key("numChildren").integer(stat.num_children);
@@ -295,7 +306,9 @@ fn letters(bits: i32) -> String {
 }
 
 fn edit(attached: &Attached, request: &Request, body: &mut Body<'_, '_>) -> Response {
-    let (Some(path), Some(what)) = (request.parameter("path"), request.parameter("do")) else { return refuse(400, "path and do are wanted.") };
+    let (Some(path), Some(what)) = (request.parameter("path"), request.parameter("do")) else {
+        return refuse(400, "path and do are wanted.");
+    };
     // A login, and not an address alone, so that no page of another site can have a browser do this.
     let Some(login) = request.field("authorization").and_then(|proof| proof.strip_prefix("digest ")) else {
         return refuse(401, "Log in first: changes are made as a user.");

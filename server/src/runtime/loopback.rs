@@ -5,7 +5,9 @@
 //! the one at the console may do it.
 
 use oxkeeper_proto::acl;
-use oxkeeper_proto::records::{AuthPacket, ConnectRequest, ConnectResponse, CreateRequest, DeleteRequest, ReplyHeader, RequestHeader, SetDataRequest};
+use oxkeeper_proto::records::{
+    AuthPacket, ConnectRequest, ConnectResponse, CreateRequest, DeleteRequest, ReplyHeader, RequestHeader, SetDataRequest,
+};
 use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

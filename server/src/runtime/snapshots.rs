@@ -93,7 +93,8 @@ impl Snapshots {
             if let Some(done) = done {
                 let path = || snapshot_path(&self.shared.config, zxid);
                 // If nobody waits any more, the snapshot is still a good one.
-                let _ = done.send(written.as_ref().map(|_| (zxid, path())).map_err(|failure| io::Error::new(failure.kind(), failure.to_string())));
+                let _ = done
+                    .send(written.as_ref().map(|_| (zxid, path())).map_err(|failure| io::Error::new(failure.kind(), failure.to_string())));
             }
             match written {
                 Ok(file) => {

@@ -6,8 +6,8 @@ use super::shared::{Shared, unpoisoned};
 use crate::four_letter::environment;
 use crate::four_letter::zone::Zone;
 use crate::four_letter::{
-    Chunks, Command, ConfigurationView, ConnectionBucket, ConnectionSession, ConnectionView, DigestView, MetricsView, Mode, Needs, ServerView,
-    SessionBucket, SessionsView, Statistics, Whitelist, last_operation, render,
+    Chunks, Command, ConfigurationView, ConnectionBucket, ConnectionSession, ConnectionView, DigestView, MetricsView, Mode, Needs,
+    ServerView, SessionBucket, SessionsView, Statistics, Whitelist, last_operation, render,
 };
 use crate::metrics::{Gauge, GaugeSet, GaugeValues};
 use log::warn;
