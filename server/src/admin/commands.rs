@@ -446,6 +446,10 @@ fn monitor(view: &AdminView<'_>, json: &mut Json) {
     if let Some(peer_state) = metrics.peer_state {
         json.key("peer_state").text(peer_state);
     }
+    if let Some(families) = metrics.families {
+        families.iter().filter(|family| !family.is_own()).for_each(|family| family.each_key(|key, value| json.key(key).decimal(value)));
+        return;
+    }
     let told = report(metrics.reading, metrics.gauges, |key, value| {
         let json = json.key(key);
         match value {

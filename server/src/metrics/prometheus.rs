@@ -65,6 +65,12 @@ impl Family {
         self.samples.push(Sample { suffix, labels, value });
     }
 
+    /// Whether ZooKeeper has no such family.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.name.starts_with("oxkeeper_")
+    }
+
     /// Calls `each` with the key of each sample as `mntr` shows it, and its value.
     pub fn each_key(&self, mut each: impl FnMut(&str, f64)) {
         for sample in &self.samples {
@@ -183,12 +189,17 @@ fn push_summary(family: &mut Family, key: Option<&str>, detail: Detail, recent: 
 
 /// Histograms, which unlike quantiles can be added up over an ensemble: requests and their stages.
 fn own(current: &Distributions, reading: &Reading) -> Vec<Family> {
-    let histogram = |name: &str, help: &str| Family { name: name.to_owned(), kind: "histogram", help: help.to_owned(), samples: Vec::new() };
-    let mut requests = histogram("oxkeeper_request_duration_seconds", "Time from receiving a request to its reply, in steps of a millisecond.");
+    let histogram =
+        |name: &str, help: &str| Family { name: name.to_owned(), kind: "histogram", help: help.to_owned(), samples: Vec::new() };
+    let mut requests =
+        histogram("oxkeeper_request_duration_seconds", "Time from receiving a request to its reply, in steps of a millisecond.");
     for (kind, summary) in [("read", Summary::ReadLatency), ("update", Summary::UpdateLatency)] {
         push_histogram(&mut requests, ("kind", kind), &current.summary(summary), 1000, reading.summary(summary).sum);
     }
-    let mut stages = histogram("oxkeeper_stage_duration_seconds", "Time of a stage of a write; log_write and log_sync are measured in microseconds, all others in milliseconds.");
+    let mut stages = histogram(
+        "oxkeeper_stage_duration_seconds",
+        "Time of a stage of a write; log_write and log_sync are measured in microseconds, all others in milliseconds.",
+    );
     for (stage, summary) in [
         ("prepare_queue", Summary::PrepProcessorQueueTime),
         ("log_queue", Summary::SyncProcessorQueueTime),
@@ -229,7 +240,8 @@ pub fn process() -> Vec<Family> {
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     let stat = read("self/stat");
     // The second field is a name in brackets that may hold blanks.
-    let fields: Vec<&str> = stat.as_deref().and_then(|stat| stat.rsplit_once(')')).map_or(Vec::new(), |(_, rest)| rest.split_whitespace().collect());
+    let fields: Vec<&str> =
+        stat.as_deref().and_then(|stat| stat.rsplit_once(')')).map_or(Vec::new(), |(_, rest)| rest.split_whitespace().collect());
     let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
     let cpu = field(14).zip(field(15)).map(|(user, system)| (user + system) / ticks);
     add("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.", cpu);

@@ -153,7 +153,10 @@ impl Metrics {
             merged.map_or_else(Distribution::default, |merged| merged.distribution())
         };
         Distributions {
-            summaries: Summary::ALL.iter().map(|summary| merge(&mut current.iter().map(|shard| &shard.summaries[summary.index()]))).collect(),
+            summaries: Summary::ALL
+                .iter()
+                .map(|summary| merge(&mut current.iter().map(|shard| &shard.summaries[summary.index()])))
+                .collect(),
             stages: Stage::ALL.map(|stage| {
                 let cells = || current.iter().map(|shard| &shard.stages[stage as usize]);
                 (merge(&mut cells()), cells().map(|cell| cell.sum.load(Relaxed)).sum())

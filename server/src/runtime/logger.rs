@@ -3,7 +3,7 @@
 
 use super::shared::{LogEntry, Shared};
 use super::snapshots::Job;
-use crate::metrics::{Counter, Recorder, Summary};
+use crate::metrics::{Counter, Recorder, Stage, Summary};
 use log::{error, info, warn};
 use oxkeeper_net::Wakeup;
 use oxkeeper_proto::Zxid;
@@ -12,7 +12,7 @@ use oxkeeper_store::txn_log::{AppendError, TxnLog, ZeroAhead};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a full disk is tried again.
 const SPACE_CHECK: Duration = Duration::from_millis(250);
@@ -89,7 +89,7 @@ impl Logger {
                 }
                 continue;
             }
-            let taken = self.shared.now();
+            let (taken, begun) = (self.shared.now(), Instant::now());
             self.recorder.add(Counter::SyncProcessorRequestQueued, entries.len() as u64);
             self.recorder.observe(Summary::SyncProcessorQueueSize, entries.len() as i64);
             self.recorder.observe(Summary::SyncProcessorBatchSize, entries.len() as i64);
@@ -106,6 +106,7 @@ impl Logger {
             }
             let written = self.shared.now();
             self.recorder.observe(Summary::SyncProcessTime, written.mono_ms.saturating_sub(taken.mono_ms) as i64);
+            self.recorder.observe_stage(Stage::LogWrite, begun.elapsed().as_micros() as i64);
             let synced = match self.log.sync() {
                 Ok(synced) => synced,
                 Err(failure) => die(&failure.0),
@@ -114,6 +115,7 @@ impl Logger {
                 warn!("{warning}");
                 self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceeded);
             }
+            self.recorder.observe_stage(Stage::LogSync, synced.elapsed.as_micros() as i64);
             self.recorder.observe(Summary::FsyncTime, synced.elapsed.as_millis() as i64);
             let through = synced.through.expect("something was appended");
             let now = self.shared.now();

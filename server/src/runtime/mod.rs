@@ -14,6 +14,7 @@ mod console;
 mod logger;
 mod loopback;
 mod reactor;
+mod scrape;
 mod shared;
 mod snapshots;
 mod start;

@@ -4,7 +4,7 @@
 //! disk or a socket while holding the core or the tree.
 
 use crate::config::ServerConfig;
-use crate::metrics::{Counter, CounterSet, Metrics, Recorder, Summary, SummarySet};
+use crate::metrics::{Counter, CounterSet, Exporter, Metrics, Recorder, Summary, SummarySet};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
 use oxkeeper_net::{Queue, Wakeup};
@@ -60,6 +60,7 @@ pub struct Shared {
     pub config: ServerConfig,
     pub schemes: Arc<Schemes>,
     pub metrics: Metrics,
+    pub exporter: Exporter,
     pub counters: Counters,
     pub max_length: i32,
     pub started: Instant,
@@ -152,6 +153,7 @@ impl Shared {
             config,
             schemes,
             metrics,
+            exporter: Exporter::default(),
             counters,
             max_length,
             started: Instant::now(),

@@ -5,6 +5,7 @@ use super::admin::{AdminServer, Attached};
 use super::clock::Clock;
 use super::logger::Logger;
 use super::reactor::{Door, Reactor, WAKE};
+use super::scrape::MetricsServer;
 use super::shared::{LogEntry, Parts, ReactorHandle, Shared};
 use super::snapshots::{Job, SnapshotDoor, Snapshots, compression, end, snapshot_path};
 use super::words::Words;
@@ -77,6 +78,7 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     announce(&config);
     let schemes = Arc::new(schemes(&config)?);
     config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
+    let scrape = MetricsServer::start(&config)?;
     let admin = AdminServer::start(&config)?;
     let listener = bind(&config)?;
     let address = listener.local_address().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
@@ -87,6 +89,9 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     oxkeeper_proto::collections::set_seed(now.wall_ms as u64 ^ u64::from(std::process::id()) << 40);
     let disk = RealDisk::shared();
     let metrics = Metrics::new();
+    if scrape.is_some() {
+        metrics.keep_all_distributions();
+    }
     let (store, tree, snapshot_zxid) = recover(&config, &disk, &metrics)?;
     let log = store
         .txn_log(LogOptions {
@@ -169,6 +174,9 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         let words = Words::new(shared.clone());
         admin.attach(Attached { shared: shared.clone(), words, snapshots, largest: Default::default() });
     }
+    if let Some(scrape) = &scrape {
+        scrape.attach(&shared);
+    }
     drop(snapshot_jobs);
 
     let (questions, asked) = mpsc::channel();
@@ -197,6 +205,9 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     }
     if let Some(admin) = &admin {
         admin.detach();
+    }
+    if let Some(scrape) = &scrape {
+        scrape.detach();
     }
     for thread in reactor_threads {
         join(thread);

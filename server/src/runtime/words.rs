@@ -3,13 +3,14 @@
 
 use super::reactor::{Errand, Lease};
 use super::shared::{Shared, unpoisoned};
+use crate::config::MetricsProvider;
 use crate::four_letter::environment;
 use crate::four_letter::zone::Zone;
 use crate::four_letter::{
     Chunks, Command, ConfigurationView, ConnectionBucket, ConnectionSession, ConnectionView, DigestView, MetricsView, Mode, Needs,
     ServerView, SessionBucket, SessionsView, Statistics, Whitelist, last_operation, render,
 };
-use crate::metrics::{Gauge, GaugeSet, GaugeValues};
+use crate::metrics::{Gauge, GaugeSet, GaugeValues, prometheus};
 use log::warn;
 use oxkeeper_proto::{SessionId, path};
 use oxkeeper_replica::front::ConnectionInfo;
@@ -19,7 +20,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest answer: some millions of watches. What is longer is cut off, with a line in the log.
 const LONGEST_ANSWER_BYTES: usize = 256 << 20;
@@ -116,6 +117,17 @@ impl Words {
     pub fn gather<R>(&self, needs: Needs, with: impl FnOnce(&ServerView<'_>) -> R) -> R {
         let reading = self.shared.metrics.read();
         let gauges = if needs.metrics { self.gauges() } else { GaugeValues::default() };
+        let families = match &self.shared.config.operator.metrics {
+            MetricsProvider::Prometheus { process_info, .. } if needs.metrics => {
+                let mut families = self.shared.exporter.families(&self.shared.metrics, &reading, &gauges, Instant::now());
+                if *process_info {
+                    families.extend(prometheus::process());
+                }
+                Some(families)
+            }
+            MetricsProvider::Null => Some(Vec::new()),
+            _ => None,
+        };
         let mut view = ServerView { serving: true, version: &self.version, mode: Mode::Standalone, ..ServerView::default() };
         self.fill(needs, &mut view);
         if needs.statistics {
@@ -128,7 +140,7 @@ impl Words {
             view.statistics = statistics;
         }
         if needs.metrics {
-            view.metrics = Some(MetricsView { reading: &reading, gauges: &gauges, peer_state: None });
+            view.metrics = Some(MetricsView { reading: &reading, gauges: &gauges, families: families.as_deref(), peer_state: None });
         }
         let by_path = if needs.watches_by_path { self.watches_by_path() } else { Vec::new() };
         let by_session = if needs.watches_by_session { self.watches_by_session() } else { Vec::new() };
