@@ -43,7 +43,7 @@ pub fn namespace(path: &str) -> Option<&str> {
 impl Meter for ReadLog {
     fn read(&mut self, path: &str, bytes: usize) {
         let Some(name) = namespace(path) else { return };
-        let value = path.len() as u64 + bytes as u64 + STAT_BYTES;
+        let value = path.encode_utf16().count() as u64 + bytes as u64 + STAT_BYTES;
         // Neighbours are mostly of the same part.
         if let Some(&(start, end, _)) = self.entries.last()
             && self.names[start as usize..end as usize] == *name

@@ -87,6 +87,11 @@ struct Preparing {
     before: CoreCounts,
 }
 
+/// The length that Java's strings have: UTF-16 units.
+fn java_length(path: &str) -> usize {
+    if path.is_ascii() { path.len() } else { path.encode_utf16().count() }
+}
+
 /// Records what is applied.
 struct ApplyMeter<'a> {
     recorder: &'a Recorder,
@@ -96,14 +101,14 @@ struct ApplyMeter<'a> {
 impl Meter for ApplyMeter<'_> {
     fn read(&mut self, path: &str, bytes: usize) {
         if let Some(name) = namespace(path) {
-            let value = path.len() + bytes + STAT_BYTES as usize;
+            let value = java_length(path) + bytes + STAT_BYTES as usize;
             self.recorder.observe_for(SummarySet::ReadPerNamespace, name, value as i64);
         }
     }
 
     fn written(&mut self, path: &str, bytes: usize) {
         if let Some(name) = namespace(path) {
-            self.recorder.observe_for(SummarySet::WritePerNamespace, name, (path.len() + bytes) as i64);
+            self.recorder.observe_for(SummarySet::WritePerNamespace, name, (java_length(path) + bytes) as i64);
         }
     }
 
