@@ -111,7 +111,8 @@ fn names_types_and_labels_are_those_of_java() {
         assert!(judge.contains_key(name) || name.starts_with("oxkeeper_"), "{name} is neither Java's nor marked as ours");
     }
     // Whatever does not depend on time is equal.
-    for name in ["znode_count", "ephemerals_count", "approximate_data_size", "global_sessions", "write_per_namespace", "read_per_namespace"] {
+    for name in ["znode_count", "ephemerals_count", "approximate_data_size", "global_sessions", "write_per_namespace", "read_per_namespace"]
+    {
         assert_eq!(mine[name].samples, judge[name].samples, "{name}");
     }
     assert_eq!(mine["readlatency"].samples["readlatency_count"], judge["readlatency"].samples["readlatency_count"]);
@@ -187,7 +188,11 @@ fn mntr_spells_as_the_provider_does() {
             let kind = |value: &serde_json::Value| if value.is_f64() { "decimal" } else { "other" };
             let latency = &monitor["max_latency"];
             assert!(latency.is_f64(), "{subject}: {latency}");
-            assert_eq!(monitor["snapshottime{quantile=\"0.5\"}"].is_string() || monitor["snapshottime{quantile=\"0.5\"}"].is_f64(), true, "{subject}");
+            assert_eq!(
+                monitor["snapshottime{quantile=\"0.5\"}"].is_string() || monitor["snapshottime{quantile=\"0.5\"}"].is_f64(),
+                true,
+                "{subject}"
+            );
             let monitor = monitor.as_object().expect("an object").iter().map(|(key, value)| format!("{key} {}", kind(value)));
             // Without values a quantile is the text NaN, and which have values is the clock's affair.
             let monitor = monitor.map(|key| if key.contains("quantile") { key.replace(" other", "").replace(" decimal", "") } else { key });

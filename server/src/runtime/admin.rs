@@ -12,6 +12,7 @@ use super::start::Failure;
 use super::words::Words;
 use crate::admin::commands::{self, AdminCommand, AdminView, NOT_SERVING, QuorumView};
 use crate::admin::http::{self, Body, Handler, Request, Response};
+use crate::admin::json::Json;
 use crate::admin::page::Page;
 use crate::config::{self, AdminConfig, ServerConfig};
 use crate::four_letter::environment;
@@ -232,6 +233,7 @@ impl Handler for AdminServer {
             "/livez" => Response::text(200, PLAIN, "ok\n"),
             "/readyz" => probe(attached.as_deref(), false),
             "/quorumz" => probe(attached.as_deref(), true),
+            "/api/log_level" => log_level(attached.as_deref(), request),
             _ if self.config.console_enabled => console::handle(&self.page, &self.config, attached.as_deref(), &self.turn, request, body),
             _ => Response::failure(404, "There is nothing here."),
         }
@@ -263,6 +265,31 @@ fn probe(attached: Option<&Attached>, needs_quorum: bool) -> Response {
         Some(_) if shared.core().out_of_space() => Response::text(503, PLAIN, "the disk is full: reads only\n"),
         Some(mode) => Response::text(200, PLAIN, format!("ok, {}\n", mode.word())),
     }
+}
+
+/// The level of the log; POST changes it until the server ends, for those who may have a snapshot.
+fn log_level(attached: Option<&Attached>, request: &Request) -> Response {
+    let answer = |status, key: &str, text: &str| {
+        let mut out = Json::default();
+        out.object(|json| json.key(key).text(text));
+        json(status, out.into_text())
+    };
+    if request.method == "POST" {
+        let Some(attached) = attached else { return answer(503, "error", NOT_SERVING) };
+        if let Err((status, error)) = attached.admit(request) {
+            return answer(status, "error", error);
+        }
+        let level = match request.parameter("level") {
+            None | Some("") => None,
+            Some(word) => match word.parse() {
+                Ok(level) => Some(level),
+                Err(_) => return answer(400, "error", "level is off, error, warn, info, debug or trace, or empty for that of the start"),
+            },
+        };
+        crate::logging::set_level(level);
+        info!("The level of the log is {} now, as {} asked", log::max_level(), request.peer);
+    }
+    answer(200, "level", &log::max_level().to_string().to_ascii_lowercase())
 }
 
 fn set_trace_mask(attached: Option<&Attached>, request: &Request) -> Response {
