@@ -613,6 +613,9 @@ impl Reactor {
     }
 
     fn count(&mut self, front: &mut Front) {
+        if let (Some(audit), Some(auditor)) = (&self.shared.audit, &mut front.audit) {
+            auditor.lines.drain(..).for_each(|line| audit.change(&line));
+        }
         self.recorder.packets_received(front.stats.received - self.received_before);
         self.recorder.packets_sent(front.stats.sent - self.sent_before);
         (self.received_before, self.sent_before) = (front.stats.received, front.stats.sent);

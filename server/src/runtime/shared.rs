@@ -3,12 +3,13 @@
 //! Lock order: a front, the core, the tree, a front's watches, a front's inbox. Nobody waits for a
 //! disk or a socket while holding the core or the tree.
 
+use crate::audit::AuditLog;
 use crate::config::ServerConfig;
 use crate::metrics::{Counter, CounterSet, Exporter, Metrics, Recorder, Summary, SummarySet};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
 use oxkeeper_net::{Queue, Wakeup};
-use oxkeeper_proto::{EventType, Zxid};
+use oxkeeper_proto::{EventType, SessionId, Zxid};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreCounts, Input, Output};
 use oxkeeper_replica::front::Front;
@@ -61,6 +62,8 @@ pub struct Shared {
     pub schemes: Arc<Schemes>,
     pub metrics: Metrics,
     pub exporter: Exporter,
+    /// Where there is one.
+    pub audit: Option<AuditLog>,
     pub counters: Counters,
     pub max_length: i32,
     pub started: Instant,
@@ -96,6 +99,8 @@ fn java_length(path: &str) -> usize {
 struct ApplyMeter<'a> {
     recorder: &'a Recorder,
     now_ms: i64,
+    /// Ephemeral nodes that went, if there is an audit log.
+    gone: Option<Vec<(SessionId, String)>>,
 }
 
 impl Meter for ApplyMeter<'_> {
@@ -119,6 +124,12 @@ impl Meter for ApplyMeter<'_> {
         }
     }
 
+    fn ephemeral_gone(&mut self, session: SessionId, path: &str) {
+        if let Some(gone) = &mut self.gone {
+            gone.push((session, path.to_owned()));
+        }
+    }
+
     fn told(&mut self, kind: EventType, watchers: usize) {
         let summary = match kind {
             EventType::NodeCreated => Summary::NodeCreatedWatchCount,
@@ -135,6 +146,7 @@ pub struct Parts {
     pub config: ServerConfig,
     pub schemes: Arc<Schemes>,
     pub metrics: Metrics,
+    pub audit: Option<AuditLog>,
     pub max_length: i32,
     pub reactors: Vec<ReactorHandle>,
     pub log: Arc<Queue<LogEntry>>,
@@ -147,7 +159,7 @@ pub struct Parts {
 
 impl Shared {
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, schemes, metrics, max_length, reactors, log, core, tree, store, client_port, epoch } = parts;
+        let Parts { config, schemes, metrics, audit, max_length, reactors, log, core, tree, store, client_port, epoch } = parts;
         let counters = Counters::default();
         counters.trace_mask.store(crate::four_letter::TRACE_MASK_DEFAULT as u64, Ordering::Relaxed);
         let preparing = Mutex::new(Preparing { recorder: metrics.recorder(), before: core.counts() });
@@ -159,6 +171,7 @@ impl Shared {
             schemes,
             metrics,
             exporter: Exporter::default(),
+            audit,
             counters,
             max_length,
             started: Instant::now(),
@@ -287,18 +300,21 @@ impl Shared {
 
     /// Applies what has been committed and tells the fronts. Returns the last applied zxid.
     pub fn apply(&self) -> Zxid {
-        let (effects, last) = {
+        let (effects, last, gone) = {
             let mut tree = self.tree_for_writing();
             let commits = std::mem::take(&mut *unpoisoned(self.commits.lock()));
             let fronts: Vec<&FrontShared> = self.reactors.iter().map(|r| &*r.shared).collect();
             let recorder = unpoisoned(self.applying.lock());
-            let mut meter = ApplyMeter { recorder: &recorder, now_ms: self.now().wall_ms };
+            let mut meter = ApplyMeter { recorder: &recorder, now_ms: self.now().wall_ms, gone: self.audit.is_some().then(Vec::new) };
             let effects = apply(&mut tree, &fronts, commits, &self.schemes, self.max_length, &mut meter);
             if !effects.digest_mismatches.is_empty() {
                 recorder.add(Counter::DigestMismatchesCount, effects.digest_mismatches.len() as u64);
             }
-            (effects, tree.last_zxid())
+            (effects, tree.last_zxid(), meter.gone)
         };
+        if let (Some(audit), Some(gone)) = (&self.audit, gone) {
+            gone.iter().for_each(|(session, path)| audit.ephemeral_gone(*session, path));
+        }
         for mismatch in &effects.digest_mismatches {
             log::error!(
                 "The digest of transaction {} is {:#x}, its writer announced {:#x}",

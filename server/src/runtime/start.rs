@@ -9,6 +9,7 @@ use super::scrape::MetricsServer;
 use super::shared::{LogEntry, Parts, ReactorHandle, Shared};
 use super::snapshots::{Job, SnapshotDoor, Snapshots, compression, end, snapshot_path};
 use super::words::Words;
+use crate::audit::AuditLog;
 use crate::config::{EXIT_INVALID_INVOCATION, EXIT_UNABLE_TO_ACCESS_DATADIR, ServerConfig};
 use crate::metrics::{Metrics, Summary};
 use log::{info, warn};
@@ -70,6 +71,17 @@ impl From<OpenError> for Failure {
 /// # Errors
 /// What keeps the server from starting.
 pub fn serve(config: ServerConfig) -> Result<(), Failure> {
+    let audit =
+        AuditLog::open(&config.operator).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the audit log cannot be opened: {e}")))?;
+    let operator = config.operator.clone();
+    serve_audited(config, audit).inspect_err(|_| {
+        if let Ok(Some(audit)) = AuditLog::open(&operator) {
+            audit.started(false);
+        }
+    })
+}
+
+fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut signals =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP])
@@ -115,7 +127,8 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         let poll = Poll::new().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}")))?;
         let wakeup = Wakeup::of_poll(poll.registry(), WAKE).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}")))?;
         let shared = Arc::new(FrontShared::default());
-        let front = Front::new(index as u16, shared.clone(), schemes.clone(), front_options.clone(), in_flight.clone());
+        let mut front = Front::new(index as u16, shared.clone(), schemes.clone(), front_options.clone(), in_flight.clone());
+        front.audit = audit.is_some().then(Default::default);
         let errands = Queue::new(ERRANDS_BOUND, wakeup.clone());
         reactors.push(ReactorHandle { shared, front: Mutex::new(front), wakeup, errands });
         polls.push(poll);
@@ -132,7 +145,7 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let log_queue: Arc<Queue<LogEntry>> = Queue::new(usize::MAX, log_wakeup.clone());
     let client_port = address.port();
     let shared =
-        Shared::new(Parts { schemes, metrics, max_length, reactors, log: log_queue, core, tree, store, client_port, epoch, config });
+        Shared::new(Parts { schemes, metrics, audit, max_length, reactors, log: log_queue, core, tree, store, client_port, epoch, config });
 
     let (snapshot_jobs, jobs) = mpsc::sync_channel::<Job>(1);
     let snapshot_running = Arc::new(AtomicBool::new(false));
@@ -197,8 +210,14 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     drop(questions);
     info!("Serving on {address} after {} ms with {count} reactors", begun.elapsed().as_millis());
 
+    if let Some(audit) = &shared.audit {
+        audit.started(true);
+    }
     let signal = signals.forever().next();
     info!("Signal {} received: shutting down", signal.unwrap_or_default());
+    if let Some(audit) = &shared.audit {
+        audit.stopping();
+    }
     shared.counters.stopping.store(true, Ordering::SeqCst);
     for reactor in &shared.reactors {
         reactor.wakeup.wake();
