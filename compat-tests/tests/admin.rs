@@ -190,7 +190,8 @@ fn observe(subject: Subject) -> Seen {
         }
     }
     let login = ("Authorization", "digest super:secret");
-    let requests: &[(&str, &str, &[(&str, &str)])] = &[
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let requests: &[(&str, &str, Fields<'_>)] = &[
         ("GET", "/commands/nope", &[]),
         ("GET", "/commands/RUOK", &[]),
         ("GET", "/commands/ruok/", &[]),
