@@ -56,7 +56,7 @@ fn captured(role: &str, command: AdminCommand) -> String {
 
 #[test]
 fn members_answer_as_java() {
-    for (role, my_id, zxid) in [("follower", 1, 0), ("leader", 2, 0x1_0000_0000), ("observer", 3, 0)] {
+    for (role, my_id, zxid) in [("follower", 1, 0), ("leader", 2, 0x1_0000_0000), ("observer", 3, 0x1_0000_0000)] {
         let server = ServerView { statistics: Statistics { zxid: Zxid(zxid), ..Statistics::default() }, ..ServerView::default() };
         let quorum = quorum(my_id);
         for command in [AdminCommand::Leader, AdminCommand::VotingView] {
