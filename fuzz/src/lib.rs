@@ -255,6 +255,8 @@ impl Machine {
             max_length: MAX_LENGTH,
             outstanding_limit: 16,
             limits: Arc::default(),
+            serves: true,
+            syncs: false,
         };
         let front = Front::new(0, shared.clone(), schemes.clone(), options, Arc::new(AtomicUsize::new(0)));
         Self {
@@ -345,6 +347,7 @@ impl Machine {
                     }
                     Output::Apply(commit) => self.commits.push(commit),
                     Output::Front { item, .. } => self.shared.inbox.lock().expect("nobody panics").items.push(item),
+                    other => unreachable!("a standalone server has no peers: {other:?}"),
                 }
             }
             if let Some(through) = synced {

@@ -15,7 +15,7 @@ mod logger;
 mod loopback;
 mod reactor;
 mod scrape;
-mod shared;
+pub(crate) mod shared;
 mod snapshots;
 mod start;
 mod words;
