@@ -10,7 +10,7 @@ use super::shared::{Shared, unpoisoned};
 use super::snapshots::{Job, SnapshotDoor};
 use super::start::Failure;
 use super::words::Words;
-use crate::admin::commands::{self, AdminCommand, AdminView, NOT_SERVING, QuorumView};
+use crate::admin::commands::{self, AdminCommand, AdminView, MemberView, NOT_SERVING, ObserverView, QuorumView};
 use crate::admin::http::{self, Body, Handler, Request, Response};
 use crate::admin::json::Json;
 use crate::admin::page::Page;
@@ -20,6 +20,7 @@ use crate::metrics::Counter;
 use log::{info, warn};
 use oxkeeper_auth::{AuthOutcome, Identity};
 use oxkeeper_proto::{Zxid, perms};
+use oxkeeper_zab::{Member, MemberAddress, Role};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -339,7 +340,8 @@ impl Attached {
             }
             let view = AdminView {
                 server,
-                quorum: quorum.as_ref(),
+                // Java's has forgotten its server while it looks for a leader.
+                quorum: quorum.as_ref().filter(|_| server.serving),
                 initial_configuration: initial.as_ref().and_then(Option::as_deref),
                 properties: &properties,
                 last_snapshot: if command == AdminCommand::LastSnapshot { last_snapshot(&shared.config) } else { None },
@@ -350,9 +352,56 @@ impl Attached {
         })
     }
 
-    /// What a member knows of its ensemble. A standalone server has none; the roles of a member fill it here.
+    /// What a member knows of its ensemble; a standalone server has none.
     pub fn quorum(&self) -> Option<QuorumView> {
-        None
+        self.shared.config.ensemble.as_ref()?;
+        let core = self.shared.core();
+        let peer = core.peer();
+        let config = peer.config();
+        let own = config.members.get(&peer.me());
+        let addresses = |port: fn(&MemberAddress) -> u16| {
+            own.iter().flat_map(|member| &member.addresses).map(|address| (address.host.clone(), port(address))).collect()
+        };
+        let client = |member: Option<&Member>| {
+            let client = member.and_then(|member| member.client.as_ref());
+            client.map_or_else(String::new, |client| format!("{}:{}", client.host, client.port))
+        };
+        let leader = peer.leader().and_then(|leader| config.members.get(&leader));
+        let voters = config.voters().map(|sid| {
+            let member = config.members.get(&sid);
+            let texts = |port: fn(&MemberAddress) -> u16| {
+                member.iter().flat_map(|member| &member.addresses).map(|address| format!("{}:{}", address.host, port(address))).collect()
+            };
+            MemberView {
+                sid: sid.0,
+                server_addresses: texts(|address| address.quorum_port),
+                election_addresses: texts(|address| address.election_port),
+                client_address: client(member),
+                is_observer: false,
+            }
+        });
+        // What their links count is not known here.
+        let observers = peer.learners().into_iter().filter(|learner| learner.is_observer && learner.is_synced);
+        let observers =
+            observers.map(|learner| ObserverView { sid: learner.sid.0, last_zxid: peer.last_committed(), ..ObserverView::default() });
+        Some(QuorumView {
+            my_id: peer.me().0,
+            is_leader: peer.role() == Role::Leading,
+            leader_id: peer.leader().map_or(-1, |leader| leader.0),
+            leader_host: leader.and_then(|leader| leader.addresses.first()).map_or_else(String::new, |address| address.host.clone()),
+            zab_state: match peer.role() {
+                Role::Looking => "election",
+                _ if peer.is_serving() => "broadcast",
+                _ => "synchronization",
+            }
+            .to_owned(),
+            is_voting: config.is_voter(peer.me()),
+            quorum_addresses: addresses(|address| address.quorum_port),
+            election_addresses: addresses(|address| address.election_port),
+            client_address: client(own),
+            voters: voters.collect(),
+            observers: observers.collect(),
+        })
     }
 
     /// Properties as Java lists them: those of the server that were set, and of the system what has a meaning here.

@@ -98,7 +98,14 @@ fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Fa
     let schemes = Arc::new(schemes(&config)?);
     config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
     let scrape = MetricsServer::start(&config)?;
-    let admin = AdminServer::start(&config)?;
+    let admin = match AdminServer::start(&config) {
+        // As Java: a member is worth more than its pages.
+        Err(failure) if config.ensemble.is_some() => {
+            warn!("{}", failure.message);
+            None
+        }
+        started => started?,
+    };
     let listener = bind(&config)?;
     let address = listener.local_address().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
     // A day back, so that deadlines and times before the start are positive numbers.
