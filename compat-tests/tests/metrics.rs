@@ -50,6 +50,23 @@ struct Family {
     samples: BTreeMap<String, f64>,
 }
 
+/// The page once it shows as many reads and sets as `history` made: both servers count a moment after they answer.
+fn settled(port: u16) -> BTreeMap<String, Family> {
+    let begun = std::time::Instant::now();
+    loop {
+        let seen = families(&page(port));
+        let is_counted = |name: &str, key: &str, count: f64| seen[name].samples.get(key).is_some_and(|counted| *counted >= count);
+        if is_counted("read_per_namespace", "read_per_namespace_count{key=\"words\"}", 20.0)
+            && is_counted("write_per_namespace", "write_per_namespace_count{key=\"words\"}", 101.0)
+            && is_counted("readlatency", "readlatency_count", 20.0)
+        {
+            return seen;
+        }
+        assert!(begun.elapsed().as_secs() < 30, "{seen:#?}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
 fn page(port: u16) -> String {
     let answer = http::get(port, "/metrics").expect("an answer");
     assert_eq!((answer.status, answer.field("content-type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
@@ -95,7 +112,7 @@ fn names_types_and_labels_are_those_of_java() {
         .map(|subject| {
             let started = start(subject);
             history(&mut Conversation::begin(started.server.address()));
-            families(&page(started.metrics))
+            settled(started.metrics)
         })
         .collect();
     let (judge, mine) = (&seen[0], &seen[1]);
@@ -245,7 +262,7 @@ fn the_door_is_that_of_java() {
 fn histograms_add_up() {
     let started = start(Subject::Oxkeeper);
     history(&mut Conversation::begin(started.server.address()));
-    let mine = families(&page(started.metrics));
+    let mine = settled(started.metrics);
     let requests = &mine["oxkeeper_request_duration_seconds"];
     assert_eq!(requests.kind, "histogram");
     let value = |key: &str| requests.samples[&format!("oxkeeper_request_duration_seconds{key}")];

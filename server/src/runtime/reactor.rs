@@ -436,6 +436,10 @@ impl Reactor {
     }
 
     fn finish_outputs(&mut self, front: &mut Front) {
+        // Before the replies go out: nobody is told of what is not in the audit log.
+        if let (Some(audit), Some(auditor)) = (&self.shared.audit, &mut front.audit) {
+            auditor.lines.drain(..).for_each(|line| audit.change(&line));
+        }
         for slot in std::mem::take(&mut self.outputs.closes) {
             if let Some(connection) = self.connections[slot as usize].as_mut() {
                 connection.closing = true;
@@ -613,9 +617,6 @@ impl Reactor {
     }
 
     fn count(&mut self, front: &mut Front) {
-        if let (Some(audit), Some(auditor)) = (&self.shared.audit, &mut front.audit) {
-            auditor.lines.drain(..).for_each(|line| audit.change(&line));
-        }
         self.recorder.packets_received(front.stats.received - self.received_before);
         self.recorder.packets_sent(front.stats.sent - self.sent_before);
         (self.received_before, self.sent_before) = (front.stats.received, front.stats.sent);
