@@ -280,3 +280,34 @@ fn histograms_add_up() {
     assert_eq!(syncs, mine["fsynctime"].samples["fsynctime_count"]);
     assert!(syncs > 0.0);
 }
+
+/// A write that waits for a slow disk is named in the log with its cause.
+#[test]
+fn slow_requests_are_named() {
+    let options = Options::usual().line("oxkeeper.slowRequestMs", "150").line("forceSync", "yes");
+    let server = Server::start(Subject::Oxkeeper, &options);
+    let mut talk = Conversation::begin(server.address());
+    talk.connect("a");
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_enter=400000", "-p"])
+        .arg(server.process_id().to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("strace is there: run `cargo xtask prerequisites`");
+    let begun = std::time::Instant::now();
+    let mut number = 0;
+    let log = loop {
+        // The first ones may come before strace has taken hold.
+        talk.ask("a", &request::create(&format!("/slow{number}"), ""));
+        number += 1;
+        let log = std::fs::read_to_string(server.log_path()).expect("a log");
+        if log.contains("Slow request: ") || begun.elapsed().as_secs() > 30 {
+            break log;
+        }
+    };
+    let _ = Command::new("kill").arg(strace.id().to_string()).status();
+    let _ = strace.wait();
+    let line = log.lines().find(|line| line.contains("Slow request: ")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("Slow request: CREA took ") && line.contains(" ms: a sync of the log took "), "{line}");
+}

@@ -153,6 +153,12 @@ impl Logger {
             warn!("{warning}");
             self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceeded);
         }
+        let sync_ms = synced.elapsed.as_millis() as u64;
+        if self.shared.config.operator.slow_request_ms.is_some_and(|limit_ms| sync_ms * 2 >= u64::from(limit_ms)) {
+            let [ended_ms, took_ms] = &self.shared.slow_sync;
+            ended_ms.store(self.shared.now().mono_ms, Ordering::Relaxed);
+            took_ms.store(sync_ms, Ordering::Relaxed);
+        }
         self.recorder.observe_stage(Stage::LogSync, synced.elapsed.as_micros() as i64);
         self.recorder.observe(Summary::FsyncTime, synced.elapsed.as_millis() as i64);
         let through = synced.through.expect("something was appended");

@@ -9,7 +9,7 @@ use crate::metrics::{Counter, CounterSet, Exporter, Metrics, Recorder, Summary, 
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
 use oxkeeper_net::{Queue, Wakeup};
-use oxkeeper_proto::{EventType, SessionId, Zxid};
+use oxkeeper_proto::{EventType, OpCode, SessionId, Zxid};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreCounts, DiskStep, Input, Output};
 use oxkeeper_replica::front::Front;
@@ -72,6 +72,8 @@ pub struct Shared {
     pub schemes: Arc<Schemes>,
     pub metrics: Metrics,
     pub exporter: Exporter,
+    /// The last sync of the log that took long: when it ended, and for how long, milliseconds.
+    pub slow_sync: [AtomicU64; 2],
     /// Where there is one.
     pub audit: Option<AuditLog>,
     pub counters: Counters,
@@ -188,6 +190,7 @@ impl Shared {
             schemes,
             metrics,
             exporter: Exporter::default(),
+            slow_sync: Default::default(),
             audit,
             counters,
             max_length,
@@ -209,6 +212,23 @@ impl Shared {
     /// Both clocks.
     pub fn now(&self) -> Now {
         now_since(self.epoch)
+    }
+
+    /// Names a slow request in the log, with what is known of the cause. The slowest of a turn of a reactor stands for all
+    /// of them.
+    pub fn tell_slow(&self, op: OpCode, latency_ms: u64) {
+        let now_ms = self.now().mono_ms;
+        let [ended_ms, sync_ms] = self.slow_sync.each_ref().map(|value| value.load(Ordering::Relaxed));
+        let name = crate::four_letter::last_operation(op);
+        let is_read = oxkeeper_replica::read::is_read(op);
+        let cause = match () {
+            // It fell into the time of the request, and was most of it.
+            () if now_ms.saturating_sub(ended_ms) <= latency_ms && sync_ms * 2 >= latency_ms => {
+                format!("a sync of the log took {sync_ms} ms{}", if is_read { ", and it waited behind a write of its session" } else { "" })
+            }
+            () => format!("no sync of the log took long; {} requests are in work", self.core().in_flight()),
+        };
+        log::warn!("Slow request: {name} took {latency_ms} ms: {cause}");
     }
 
     pub fn stopping(&self) -> bool {
