@@ -497,3 +497,56 @@ fn the_list_is_complete() {
     let known: BTreeSet<&str> = COMMANDS.iter().map(|names| names[0]).collect();
     assert_eq!(listed, known);
 }
+
+/// Three of ours: each knows the same ensemble, and one that is left alone says so.
+#[test]
+fn members_know_their_ensemble() {
+    let directory = oxkeeper_compat_tests::subject::TemporaryDirectory::new();
+    let ports: Vec<[u16; 4]> = (0..3).map(|_| std::array::from_fn(|_| free_port())).collect();
+    let mut servers: Vec<Server> = (0..3)
+        .map(|index| {
+            let [client, _, _, admin] = ports[index];
+            let mut options = Options::usual().line("initLimit", "20").line("syncLimit", "10").line("clientPort", &client.to_string());
+            options = options.line("admin.enableServer", "true").line("admin.serverPort", &admin.to_string());
+            for (number, [_, quorum, election, _]) in ports.iter().enumerate() {
+                options = options.line(&format!("server.{}", number + 1), &format!("127.0.0.1:{quorum}:{election}"));
+            }
+            let home = directory.path.join(format!("server-{}", index + 1));
+            std::fs::create_dir_all(home.join("data")).expect("directory");
+            std::fs::write(home.join("data/myid"), (index + 1).to_string()).expect("myid");
+            Server::spawn_in(Subject::Oxkeeper, &options, &home)
+        })
+        .collect();
+    servers.iter_mut().for_each(Server::wait_until_serving);
+    let get = |index: usize, target: &str| http::get(ports[index][3], target).expect("an answer");
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    until("all serve", &|| (0..3).all(|index| get(index, "/quorumz").status == 200));
+    let leaders: Vec<Value> = (0..3).map(|index| json(&get(index, "/commands/leader"))).collect();
+    assert_eq!(leaders.iter().filter(|leader| leader["is_leader"] == Value::Bool(true)).count(), 1, "{leaders:?}");
+    assert!(leaders.iter().all(|leader| leader["leader_id"] == leaders[0]["leader_id"]), "{leaders:?}");
+    for index in 0..3 {
+        let state = json(&get(index, "/commands/zabstate"));
+        assert_eq!((&state["zabstate"], &state["voting"]), (&Value::String("broadcast".to_owned()), &Value::Bool(true)), "{state}");
+        assert_eq!(state["myid"], Value::from(index + 1));
+        let view = json(&get(index, "/commands/voting_view"));
+        assert_eq!(view["current_config"].as_object().expect("members").len(), 3, "{view}");
+        let peer_state = json(&get(index, "/commands/monitor"))["peer_state"].to_string();
+        assert!(peer_state.ends_with(" - broadcast\""), "{peer_state}");
+        assert_eq!(json(&get(index, "/commands/icfg"))["initial_configuration"], Value::Null);
+        let members = json(&get(index, "/api/overview"))["members"].clone();
+        assert_eq!(members.as_array().expect("members").iter().filter(|member| member["role"] == "leader").count(), 1, "{members}");
+    }
+    servers.drain(1..).for_each(drop);
+    until("it notices", &|| get(0, "/quorumz").status == 503 && get(0, "/readyz").status == 503);
+    assert_eq!(get(0, "/livez").status, 200);
+    let refusal = json(&get(0, "/commands/ruok"));
+    assert_eq!(refusal["error"], "This ZooKeeper instance is not currently serving requests");
+    let state = json(&get(0, "/commands/zabstate"));
+    assert_eq!((&state["zabstate"], &state["voting"]), (&Value::String(String::new()), &Value::Bool(false)), "{state}");
+}
