@@ -550,3 +550,42 @@ fn members_know_their_ensemble() {
     let state = json(&get(0, "/commands/zabstate"));
     assert_eq!((&state["zabstate"], &state["voting"]), (&Value::String(String::new()), &Value::Bool(false)), "{state}");
 }
+
+/// The level of the log changes while the server runs, for whom `/` grants everything; the log goes to its file.
+#[test]
+fn the_log_is_steered() {
+    let options = Options::usual()
+        .property("zookeeper.root.logger", "INFO,ROLLINGFILE")
+        .property("zookeeper.log.dir", "logs")
+        .line("oxkeeper.log.format", "json");
+    let (server, port) = start(Subject::Oxkeeper, options);
+    let level = |method: &str, query: &str, fields: &[(&str, &str)]| {
+        let answer = http::ask(port, method, &format!("/api/log_level{query}"), fields, &[]).expect("an answer");
+        (answer.status, json(&answer)["level"].as_str().unwrap_or_default().to_owned())
+    };
+    let login = &[("Authorization", "digest super:secret")];
+    assert_eq!(level("GET", "", &[]), (200, "info".to_owned()));
+    assert_eq!(level("POST", "?level=debug", &[]).0, 401);
+    assert_eq!(level("POST", "?level=loud", login).0, 400);
+    let read = || std::fs::read_to_string(server.directory.join("logs/zookeeper.log")).expect("the log file");
+    let hang_up = || {
+        let mut talk = Conversation::begin(server.address());
+        talk.connect("a");
+    };
+    hang_up();
+    assert!(!read().contains("\"level\":\"DEBUG\""));
+    assert_eq!(level("POST", "?level=debug", login), (200, "debug".to_owned()));
+    let begun = Instant::now();
+    while !read().contains("\"level\":\"DEBUG\"") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", read());
+        hang_up();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(level("POST", "", login), (200, "info".to_owned()));
+    for line in read().lines() {
+        let entry: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(entry["time"].is_string() && entry["message"].is_string() && entry["thread"].is_string(), "{line}");
+    }
+    // Nothing goes to standard error then.
+    assert_eq!(server.log_tail(), "");
+}
