@@ -165,7 +165,8 @@ impl Config {
             return Err(ConfigError(format!("Server {sid} is in a group, but is no participant and has no weight")));
         }
         // In Java a server's group is kept in a table by server, so each group's text is in that table's order.
-        let order = hash_map_order(grouped.iter().map(|sid| sid.0), |_| 0);
+        let written: Vec<i64> = groups.values().flatten().map(|sid| sid.0).collect();
+        let order = hash_map_order(written.iter().copied(), |sid| written.iter().position(|other| other == sid).unwrap_or(0));
         self.groups = groups
             .into_iter()
             .map(|(number, members)| (number, order.iter().map(|sid| Sid(*sid)).filter(|sid| members.contains(sid)).collect()))
@@ -364,10 +365,12 @@ fn host_and_ports(text: &str) -> Option<Vec<&str>> {
         return Some(split(text, ':'));
     };
     let (host, rest) = rest.split_once(']')?;
-    match rest.strip_prefix(':') {
-        None if rest.is_empty() => Some(vec![host]),
-        None | Some("") => None,
-        Some(ports) => Some(std::iter::once(host).chain(split(ports, ':')).collect()),
+    // Java passes over one character here, whatever it is.
+    let mut behind = rest.chars();
+    match (behind.next(), behind.as_str()) {
+        (None, _) => Some(vec![host]),
+        (Some(_), "") => None,
+        (Some(_), ports) => Some(std::iter::once(host).chain(split(ports, ':')).collect()),
     }
 }
 
@@ -380,8 +383,11 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-/// What Java prints for a host: names as they are, addresses in its own spelling.
+/// What Java prints for a host: names as they are, addresses in its own spelling, no name as this machine.
 fn java_host(host: &str) -> String {
+    if host.is_empty() {
+        return "localhost".to_owned();
+    }
     let (address, scope) = match host.split_once('%') {
         Some((address, scope)) => (address, format!("%{scope}")),
         None => (host, String::new()),
@@ -442,4 +448,52 @@ fn properties_bucket(key: &str, keys: usize) -> usize {
     }
     let hash = key.bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
     (hash ^ (hash >> 16)) as usize & 0x7fff_ffff & (buckets - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts that were given to Java, and what it made of them; `Configs.java` beside them wrote the answers.
+    #[test]
+    fn texts_are_those_of_java() {
+        let given = include_str!("../tests/vectors/configs-in.txt");
+        let answers = include_str!("../tests/vectors/configs.txt");
+        let mut count = 0;
+        for (text, answer) in given.split("---\n").zip(answers.split_terminator("\n---\n")) {
+            let ours = Config::parse(text).map(|config| config.to_text());
+            assert_eq!(ours.as_deref().unwrap_or("refused"), answer, "{text}{ours:?}");
+            if let Ok(ours) = ours {
+                assert_eq!(Config::parse(&ours).map(|config| config.to_text()).as_ref(), Ok(&ours));
+            }
+            count += 1;
+        }
+        assert!(count > 50, "{count}");
+    }
+
+    #[test]
+    fn tls_ports_of_newer_servers_are_understood() {
+        for (value, written) in [
+            ("a:1:2;3;4", "a:1:2:participant;0.0.0.0:3;0.0.0.0:4"),
+            ("a:1:2;;h:4", "a:1:2:participant;;h:4"),
+            ("a:1:2:observer;[::1]:3;h:4", "a:1:2:observer;[0:0:0:0:0:0:0:1]:3;h:4"),
+        ] {
+            assert_eq!(Member::parse(Sid(1), value).unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn equal_versions_are_the_same_ensemble() {
+        let parse = |text: &str| Config::parse(text).unwrap();
+        let one = parse("server.1=a:1:2\nversion=1");
+        for (other, same) in [
+            ("server.2=b:1:2\nversion=1", true),
+            ("server.1=a:1:2\nversion=2", true),
+            ("server.1=a:1:3\nversion=2", false),
+            ("server.1=a:1:2\nserver.2=b:1:2\nversion=2", false),
+            ("server.1=a:1:2\ngroup.1=1\nversion=2", false),
+        ] {
+            assert_eq!(one.is_same(&parse(other)), same, "{other}");
+        }
+    }
 }

@@ -464,3 +464,327 @@ fn vote_of(notification: &Notification, version: i32) -> Vote {
         version,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PeerState::{Following, Leading, Looking, Observing};
+
+    fn config(text: &str) -> Config {
+        Config::parse(text).expect("a configuration")
+    }
+
+    fn three() -> Config {
+        config("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nserver.9=o:1:2:observer\nversion=5")
+    }
+
+    const SOUND: Candidate = Candidate { zxid: 0x1_0000_0005, epoch: 1, in_doubt: false };
+
+    fn notification(state: PeerState, leader: i64, zxid: i64, election_epoch: i64, peer_epoch: i64) -> Notification {
+        Notification { state: Some(state), leader: Sid(leader), zxid, election_epoch, peer_epoch, version: 2, config: None }
+    }
+
+    fn outputs(election: &mut Election) -> Vec<ElectionOutput> {
+        std::iter::from_fn(|| election.poll()).collect()
+    }
+
+    /// Who is told what: server, state, leader, zxid, round, epoch.
+    fn told(election: &mut Election) -> Vec<(i64, PeerState, i64, i64, i64, i64)> {
+        let mut told = Vec::new();
+        for output in outputs(election) {
+            let ElectionOutput::Send { to, message } = output else { panic!("{output:?}") };
+            let read = Notification::decode(&message).expect("our own bytes");
+            assert_eq!(read.config.unwrap().unwrap().version, 5);
+            told.push((to.0, read.state.unwrap(), read.leader.0, read.zxid, read.election_epoch, read.peer_epoch));
+        }
+        told
+    }
+
+    fn elected(election: &mut Election) -> Option<(PeerState, i64)> {
+        outputs(election).into_iter().find_map(|output| match output {
+            ElectionOutput::Elected { state, leader, .. } => Some((state, leader.0)),
+            _ => None,
+        })
+    }
+
+    fn looking(me: i64, candidate: Candidate) -> Election {
+        let mut election = Election::new(Sid(me), me == 9, ElectionOptions::default(), &three());
+        election.start(1000, candidate);
+        election
+    }
+
+    #[test]
+    fn a_better_vote_is_adopted_and_silence_decides() {
+        let mut election = looking(1, SOUND);
+        let own = (Looking, 1, SOUND.zxid, 1, 1);
+        assert_eq!(told(&mut election), [2, 3].map(|to| (to, own.0, own.1, own.2, own.3, own.4)));
+        election.notification(1010, Sid(3), notification(Looking, 3, SOUND.zxid, 1, 1));
+        assert_eq!(told(&mut election), [2, 3].map(|to| (to, Looking, 3, SOUND.zxid, 1, 1)));
+        // Our own vote and theirs are a quorum; now nothing better may come for 200 ms.
+        assert_eq!(election.next_timer_ms(), Some(1210));
+        election.tick(1209);
+        assert_eq!(told(&mut election), []);
+        // What is not better begins the wait anew and is not counted.
+        election.notification(1209, Sid(2), notification(Looking, 2, SOUND.zxid, 1, 1));
+        assert_eq!(election.next_timer_ms(), Some(1409));
+        election.tick(1409);
+        assert_eq!(elected(&mut election), Some((Following, 3)));
+        assert_eq!(election.next_timer_ms(), None);
+        assert_eq!((election.state(), election.round()), (Following, 1));
+    }
+
+    #[test]
+    fn a_better_vote_stops_a_decision() {
+        let mut election = looking(1, SOUND);
+        election.notification(1010, Sid(2), notification(Looking, 2, SOUND.zxid, 1, 1));
+        assert_eq!(election.next_timer_ms(), Some(1210));
+        outputs(&mut election);
+        election.notification(1100, Sid(3), notification(Looking, 3, SOUND.zxid + 1, 1, 1));
+        assert_eq!(told(&mut election), [2, 3].map(|to| (to, Looking, 3, SOUND.zxid + 1, 1, 1)));
+        assert_eq!(election.next_timer_ms(), Some(1300));
+        election.tick(1300);
+        assert_eq!(elected(&mut election), Some((Following, 3)));
+    }
+
+    #[test]
+    fn who_has_the_better_history_leads() {
+        for (zxid, epoch, leads) in [(0, 1, true), (i64::MAX, 0, true), (SOUND.zxid, 1, true), (SOUND.zxid + 1, 1, false), (0, 2, false)] {
+            let mut election = looking(3, SOUND);
+            election.notification(1000, Sid(1), notification(Looking, 1, zxid, 1, epoch));
+            // The other adopts the better one.
+            let better = election.vote();
+            election.notification(1001, Sid(1), notification(Looking, better.leader.0, better.zxid, 1, better.peer_epoch));
+            election.tick(1201);
+            let expected = if leads { (Leading, 3) } else { (Following, 1) };
+            assert_eq!(elected(&mut election), Some(expected), "{zxid} {epoch}");
+        }
+    }
+
+    #[test]
+    fn rounds_are_merged() {
+        let mut election = looking(2, SOUND);
+        outputs(&mut election);
+        // A later round is joined, with the better of its vote and our own.
+        election.notification(1002, Sid(1), notification(Looking, 1, SOUND.zxid, 7, 1));
+        assert_eq!(told(&mut election), [1, 3].map(|to| (to, Looking, 2, SOUND.zxid, 7, 1)));
+        assert_eq!(election.round(), 7);
+        // One of an earlier round is told where we are, and not counted.
+        election.notification(1003, Sid(3), notification(Looking, 3, SOUND.zxid + 9, 6, 1));
+        assert_eq!(told(&mut election), [(3, Looking, 2, SOUND.zxid, 7, 1)]);
+        assert_eq!(election.vote().leader, Sid(2));
+        // The next election is a round of its own.
+        election.stop();
+        election.start(2000, SOUND);
+        assert_eq!(election.round(), 8);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let mut election = looking(1, SOUND);
+        let mut now = 1000;
+        let mut waits = Vec::new();
+        for _ in 0..11 {
+            outputs(&mut election);
+            let next = election.next_timer_ms().unwrap();
+            waits.push(next - now);
+            now = next;
+            election.tick(now);
+            assert_eq!(told(&mut election).len(), 2);
+        }
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000]);
+        // Whatever comes from a voter begins the wait anew; a new round begins with the shortest.
+        election.notification(now + 5, Sid(2), notification(Observing, 1, 0, 0, 0));
+        assert_eq!(election.next_timer_ms(), Some(now + 5 + 60_000));
+        election.start(now + 10, SOUND);
+        assert_eq!(election.next_timer_ms(), Some(now + 210));
+    }
+
+    #[test]
+    fn an_established_ensemble_is_joined_only_if_its_leader_says_so() {
+        for (votes, expected) in [
+            // (from, state, leader, round, epoch, version)
+            (&[(2, Following, 3, 9, 4, 2), (3, Leading, 3, 9, 4, 2)][..], Some((Following, 3))),
+            (&[(3, Leading, 3, 9, 4, 2), (2, Following, 3, 9, 4, 2)], Some((Following, 3))),
+            // One alone is no quorum.
+            (&[(3, Leading, 3, 9, 4, 2)], None),
+            // A leader that only others believe in may be gone.
+            (&[(2, Following, 3, 9, 4, 2), (3, Following, 3, 9, 4, 2)], None),
+            (&[(2, Following, 1, 1, 1, 2), (3, Following, 1, 1, 1, 2)], Some((Leading, 1))),
+            // That we lead cannot be true in a round that is not ours.
+            (&[(2, Following, 1, 9, 1, 2), (3, Following, 1, 9, 1, 2)], None),
+            // Epochs must agree, except with a server that keeps the one from before the election.
+            (&[(2, Following, 3, 9, 3, 2), (3, Leading, 3, 9, 4, 2)], None),
+            (&[(2, Following, 3, 9, 3, 0), (3, Leading, 3, 9, 4, 2)], Some((Following, 3))),
+            (&[(2, Following, 3, 9, 3, 2), (3, Leading, 3, 9, 4, 0)], Some((Following, 3))),
+            (&[(2, Following, 3, 9, 3, 0), (3, Leading, 3, 9, 4, 0)], None),
+            // Rounds of settled servers may differ.
+            (&[(2, Following, 3, 8, 4, 2), (3, Leading, 3, 9, 4, 2)], Some((Following, 3))),
+            // Observers and strangers have no say, nor is one of them a leader.
+            (&[(9, Following, 3, 9, 4, 2), (3, Leading, 3, 9, 4, 2)], None),
+            (&[(2, Observing, 3, 9, 4, 2), (3, Leading, 3, 9, 4, 2)], None),
+            (&[(2, Following, 9, 9, 4, 2), (3, Following, 9, 9, 4, 2), (9, Leading, 9, 9, 4, 2)], None),
+        ] {
+            let mut election = looking(1, SOUND);
+            for (from, state, leader, round, epoch, version) in votes {
+                let vote = Notification { version: *version, ..notification(*state, *leader, SOUND.zxid, *round, *epoch) };
+                election.notification(1000, Sid(*from), vote);
+            }
+            assert_eq!(elected(&mut election), expected, "{votes:?}");
+        }
+        let mut election = looking(1, SOUND);
+        election.notification(1000, Sid(2), notification(Following, 3, 7, 9, 4));
+        election.notification(1000, Sid(3), notification(Leading, 3, 8, 9, 4));
+        let Some(ElectionOutput::Elected { zxid, peer_epoch, election_epoch, .. }) = outputs(&mut election).pop() else { panic!() };
+        assert_eq!((zxid, peer_epoch, election_epoch, election.round()), (8, 4, 9, 9));
+    }
+
+    #[test]
+    fn who_asks_is_answered_in_every_state() {
+        let mut election = looking(1, SOUND);
+        outputs(&mut election);
+        let ask = |election: &mut Election, from: i64| {
+            election.notification(1001, Sid(from), notification(Looking, from, 0, 0, 0));
+            told(election)
+        };
+        // Looking: an observer, a stranger, and a voter of an earlier round learn our vote.
+        for from in [9, 77, 2] {
+            assert_eq!(ask(&mut election, from), [(from, Looking, 1, SOUND.zxid, 1, 1)]);
+        }
+        election.notification(1002, Sid(2), notification(Following, 3, 0x1_0000_0009, 4, 1));
+        election.notification(1002, Sid(3), notification(Leading, 3, 0x1_0000_0009, 4, 1));
+        outputs(&mut election);
+        assert_eq!(ask(&mut election, 2), [(2, Following, 3, 0x1_0000_0009, 4, 1)]);
+        // Once the leader is established its new epoch is told.
+        election.established(2);
+        for from in [2, 9, 77] {
+            assert_eq!(ask(&mut election, from), [(from, Following, 3, 0x1_0000_0009, 4, 2)]);
+        }
+        // Others that have decided are not answered.
+        election.notification(1003, Sid(2), notification(Following, 3, 0, 4, 2));
+        assert_eq!(told(&mut election), []);
+        // A state that nobody knows is answered only to a stranger.
+        for (from, count) in [(2, 0), (77, 1)] {
+            election.notification(1003, Sid(from), Notification { state: None, ..notification(Looking, 3, 0, 4, 2) });
+            assert_eq!(told(&mut election).len(), count);
+        }
+    }
+
+    #[test]
+    fn a_leader_tells_its_own_vote_with_the_new_epoch() {
+        let mut election = looking(3, SOUND);
+        election.notification(1000, Sid(1), notification(Looking, 3, SOUND.zxid, 1, 1));
+        election.tick(1200);
+        assert_eq!(elected(&mut election), Some((Leading, 3)));
+        election.established(2);
+        election.notification(1300, Sid(2), notification(Looking, 2, 0, 1, 0));
+        assert_eq!(told(&mut election), [(2, Leading, 3, SOUND.zxid, 1, 2)]);
+    }
+
+    #[test]
+    fn who_is_in_doubt_votes_for_nobody_and_joins_only_what_others_have_made() {
+        let mut election = looking(3, Candidate { in_doubt: true, ..SOUND });
+        assert_eq!(told(&mut election), [1, 2].map(|to| (to, Looking, 3, -1, 1, 1)));
+        for from in [1, 2] {
+            election.notification(1000, Sid(from), notification(Looking, 2, SOUND.zxid + 1, 5, 1));
+        }
+        assert_eq!(told(&mut election), []);
+        assert_eq!((election.vote().leader, election.round()), (Sid(3), 1));
+        // Not even if others say that we lead.
+        for from in [1, 2] {
+            election.notification(1000, Sid(from), notification(Following, 3, SOUND.zxid, 1, 1));
+        }
+        assert_eq!(elected(&mut election), None);
+        election.notification(1000, Sid(1), notification(Following, 2, SOUND.zxid, 5, 2));
+        election.notification(1000, Sid(2), notification(Leading, 2, SOUND.zxid, 5, 2));
+        assert_eq!(elected(&mut election), Some((Following, 2)));
+        // And others leave it alone.
+        let mut other = looking(1, SOUND);
+        outputs(&mut other);
+        other.notification(1000, Sid(3), notification(Looking, 3, -1, 9, 9));
+        assert_eq!((told(&mut other).len(), other.round()), (0, 1));
+    }
+
+    #[test]
+    fn an_observer_offers_nothing_and_learns_who_leads() {
+        let mut election = looking(9, SOUND);
+        assert_eq!(told(&mut election), [1, 2, 3].map(|to| (to, Looking, i64::MIN, i64::MIN, 1, i64::MIN)));
+        election.notification(1000, Sid(1), notification(Following, 2, SOUND.zxid, 5, 2));
+        election.notification(1000, Sid(2), notification(Leading, 2, SOUND.zxid, 5, 2));
+        assert_eq!(elected(&mut election), Some((Observing, 2)));
+        // It also sees an election end.
+        let mut election = looking(9, SOUND);
+        for from in [1, 2] {
+            election.notification(1000, Sid(from), notification(Looking, 2, SOUND.zxid, 5, 2));
+        }
+        election.tick(1200);
+        assert_eq!(elected(&mut election), Some((Observing, 2)));
+    }
+
+    #[test]
+    fn both_configurations_must_agree_while_two_are_in_force() {
+        let now = three();
+        let next = config("server.1=a:1:2\nserver.3=c:1:2\nserver.4=d:1:2\nserver.5=e:1:2\nversion=6");
+        for (voters, decides) in [(&[3][..], false), (&[2, 3], false), (&[3, 4], true), (&[4, 5], false), (&[2, 4, 5], true)] {
+            let mut election = Election::new(Sid(1), false, ElectionOptions::default(), &now);
+            election.set_config(&now, Some(&next));
+            election.start(1000, SOUND);
+            assert_eq!(told(&mut election).iter().map(|told| told.0).collect::<Vec<_>>(), [2, 3, 4, 5]);
+            for from in voters {
+                election.notification(1000, Sid(*from), notification(Looking, 1, SOUND.zxid, 1, 1));
+            }
+            election.tick(1200);
+            assert_eq!(elected(&mut election).is_some(), decides, "{voters:?}");
+        }
+    }
+
+    #[test]
+    fn who_weighs_nothing_is_not_elected() {
+        let config = config("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ngroup.1=1:2:3\nweight.3=0\nversion=5");
+        let mut election = Election::new(Sid(1), false, ElectionOptions::default(), &config);
+        election.start(1000, SOUND);
+        election.notification(1000, Sid(3), notification(Looking, 3, SOUND.zxid + 1, 1, 9));
+        assert_eq!(election.vote().leader, Sid(1));
+        // One and the one without weight are not enough, both that weigh are.
+        election.notification(1000, Sid(3), notification(Looking, 1, SOUND.zxid, 1, 1));
+        assert_eq!(election.next_timer_ms(), Some(1200));
+        election.tick(1200);
+        assert_eq!(elected(&mut election), None);
+        election.notification(1300, Sid(2), notification(Looking, 1, SOUND.zxid, 1, 1));
+        election.tick(1500);
+        assert_eq!(elected(&mut election), Some((Leading, 1)));
+    }
+
+    #[test]
+    fn a_newer_configuration_is_offered_while_looking() {
+        let offer = |election: &mut Election, version: &str| {
+            let text = format!("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nversion={version}");
+            let message = encode_notification(Following, Sid(3), 0, 1, 1, &text);
+            election.receive(1000, Sid(2), &message).expect("a message");
+            outputs(election).into_iter().any(|output| matches!(output, ElectionOutput::NewerConfig { from: Sid(2), .. }))
+        };
+        let mut election = looking(1, SOUND);
+        assert!(!offer(&mut election, "5"));
+        assert!(offer(&mut election, "6"));
+        election.notification(1002, Sid(3), notification(Leading, 3, 0, 4, 1));
+        assert_eq!(election.state(), Following);
+        assert!(!offer(&mut election, "7"));
+        assert!(election.receive(1000, Sid(2), &[0; 27]).is_err());
+    }
+
+    #[test]
+    fn what_comes_before_the_start_is_kept_once_for_each_server() {
+        let mut election = Election::new(Sid(1), false, ElectionOptions::default(), &three());
+        for round in 0..100 {
+            election.notification(500, Sid(3), notification(Leading, 3, 0, round, 4));
+            election.notification(500, Sid(2), notification(Following, 3, 0, round, 4));
+        }
+        assert_eq!((election.waiting.len(), outputs(&mut election).len()), (2, 0));
+        election.start(1000, SOUND);
+        assert_eq!(elected(&mut election), Some((Following, 3)));
+        // A role that has ended leaves nothing behind.
+        election.stop();
+        assert_eq!((election.state(), election.next_timer_ms()), (Looking, None));
+        election.start(2000, SOUND);
+        assert_eq!(elected(&mut election), None);
+    }
+}

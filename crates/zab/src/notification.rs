@@ -192,3 +192,153 @@ impl<'a> Reader<'a> {
         self.bytes(8).map(|bytes| i64::from_be_bytes(bytes.try_into().expect("8 bytes")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a Java server sent; `capture.py` beside it wrote it.
+    const JAVA_NOTIFICATION: &[u8] = include_bytes!("../tests/vectors/notification.bin");
+    const JAVA_OPENING: &[u8] = include_bytes!("../tests/vectors/opening.bin");
+
+    #[test]
+    fn javas_notification_is_read_and_written() {
+        let read = Notification::decode(JAVA_NOTIFICATION).unwrap();
+        let config = read.config.clone().unwrap().unwrap();
+        assert_eq!(config.members.len(), 3);
+        assert_eq!(config.members[&Sid(2)].addresses[0].election().to_string(), "127.0.0.1:22892");
+        assert_eq!((read.state, read.leader, read.version), (Some(PeerState::Looking), Sid(1), 2));
+        assert_eq!((read.zxid, read.election_epoch, read.peer_epoch), (0, 1, 0));
+        let written = encode_notification(PeerState::Looking, Sid(1), 0, 1, 0, &config.to_text());
+        assert_eq!(written, JAVA_NOTIFICATION);
+    }
+
+    #[test]
+    fn every_length_and_version_is_read_by_javas_rules() {
+        let zxid = 0x5_0000_0007;
+        let whole = encode_notification(PeerState::Leading, Sid(3), zxid, 9, 6, "server.1=a:1:2\nversion=a");
+        let with = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut message = whole.to_vec();
+            change(&mut message);
+            Notification::decode(&message)
+        };
+        // (what is done to it, version and epoch that are read; none: refused)
+        let version_at = |version: i32, length: usize| {
+            move |message: &mut Vec<u8>| {
+                message[36..40].copy_from_slice(&version.to_be_bytes());
+                message.truncate(length);
+            }
+        };
+        let config_length = |length: i32| move |message: &mut Vec<u8>| message[40..44].copy_from_slice(&length.to_be_bytes());
+        type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+        let cases: [(Change, Option<(i32, i64)>); 15] = [
+            (&|_| (), Some((2, 6))),
+            (&version_at(2, 0), None),
+            (&version_at(2, 27), None),
+            (&version_at(2, 28), Some((0, 5))),
+            (&version_at(2, 29), None),
+            (&version_at(2, 36), None),
+            (&version_at(2, 39), None),
+            (&version_at(1, 40), Some((0, 6))),
+            (&version_at(1, 44), Some((1, 6))),
+            (&version_at(-7, 44), Some((-7, 6))),
+            (&version_at(2, 43), None),
+            (&version_at(2, 44), None),
+            (&config_length(-1), None),
+            (&config_length(i32::MAX), None),
+            (&config_length(0), Some((2, 6))),
+        ];
+        for (index, (change, expected)) in cases.iter().enumerate() {
+            let read = with(change);
+            assert_eq!(read.as_ref().ok().map(|read| (read.version, read.peer_epoch)), *expected, "{index}: {read:?}");
+            if let Ok(read) = read {
+                assert_eq!((read.state, read.leader, read.zxid, read.election_epoch), (Some(PeerState::Leading), Sid(3), zxid, 9));
+                assert_eq!(read.config.is_some(), read.version >= 2);
+            }
+        }
+        // A configuration that makes no sense does not take the vote with it; nor does a state without a meaning.
+        let read = with(&|message| message[44] = b'x').unwrap();
+        assert!(read.config.unwrap().is_err());
+        let read = with(&|message| message[3] = 4).unwrap();
+        assert_eq!(read.state, None);
+        let read = with(&|message| message[44] = 0xff).unwrap();
+        assert!(read.config.unwrap().is_err());
+        // What stands behind the configuration is left alone.
+        assert!(with(&|message| message.extend([1, 2, 3])).unwrap().config.unwrap().is_ok());
+    }
+
+    #[test]
+    fn no_bytes_make_a_decoder_panic() {
+        let mut seed = 7u64;
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize
+        };
+        for origin in [JAVA_NOTIFICATION, JAVA_OPENING] {
+            for _ in 0..20_000 {
+                let mut bytes = origin.to_vec();
+                for _ in 0..next() % 6 {
+                    let at = next() % bytes.len();
+                    bytes[at] = next() as u8;
+                }
+                bytes.truncate(if next() % 3 == 0 { next() % bytes.len() } else { bytes.len() });
+                let _ = Notification::decode(&bytes);
+                if let Ok(Some((_, length))) = Opening::decode(&bytes) {
+                    assert!(length <= bytes.len());
+                }
+            }
+        }
+    }
+
+    fn host(host: &str, port: u16) -> HostPort {
+        HostPort { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn javas_opening_is_read_from_any_prefix_and_written() {
+        let opening = Opening { sid: Sid(1), addresses: vec![host("127.0.0.1", 22891)] };
+        for length in 0..JAVA_OPENING.len() {
+            assert_eq!(Opening::decode(&JAVA_OPENING[..length]), Ok(None), "{length}");
+        }
+        let mut more = JAVA_OPENING.to_vec();
+        more.push(0);
+        assert_eq!(Opening::decode(&more), Ok(Some((opening.clone(), JAVA_OPENING.len()))));
+        assert_eq!(opening.encode(false), JAVA_OPENING);
+    }
+
+    #[test]
+    fn openings_of_all_versions_are_read() {
+        let opening = Opening { sid: Sid(-5), addresses: vec![host("a", 1), host("0:0:0:0:0:0:0:1", 2)] };
+        assert_eq!(opening.encode(true)[..8], (-65535i64).to_be_bytes());
+        assert_eq!(opening.encode(true)[20..], *b"a:1|[0:0:0:0:0:0:0:1]:2");
+        assert_eq!(Opening::decode(&opening.encode(true)), Ok(Some((opening.clone(), 43))));
+        let first = Opening { sid: Sid(-5), addresses: vec![host("a", 1)] };
+        assert_eq!(Opening::decode(&opening.encode(false)), Ok(Some((first, 23))));
+        let bare = Opening { sid: Sid(7), addresses: Vec::new() };
+        assert_eq!(Opening::decode(&[0, 0, 0, 0, 0, 0, 0, 7, 1]), Ok(Some((bare, 8))));
+        let raw = |version: i64, length: i32, text: &str| {
+            let mut bytes = version.to_be_bytes().to_vec();
+            bytes.extend(3i64.to_be_bytes());
+            bytes.extend(length.to_be_bytes());
+            bytes.extend(text.bytes());
+            Opening::decode(&bytes).map(|read| read.map(|(read, _)| read.addresses.iter().map(HostPort::to_string).collect::<Vec<_>>()))
+        };
+        for (version, length, text, expected) in [
+            (-65536, 3, "a:1", Ok(Some(vec!["a:1".to_owned()]))),
+            (-65536, 13, "a:1|0.0.0.0:2", Ok(Some(vec!["a:1".to_owned()]))),
+            (-65536, 8, "[::]:123", Ok(Some(vec![]))),
+            (-65536, 4, "a:1", Ok(None)),
+            (-65536, 2048, "", Ok(None)),
+            (-65537, 3, "a:1", Err(())),
+            (-1, 3, "a:1", Err(())),
+            (-65536, 0, "", Err(())),
+            (-65536, -1, "", Err(())),
+            (-65536, 2049, "", Err(())),
+            (-65536, 1, "a", Err(())),
+            (-65536, 4, "a:1x", Err(())),
+            (-65536, 7, "a:70000", Err(())),
+        ] {
+            assert_eq!(raw(version, length, text).map_err(|_| ()), expected, "{version} {length} {text}");
+        }
+    }
+}

@@ -58,3 +58,41 @@ impl Vote {
         (self.peer_epoch, self.zxid, self.leader)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PeerState::{Following, Leading, Looking};
+
+    #[test]
+    fn votes_of_those_who_look_agree_wholly_and_of_others_by_leader_and_epoch() {
+        let vote = |leader, zxid, election_epoch, peer_epoch, state, version| Vote {
+            leader: Sid(leader),
+            zxid,
+            election_epoch,
+            peer_epoch,
+            state,
+            version,
+        };
+        let base = vote(3, 10, 1, 5, Looking, 0);
+        for (one, other, agree) in [
+            (base, base, true),
+            (base, vote(3, 10, 1, 5, Following, 2), true),
+            (base, vote(2, 10, 1, 5, Looking, 0), false),
+            (base, vote(3, 11, 1, 5, Looking, 0), false),
+            (base, vote(3, 10, 2, 5, Following, 0), false),
+            (base, vote(3, 10, 1, 6, Leading, 0), false),
+            (vote(3, 10, 1, 5, Following, 2), vote(3, 99, 9, 5, Leading, 2), true),
+            (vote(3, 10, 1, 5, Following, 0), vote(3, 99, 9, 5, Leading, 0), true),
+            (vote(3, 10, 1, 5, Following, 2), vote(3, 10, 1, 6, Leading, 2), false),
+            // One of them does not keep its epoch: the leader has to do.
+            (vote(3, 10, 1, 5, Following, 2), vote(3, 10, 1, 6, Leading, 0), true),
+            (vote(3, 10, 1, 5, Following, 2), vote(2, 10, 1, 5, Leading, 0), false),
+        ] {
+            assert_eq!((one.agrees_with(&other), other.agrees_with(&one)), (agree, agree), "{one:?} {other:?}");
+        }
+        assert!(vote(1, 0, 0, 1, Looking, 0).rank() > vote(3, 99, 9, 0, Looking, 0).rank());
+        assert!(vote(3, 1, 0, 1, Looking, 0).rank() > vote(1, 1, 9, 1, Looking, 0).rank());
+        assert!(vote(1, 0, 0, 0, Looking, 0).rank() > vote(3, i64::MIN, 9, 0, Looking, 0).rank());
+    }
+}
