@@ -11,6 +11,7 @@ pub mod connection;
 pub mod conversation;
 pub mod directory;
 pub mod four_letter;
+pub mod http;
 pub mod load;
 pub mod mask;
 pub mod random;

@@ -9,10 +9,14 @@
 //! - `notify`: what systemd is told.
 //! - `start`: recovery of the directory, and everything in its order up and down.
 
+mod admin;
 mod clock;
+mod console;
 mod logger;
+mod loopback;
 mod notify;
 mod reactor;
+mod scrape;
 pub(crate) mod shared;
 mod snapshots;
 mod start;
