@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod chroot;
 mod client;
 mod connect_string;
@@ -21,6 +22,7 @@ pub mod reply;
 mod servers;
 mod watches;
 
+pub use batch::{Batch, Delivery};
 pub use chroot::Chroot;
 pub use client::Client;
 pub use connect_string::{ConnectString, HostError, HostPort};

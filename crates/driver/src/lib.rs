@@ -6,11 +6,10 @@
 
 #![forbid(unsafe_code)]
 
-mod batch;
 mod handle;
 mod zookeeper;
 
-pub use batch::{Batch, Delivery};
+pub use oxkeeper_client::{Batch, Delivery};
 pub use handle::{Handle, Resolve, Sink, StartOptions, SystemResolver};
 pub use zookeeper::{Acl, Builder, Error, Event, Identity, MultiOutcome, Pending, ZooKeeper};
 

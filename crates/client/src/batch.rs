@@ -1,6 +1,6 @@
 //! What happened, kept so that it can be handed to another thread: one memory for all bodies, nothing per reply.
 
-use oxkeeper_client::{Completion, Output, Password, SessionEvent, State, WatchEvent, WatcherId};
+use crate::{Completion, Output, Password, SessionEvent, State, WatchEvent, WatcherId};
 use oxkeeper_proto::{ErrorCode, OpCode, SessionId};
 use std::ops::Range;
 
@@ -97,7 +97,7 @@ impl Batch {
     }
 
     /// Appends an output of the machine if it is for the user; else gives it back.
-    pub(crate) fn take_output<'a>(&mut self, output: Output<'a>) -> Option<Output<'a>> {
+    pub fn take_output<'a>(&mut self, output: Output<'a>) -> Option<Output<'a>> {
         match output {
             Output::Completed(completion) => self.push(Delivery::Completed(completion)),
             Output::Watch(event) => self.push(Delivery::Watch(event)),
