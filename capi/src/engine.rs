@@ -39,6 +39,15 @@ pub trait Engine: Send + Sync {
     /// Completes a request that needed no server, with success, behind what has happened before.
     fn complete_locally(&self, tag: u64);
 
+    /// The handle is complete: callbacks may begin.
+    ///
+    /// # Errors
+    /// When the system gives no thread for them.
+    fn start_callbacks(&self, handle: &Arc<Handle>) -> std::io::Result<()> {
+        let _ = handle;
+        Ok(())
+    }
+
     /// Ends everything: completions of what is outstanding are called before it returns, unless it is called from a
     /// callback. The handle's memory is the caller's.
     fn close(&self, handle: &Arc<Handle>) -> c_int;

@@ -34,10 +34,15 @@ pub fn log(log: Log) {
     }
 }
 
+unsafe extern "C" {
+    /// Not in the libc crate.
+    fn getlogin_r(name: *mut c_char, length: usize) -> std::ffi::c_int;
+}
+
 fn login_name() -> String {
-    let mut name = [0; 256];
+    let mut name: [c_char; 256] = [0; 256];
     // SAFETY: as many bytes as are announced.
-    if unsafe { libc::getlogin_r(name.as_mut_ptr(), name.len()) } != 0 {
+    if unsafe { getlogin_r(name.as_mut_ptr(), name.len()) } != 0 {
         return "(null)".to_owned();
     }
     // SAFETY: the system ended it with NUL.

@@ -203,9 +203,6 @@ pub struct StartOptions {
     pub common: Arc<Common>,
 }
 
-/// What an engine is told once the handle is complete: callbacks may begin.
-pub type StartCallbacks = fn(&Arc<Handle>);
-
 /// The arguments of `zookeeper_init2`.
 pub struct InitArguments {
     /// `host`
@@ -230,13 +227,17 @@ static KEEPS_ORDER: AtomicBool = AtomicBool::new(false);
 ///
 /// # Safety
 /// The pointers are null or valid.
-pub unsafe fn init(arguments: &InitArguments, threaded: bool, make: MakeEngine, start: fn(&Arc<Handle>)) -> *mut Handle {
+pub unsafe fn init(arguments: &InitArguments, threaded: bool, make: MakeEngine) -> *mut Handle {
     // SAFETY: the caller's promise.
     match unsafe { try_init(arguments, threaded, make) } {
-        Ok(handle) => {
-            start(&handle);
-            Arc::into_raw(handle).cast_mut()
-        }
+        Ok(handle) => match handle.engine.start_callbacks(&handle) {
+            Ok(()) => Arc::into_raw(handle).cast_mut(),
+            Err(error) => {
+                handle.engine.close(&handle);
+                set_errno(error.raw_os_error().unwrap_or(libc::ENOMEM));
+                ptr::null_mut()
+            }
+        },
         Err(errno) => {
             set_errno(errno);
             ptr::null_mut()

@@ -17,7 +17,7 @@ pub mod log;
 pub mod memory;
 pub mod multi;
 #[rustfmt::skip]
-#[expect(non_snake_case, non_camel_case_types, missing_debug_implementations, reason = "names of C")]
+#[expect(non_snake_case, reason = "names of C")]
 pub mod records;
 pub mod requests;
 pub mod resolve;
@@ -25,11 +25,11 @@ pub mod single;
 pub mod sync;
 pub mod watchers;
 
-/// What a shell has in its own way: the functions that make a handle, and `log_message`. `$make` and `$start` are of
+/// What a shell has in its own way: the functions that make a handle, and `log_message`. `$make` is of
 /// [`handle::init`]; `$log` is in [`log::variadic`].
 #[macro_export]
 macro_rules! shell {
-    (threaded: $threaded:expr, make: $make:path, start: $start:path, log: $log:path) => {
+    (threaded: $threaded:expr, make: $make:path, log: $log:path) => {
         /// See `zookeeper.h`.
         ///
         /// # Safety
@@ -64,7 +64,7 @@ macro_rules! shell {
             let timeout_ms = recv_timeout;
             let arguments = $crate::handle::InitArguments { host, watcher, timeout_ms, client_id, context, flags, log_callback };
             // SAFETY: the caller's promise.
-            unsafe { $crate::handle::init(&arguments, $threaded, $make, $start) }
+            unsafe { $crate::handle::init(&arguments, $threaded, $make) }
         }
 
         /// See `zookeeper_log.h`. It is variadic, which stable Rust cannot write: it jumps to the function of C with

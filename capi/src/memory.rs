@@ -164,8 +164,6 @@ macro_rules! vector {
     };
 }
 
-pub(crate) use {record, vector};
-
 /// Copies a text into a caller's buffer: cut to the room, and always ended by NUL; without room nothing happens.
 ///
 /// # Safety
