@@ -57,7 +57,7 @@ pub enum Input<'a> {
     /// Time has passed: [`crate::Client::next_timer_ms`] is reached. Harmless at any other time.
     Tick,
     /// The answer to [`Output::Resolve`]: what each host of it gave, in its order; empty where the name is not known.
-    /// May come at any time, also before it was asked for.
+    /// Each question is answered once; only the answer to the last one counts.
     Resolved(Vec<Vec<SocketAddr>>),
     /// The TCP connection that [`Output::Connect`] asked for is there.
     LinkUp,
