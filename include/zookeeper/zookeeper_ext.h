@@ -35,10 +35,16 @@ ZOOAPI int zoo_aget_ephemerals(zhandle_t *zh, const char *prefix, strings_comple
 ZOOAPI int zoo_aget_all_children_number(zhandle_t *zh, const char *path, number_completion_t completion,
                                         const void *data);
 
-/* For zoo_multi: the Stat of the new node goes to stat unless that is NULL; ttl as for zoo_create_ttl. */
-ZOOAPI void zoo_create2_ttl_op_init(zoo_op_t *op, const char *path, const char *value, int valuelen,
-                                    const struct ACL_vector *acl, int mode, int64_t ttl, char *path_buffer,
-                                    int path_buffer_len);
+/*
+ * For zoo_multi: create with a Stat, and with a time to live (ms, 1 to 2^40 - 1; the modes ZOO_PERSISTENT_WITH_TTL and
+ * ZOO_PERSISTENT_SEQUENTIAL_WITH_TTL). The results of both have a Stat: set results[i].stat before the call, to where
+ * it shall go or to NULL.
+ */
+ZOOAPI void zoo_create2_op_init(zoo_op_t *op, const char *path, const char *value, int valuelen,
+                                const struct ACL_vector *acl, int mode, char *path_buffer, int path_buffer_len);
+ZOOAPI void zoo_create_ttl_op_init(zoo_op_t *op, const char *path, const char *value, int valuelen,
+                                   const struct ACL_vector *acl, int mode, int64_t ttl, char *path_buffer,
+                                   int path_buffer_len);
 
 #ifdef THREADED
 ZOOAPI int zoo_add_watch(zhandle_t *zh, const char *path, ZooAddWatchMode mode, watcher_fn watcher, void *watcherCtx);

@@ -139,7 +139,6 @@ macro_rules! vector {
 }
 
 #[rustfmt::skip]
-#[expect(non_snake_case, reason = "names of C")]
 pub mod records;
 
 /// The bytes behind an archive of this library.

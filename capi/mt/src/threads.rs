@@ -125,7 +125,6 @@ impl driver::Resolve for Resolver {
 /// The engine.
 struct Threads {
     driver: driver::Handle,
-    common: Arc<Common>,
     queue: Arc<Queue>,
     callbacks: Mutex<Option<(ThreadId, JoinHandle<()>)>>,
     process: u32,
@@ -142,7 +141,7 @@ pub fn make(options: StartOptions) -> io::Result<Box<dyn Engine>> {
     start.resolver = Arc::new(Resolver);
     start.resolved = Some(options.addresses);
     let driver = driver::Handle::start(start, Box::new(sink))?;
-    Ok(Box::new(Threads { driver, common: options.common, queue, callbacks: Mutex::new(None), process: std::process::id() }))
+    Ok(Box::new(Threads { driver, queue, callbacks: Mutex::new(None), process: std::process::id() }))
 }
 
 fn call_back(handle: &Handle, queue: &Queue) {
