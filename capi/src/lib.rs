@@ -7,6 +7,7 @@
 
 pub mod arguments;
 pub mod completion;
+pub mod connection;
 pub mod constants;
 pub mod engine;
 mod environment;

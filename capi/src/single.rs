@@ -2,38 +2,24 @@
 //! for, `zookeeper_process` takes what came; callbacks run inside these two and inside `zookeeper_close`.
 
 use crate::completion::Scratch;
+use crate::connection::{Connection, Errand, READ, READ_BYTES, WRITE};
 use crate::engine::{Engine, Interest};
 use crate::errors::{
     ZAUTHFAILED, ZBADARGUMENTS, ZCONNECTIONLOSS, ZINVALIDSTATE, ZNOTHING, ZOK, ZOPERATIONTIMEOUT, ZRUNTIMEINCONSISTENCY, ZSESSIONEXPIRED,
 };
 use crate::handle::{Common, Handle, StartOptions, now_ms};
-use crate::resolve;
 use oxkeeper_client::{
-    Batch, Client, Completion, Delivery, HostPort, Input, Level, Operation, Output, PendingRequests, State, SubmitError, WatcherId,
-    WatchesToRemove,
+    Batch, Completion, Delivery, HostPort, Input, Level, Operation, PendingRequests, State, SubmitError, WatcherId, WatchesToRemove,
 };
 use oxkeeper_proto::{ErrorCode, OpCode};
 use std::ffi::c_int;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-/// Bits of the header: `ZOOKEEPER_WRITE` and `ZOOKEEPER_READ`.
-const WRITE: c_int = 1;
-const READ: c_int = 2;
-
-/// What is read from the socket at once. The socket is asked again in the next round of the loop if there is more, so
-/// that a flood does not starve the application.
-const READ_BYTES: usize = 64 << 10;
 
 /// How long a close waits for its bytes to go out, and for the server's answer: as the original.
 const CLOSE_WAIT_MS: u64 = 4500;
-
-/// How long a read-only probe may take for each of its steps: as the original.
-const PROBE_STEP: Duration = Duration::from_secs(1);
 
 /// The engine.
 pub struct Single {
@@ -46,58 +32,10 @@ pub struct Single {
 }
 
 struct Inner {
-    client: Client,
-    link: Option<Link>,
-    happened: Batch,
-    lines: Vec<(Level, String)>,
-    received: Box<[u8]>,
-    is_closed: bool,
+    connection: Connection,
+    room: Box<[u8]>,
     /// When `interest` wanted to be called again at the latest.
     due_ms: Option<u64>,
-    hosts: Vec<HostPort>,
-    /// Addresses from `zookeeper_init`, for the first question.
-    first_addresses: Option<Vec<Vec<SocketAddr>>>,
-}
-
-struct Link {
-    stream: TcpStream,
-    is_connecting: bool,
-    frames: Frames,
-}
-
-/// Counts the messages in a stream of bytes, for `zookeeper_process` says whether there was one.
-#[derive(Default)]
-struct Frames {
-    header: [u8; 4],
-    header_bytes: usize,
-    body_left: usize,
-}
-
-impl Frames {
-    /// How many messages end in these bytes.
-    fn count(&mut self, mut bytes: &[u8]) -> usize {
-        let mut whole = 0;
-        while !bytes.is_empty() {
-            if self.header_bytes < 4 {
-                let taken = bytes.len().min(4 - self.header_bytes);
-                self.header[self.header_bytes..self.header_bytes + taken].copy_from_slice(&bytes[..taken]);
-                self.header_bytes += taken;
-                bytes = &bytes[taken..];
-                if self.header_bytes == 4 {
-                    self.body_left = u32::from_be_bytes(self.header) as usize;
-                }
-            } else {
-                let taken = bytes.len().min(self.body_left);
-                self.body_left -= taken;
-                bytes = &bytes[taken..];
-            }
-            if self.header_bytes == 4 && self.body_left == 0 {
-                whole += 1;
-                self.header_bytes = 0;
-            }
-        }
-        whole
-    }
 }
 
 /// Makes the engine. Nothing is connected before the first `zookeeper_interest`.
@@ -105,191 +43,23 @@ impl Frames {
 /// # Errors
 /// None.
 pub fn make(options: StartOptions) -> io::Result<Box<dyn Engine>> {
-    let hosts = options.client.hosts.clone();
-    let inner = Inner {
-        client: Client::new(now_ms(), options.client),
-        link: None,
-        happened: Batch::default(),
-        lines: Vec::new(),
-        received: vec![0; READ_BYTES].into(),
-        is_closed: false,
-        due_ms: None,
-        hosts,
-        first_addresses: Some(options.addresses),
-    };
-    Ok(Box::new(Single {
-        inner: Mutex::new(inner),
-        common: options.common,
-        depth: AtomicUsize::new(0),
-        must_close: AtomicBool::new(false),
-    }))
+    let common = options.common.clone();
+    let inner = Inner { connection: Connection::new(options), room: vec![0; READ_BYTES].into(), due_ms: None };
+    Ok(Box::new(Single { inner: Mutex::new(inner), common, depth: AtomicUsize::new(0), must_close: AtomicBool::new(false) }))
 }
 
-impl Inner {
-    /// Brings the machine what happened, and does what it asks for.
-    fn handle(&mut self, input: Input<'_>) {
-        self.client.handle(now_ms(), input);
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        // What the machine asks for, when the answer is known at once. The loop ends: each answer lets it go on, and
-        // an attempt to connect that fails at once is followed by a delay when all servers have been tried.
-        while let Some(output) = self.client.poll() {
-            let Some(output) = self.happened.take_output(output) else { continue };
-            match output {
-                Output::Resolve(hosts) => {
-                    self.hosts.clear();
-                    self.hosts.extend_from_slice(hosts);
-                    let addresses = self.first_addresses.take().filter(|known| known.len() == self.hosts.len()).unwrap_or_else(|| {
-                        self.hosts.iter().map(|host| resolve::one(host).unwrap_or_default()).collect()
-                    });
-                    self.client.handle(now_ms(), Input::Resolved(addresses));
-                }
-                Output::Connect(address) => match connect(address) {
-                    Ok(stream) => self.link = Some(Link { stream, is_connecting: true, frames: Frames::default() }),
-                    Err(error) => self.link_down(&error),
-                },
-                Output::Disconnect => self.link = None,
-                Output::Probe(address) => {
-                    let is_read_write = probe(address).unwrap_or(false);
-                    self.client.handle(now_ms(), Input::Probed { is_read_write });
-                }
-                Output::Log(level, text) => self.lines.push((level, text)),
-                Output::Closed => self.is_closed = true,
-                // Asked for only with options that are not set here.
-                Output::StartTls(_) | Output::SaslStart(_) | Output::SaslToken(_) => {}
-                Output::Completed(_) | Output::Watch(_) | Output::Session(_) => {}
-            }
+/// The code for a link that went: by the ends of requests if there were any, else by the state.
+fn loss(connection: &Connection) -> c_int {
+    match connection.client.state() {
+        State::Expired => ZSESSIONEXPIRED,
+        State::AuthFailed => ZAUTHFAILED,
+        _ => {
+            let is_out_of_order = connection.happened.iter().any(|delivery| {
+                matches!(delivery, Delivery::Completed(completion) if completion.error == ErrorCode::RUNTIME_INCONSISTENCY)
+            });
+            if is_out_of_order { ZRUNTIMEINCONSISTENCY } else { ZCONNECTIONLOSS }
         }
     }
-
-    /// Only tells the machine: the caller drains.
-    fn link_down(&mut self, error: &io::Error) {
-        self.link = None;
-        let errno = error.raw_os_error().unwrap_or(0);
-        let reason = error.to_string();
-        self.client.handle(now_ms(), Input::LinkDown { errno, reason: &reason, tls: false });
-    }
-
-    /// Writes what the socket takes.
-    fn flush(&mut self) {
-        while let Some(link) = self.link.as_mut().filter(|link| !link.is_connecting)
-            && !self.client.unsent().is_empty()
-        {
-            match link.stream.write(self.client.unsent()) {
-                Ok(count) => self.client.sent(now_ms(), count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.link_down(&error);
-                    self.drain();
-                }
-            }
-        }
-    }
-
-    /// Whether the attempt to connect has succeeded; the machine is told.
-    fn finish_connecting(&mut self) {
-        let Some(link) = &mut self.link else { return };
-        match link.stream.take_error() {
-            Ok(None) => {
-                link.is_connecting = false;
-                self.handle(Input::LinkUp);
-            }
-            Ok(Some(error)) | Err(error) => {
-                self.link_down(&error);
-                self.drain();
-            }
-        }
-    }
-
-    /// Reads once; how many messages came to their end.
-    fn receive(&mut self) -> usize {
-        let Some(link) = &mut self.link else { return 0 };
-        match link.stream.read(&mut self.received) {
-            Ok(0) => {
-                self.link_down(&io::Error::new(io::ErrorKind::UnexpectedEof, "server closed the connection"));
-                self.drain();
-                0
-            }
-            Ok(count) => {
-                let messages = link.frames.count(&self.received[..count]);
-                self.client.handle(now_ms(), Input::Received(&self.received[..count]));
-                self.drain();
-                messages
-            }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
-            Err(error) => {
-                self.link_down(&error);
-                self.drain();
-                0
-            }
-        }
-    }
-
-    /// What to wait for now.
-    fn wanted(&self) -> Interest {
-        let wait_ms = self.client.next_timer_ms().map_or(u64::from(u32::MAX), |due| due.saturating_sub(now_ms()));
-        let Some(link) = &self.link else { return Interest { descriptor: -1, events: 0, wait_ms } };
-        let writes = link.is_connecting || !self.client.unsent().is_empty();
-        Interest { descriptor: link.stream.as_raw_fd(), events: READ | if writes { WRITE } else { 0 }, wait_ms }
-    }
-
-    /// The code for a link that went: by the ends of requests if there were any, else by the state.
-    fn loss(&self) -> c_int {
-        match self.client.state() {
-            State::Expired => ZSESSIONEXPIRED,
-            State::AuthFailed => ZAUTHFAILED,
-            _ => {
-                let is_out_of_order = self.happened.iter().any(|delivery| {
-                    matches!(delivery, Delivery::Completed(completion) if completion.error == ErrorCode::RUNTIME_INCONSISTENCY)
-                });
-                if is_out_of_order { ZRUNTIMEINCONSISTENCY } else { ZCONNECTIONLOSS }
-            }
-        }
-    }
-}
-
-/// A socket that is being connected.
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    // SAFETY: no pointers; the descriptor is owned from here on.
-    let socket = unsafe {
-        let socket = libc::socket(family, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0);
-        if socket < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(socket)
-    };
-    let stream = TcpStream::from(socket);
-    stream.set_nodelay(true)?;
-    // SAFETY: all of its members may be zero.
-    let mut raw: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let mut length = size_of_val(&raw) as libc::socklen_t;
-    // SAFETY: the storage has room for every address, and `connect` gets its length.
-    let failed = unsafe {
-        resolve::write_address(address, (&raw mut raw).cast(), &mut length);
-        libc::connect(stream.as_raw_fd(), (&raw const raw).cast(), length) != 0
-    };
-    if failed {
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(libc::EINPROGRESS) {
-            return Err(error);
-        }
-    }
-    Ok(stream)
-}
-
-/// Asks a server whether it takes writes.
-fn probe(address: SocketAddr) -> io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&address, PROBE_STEP)?;
-    stream.set_read_timeout(Some(PROBE_STEP))?;
-    stream.set_write_timeout(Some(PROBE_STEP))?;
-    stream.write_all(b"isro")?;
-    let mut answer = [0; 2];
-    stream.read_exact(&mut answer)?;
-    Ok(answer == *b"rw")
 }
 
 impl Single {
@@ -298,16 +68,25 @@ impl Single {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something under the lock, then writes the log lines that came of it.
+    /// Does something under the lock, then runs the errands and writes the log lines that came of it.
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.lock();
         let result = act(&mut inner);
-        let lines = std::mem::take(&mut inner.lines);
-        drop(inner);
-        for (level, text) in lines {
-            self.common.log_machine(level, &text);
+        loop {
+            let lines = std::mem::take(&mut inner.connection.lines);
+            let errands = std::mem::take(&mut inner.connection.errands);
+            drop(inner);
+            for (level, text) in &lines {
+                self.common.log_machine(*level, text);
+            }
+            // An errand may bring the next one: a name, then a delay; so this ends.
+            if errands.is_empty() {
+                return result;
+            }
+            let found: Vec<_> = errands.iter().map(Errand::run).collect();
+            inner = self.lock();
+            found.into_iter().for_each(|found| inner.connection.found(found));
         }
-        result
     }
 
     /// Calls back what happened, until nothing more has.
@@ -316,7 +95,7 @@ impl Single {
         let mut batch = Batch::default();
         loop {
             batch.clear();
-            std::mem::swap(&mut batch, &mut self.lock().happened);
+            std::mem::swap(&mut batch, &mut self.lock().connection.happened);
             if batch.is_empty() {
                 return;
             }
@@ -344,14 +123,15 @@ impl Single {
     fn finish(&self, handle: &Handle) {
         self.depth.fetch_add(1, Ordering::AcqRel);
         self.with(|inner| {
-            inner.client.close(now_ms(), PendingRequests::Fail);
-            inner.drain();
-            inner.flush();
+            let connection = &mut inner.connection;
+            connection.client.close(now_ms(), PendingRequests::Fail);
+            connection.drain();
+            connection.flush();
         });
         self.deliver(handle);
         let give_up_ms = now_ms() + CLOSE_WAIT_MS;
         loop {
-            let (is_closed, wanted) = self.with(|inner| (inner.is_closed, inner.wanted()));
+            let (is_closed, wanted) = self.with(|inner| (inner.connection.is_closed, inner.connection.wanted()));
             let now = now_ms();
             if is_closed || now >= give_up_ms {
                 break;
@@ -364,17 +144,18 @@ impl Single {
             // SAFETY: one valid structure; a descriptor of -1 is passed over.
             unsafe { libc::poll(&mut poll, 1, wait_ms) };
             self.with(|inner| {
-                if poll.revents & libc::POLLOUT != 0 && inner.link.as_ref().is_some_and(|link| link.is_connecting) {
-                    inner.finish_connecting();
+                let Inner { connection, room, .. } = inner;
+                if poll.revents & libc::POLLOUT != 0 && connection.is_connecting() {
+                    connection.finish_connecting();
                 } else if poll.revents != 0 {
-                    inner.receive();
+                    connection.receive(room);
                 }
-                inner.handle(Input::Tick);
-                inner.flush();
+                connection.handle(Input::Tick);
+                connection.flush();
             });
         }
         self.deliver(handle);
-        self.with(|inner| inner.link = None);
+        self.with(|inner| inner.connection.drop_link());
         self.depth.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -386,11 +167,11 @@ impl Engine for Single {
         }
         let is_within_callback = self.depth.load(Ordering::Acquire) != 0;
         self.with(|inner| {
-            inner.client.submit(now_ms(), tag, operation)?;
-            inner.drain();
+            inner.connection.client.submit(now_ms(), tag, operation)?;
+            inner.connection.drain();
             // Within a callback the outer call writes, all at once.
             if !is_within_callback {
-                inner.flush();
+                inner.connection.flush();
             }
             Ok(())
         })
@@ -405,25 +186,25 @@ impl Engine for Single {
         is_local: bool,
     ) -> Result<(), SubmitError> {
         self.with(|inner| {
-            inner.client.remove_watches(now_ms(), tag, path, which, watcher, is_local)?;
-            inner.drain();
-            inner.flush();
+            inner.connection.client.remove_watches(now_ms(), tag, path, which, watcher, is_local)?;
+            inner.connection.drain();
+            inner.connection.flush();
             Ok(())
         })
     }
 
     fn add_auth(&self, tag: u64, scheme: &[u8], credentials: &[u8]) -> Result<(), SubmitError> {
         self.with(|inner| {
-            inner.client.add_auth(now_ms(), tag, scheme, credentials)?;
-            inner.drain();
-            inner.flush();
+            inner.connection.client.add_auth(now_ms(), tag, scheme, credentials)?;
+            inner.connection.drain();
+            inner.connection.flush();
             Ok(())
         })
     }
 
     fn complete_locally(&self, tag: u64) {
         let completion = Completion { tag, op: OpCode::CHECK_WATCHES, error: ErrorCode::OK, zxid: -1, body: &[] };
-        self.lock().happened.push(Delivery::Completed(completion));
+        self.lock().connection.happened.push(Delivery::Completed(completion));
     }
 
     fn close(&self, handle: &Arc<Handle>) -> c_int {
@@ -437,37 +218,36 @@ impl Engine for Single {
 
     fn set_servers(&self, hosts: Vec<HostPort>, addresses: Vec<Vec<SocketAddr>>) {
         self.with(|inner| {
-            inner.first_addresses = Some(addresses);
-            inner.client.set_servers(now_ms(), hosts);
-            inner.drain();
+            inner.connection.client.set_resolved_servers(now_ms(), hosts, addresses);
+            inner.connection.drain();
         });
     }
 
     fn set_resolution_delay_ms(&self, delay_ms: i64) {
-        self.lock().client.set_resolution_delay_ms(delay_ms);
+        self.lock().connection.client.set_resolution_delay_ms(delay_ms);
     }
 
     fn cycle_next_server(&self) {
         self.with(|inner| {
-            inner.client.cycle_next_server();
-            inner.drain();
+            inner.connection.client.cycle_next_server();
+            inner.connection.drain();
         });
     }
 
     fn set_default_watcher(&self, watcher: WatcherId) {
-        self.lock().client.set_default_watcher(watcher);
+        self.lock().connection.client.set_default_watcher(watcher);
     }
 
     fn state(&self) -> State {
-        self.lock().client.state()
+        self.lock().connection.client.state()
     }
 
     fn session_timeout_ms(&self) -> i32 {
-        self.lock().client.session_timeout_ms()
+        self.lock().connection.client.session_timeout_ms()
     }
 
     fn server(&self) -> Option<SocketAddr> {
-        self.lock().client.server()
+        self.lock().connection.client.server()
     }
 
     fn interest(&self, handle: &Arc<Handle>) -> (c_int, Interest) {
@@ -476,25 +256,23 @@ impl Engine for Single {
             if self.common.is_closing() || self.state().is_over() {
                 return ZINVALIDSTATE;
             }
-            let (rc, first) = self.with(|inner| {
-                let now = now_ms();
-                if let Some(late_ms) = inner.due_ms.take().and_then(|due| now.checked_sub(due))
-                    && late_ms > (inner.client.session_timeout_ms().max(0) as u64 / 10).min(200)
+            let rc = self.with(|inner| {
+                let connection = &mut inner.connection;
+                if let Some(late_ms) = inner.due_ms.take().and_then(|due| now_ms().checked_sub(due))
+                    && late_ms > (connection.client.session_timeout_ms().max(0) as u64 / 10).min(200)
                 {
-                    inner.lines.push((Level::Warn, format!("Exceeded deadline by {late_ms}ms")));
+                    connection.lines.push((Level::Warn, format!("Exceeded deadline by {late_ms}ms")));
                 }
-                let had_link = inner.link.is_some();
-                inner.handle(Input::Tick);
-                inner.flush();
-                let rc = if had_link && inner.link.is_none() && inner.client.state() == State::Lost { ZOPERATIONTIMEOUT } else { ZOK };
-                (rc, inner.wanted())
+                let had_link = connection.has_link();
+                connection.handle(Input::Tick);
+                connection.flush();
+                if had_link && !connection.has_link() && connection.client.state() == State::Lost { ZOPERATIONTIMEOUT } else { ZOK }
             });
-            wanted = first;
             self.deliver(handle);
             // Callbacks may have asked for more.
             self.with(|inner| {
-                inner.flush();
-                wanted = inner.wanted();
+                inner.connection.flush();
+                wanted = inner.connection.wanted();
                 inner.due_ms = Some(now_ms() + wanted.wait_ms);
             });
             if rc != ZOK {
@@ -514,41 +292,30 @@ impl Engine for Single {
                 return ZBADARGUMENTS;
             }
             let rc = self.with(|inner| {
-                let Some(link) = &inner.link else { return ZINVALIDSTATE };
-                if link.is_connecting {
+                let Inner { connection, room, .. } = inner;
+                if !connection.has_link() {
+                    return ZINVALIDSTATE;
+                }
+                if connection.is_connecting() {
                     if events & WRITE == 0 {
                         return ZOK;
                     }
-                    inner.finish_connecting();
-                    inner.flush();
-                    return if inner.link.is_some() { ZOK } else { inner.loss() };
+                    connection.finish_connecting();
+                    connection.flush();
+                    return if connection.has_link() { ZOK } else { loss(connection) };
                 }
                 if events & WRITE != 0 {
-                    inner.flush();
+                    connection.flush();
                 }
-                let messages = if events & READ != 0 { inner.receive() } else { 0 };
-                if inner.link.is_none() {
-                    return inner.loss();
+                let messages = if events & READ != 0 { connection.receive(room) } else { 0 };
+                if !connection.has_link() {
+                    return loss(connection);
                 }
                 if events & READ != 0 && messages == 0 { ZNOTHING } else { ZOK }
             });
             self.deliver(handle);
-            self.with(Inner::flush);
+            self.with(|inner| inner.connection.flush());
             rc
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_are_counted_however_they_are_cut() {
-        let stream = [&[0, 0, 0, 2, 1, 2][..], &[0, 0, 0, 0], &[0, 0, 0, 1, 9], &[0, 0]].concat();
-        for step in 1..=stream.len() {
-            let mut frames = Frames::default();
-            assert_eq!(stream.chunks(step).map(|chunk| frames.count(chunk)).sum::<usize>(), 3, "cut into {step}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 /*
  * Every function of the client library, with good and with bad arguments, as a transcript. Compiled with -DTHREADED it
- * has the synchronous calls too. The first argument is host:port.
+ * has the synchronous calls too. The first argument is host:port; with a second one, "exact", it also says where the
+ * original is wrong.
  */
 #include "transcript.h"
 #include <netinet/in.h>
@@ -14,6 +15,13 @@
             say("%s refused: %d", #call, rc_);                                                                         \
     } while (0)
 #define CODE(call) say("%s = %d", #call, (call))
+/* A synchronous call that causes events: they may be delivered before or after it returns, so it is said afterwards. */
+#define CODE_AFTER(events, call)                                                                                       \
+    do {                                                                                                               \
+        int rc_ = (call);                                                                                              \
+        await(zh, events);                                                                                             \
+        say("%s = %d", #call, rc_);                                                                                    \
+    } while (0)
 
 static const char *server;
 
@@ -291,8 +299,7 @@ static void synchronous(zhandle_t *zh)
     CODE(zoo_exists(zh, "/c/s", 0, NULL));
     CODE(zoo_exists(zh, "/c/none", 0, &stat));
     CODE(zoo_wexists(zh, "/c/s/later", on_event, "sync exists", &stat));
-    CODE(zoo_create(zh, "/c/s/later", "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0));
-    await(zh, 1);
+    CODE_AFTER(1, zoo_create(zh, "/c/s/later", "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0));
     length = sizeof buffer;
     CODE(zoo_get(zh, "/c/s", 0, buffer, &length, &stat));
     say("%d %.*s %s", length, length, buffer, stat_text(&stat));
@@ -311,8 +318,7 @@ static void synchronous(zhandle_t *zh)
     CODE(zoo_get(zh, "/c/s", 0, buffer, NULL, NULL));
     length = sizeof buffer;
     CODE(zoo_wget(zh, "/c/s", on_event, "sync get", buffer, &length, NULL));
-    CODE(zoo_set(zh, "/c/s", "new", 3, 0));
-    await(zh, 1);
+    CODE_AFTER(1, zoo_set(zh, "/c/s", "new", 3, 0));
     CODE(zoo_set(zh, "/c/s", "new", 3, 0));
     CODE(zoo_set2(zh, "/c/s", "newer", 5, 1, &stat));
     say("%s", stat_text(&stat));
@@ -336,8 +342,7 @@ static void synchronous(zhandle_t *zh)
     CODE(zoo_wget_children2(zh, "/c/s", on_event, "sync children 2", &strings, &stat));
     deallocate_String_vector(&strings);
     CODE(zoo_delete(zh, "/c/s/later", 7));
-    CODE(zoo_delete(zh, "/c/s/later", 0));
-    await(zh, 2);
+    CODE_AFTER(2, zoo_delete(zh, "/c/s/later", 0));
     CODE(zoo_get_acl(zh, "/c/s", &acl, &stat));
     say("%s %s", acl_text(&acl), stat_text(&stat));
     deallocate_ACL_vector(&acl);
@@ -553,6 +558,8 @@ int main(int argc, char **argv)
         if (zoo_aget(zh, "/", 0, on_closed, NULL) != ZOK)
             say("refused");
     CODE(zookeeper_close(zh));
-    say("completions before close returned: %d", done);
+    /* The original loses some now and then; ours is asked by the argument "exact". */
+    if (argc > 2 && strcmp(argv[2], "exact") == 0 && done != 100)
+        say("completions before close returned: %d", done);
     return 0;
 }
