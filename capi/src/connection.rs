@@ -166,7 +166,11 @@ impl Connection {
     fn tell_link_down(&mut self, error: &io::Error) {
         self.link = None;
         let errno = error.raw_os_error().unwrap_or(0);
-        let reason = error.to_string();
+        // As C says it, without Rust's "(os error ..)".
+        let mut reason = error.to_string();
+        if let Some(end) = reason.find(" (os error ") {
+            reason.truncate(end);
+        }
         self.client.handle(now_ms(), Input::LinkDown { errno, reason: &reason, tls: false });
     }
 
