@@ -16,9 +16,21 @@ pub const WRITE: c_int = 1;
 /// See [`WRITE`].
 pub const READ: c_int = 2;
 
-/// What is read from the socket at once. The socket is asked again in the next round of the loop if there is more, so
-/// that a flood starves nothing.
-pub const READ_BYTES: usize = 64 << 10;
+/// What is read from the socket at once, at first: most handles never need more.
+const FIRST_READ_BYTES: usize = 4 << 10;
+
+/// The same at most. The socket is asked again in the next round of the loop if there is more, so that a flood starves
+/// nothing.
+const MOST_READ_BYTES: usize = 64 << 10;
+
+/// Where received bytes are put first. It grows with what comes.
+pub struct Room(Vec<u8>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(vec![0; FIRST_READ_BYTES])
+    }
+}
 
 /// How long a read-only probe may take for each of its steps: as the original.
 const PROBE_STEP: Duration = Duration::from_secs(1);
@@ -234,16 +246,19 @@ impl Connection {
     }
 
     /// Reads once, by way of `room`; how many messages came to their end.
-    pub fn receive(&mut self, room: &mut [u8]) -> usize {
+    pub fn receive(&mut self, room: &mut Room) -> usize {
         let Some(link) = &mut self.link else { return 0 };
-        match link.stream.read(room) {
+        match link.stream.read(&mut room.0) {
             Ok(0) => {
                 self.link_down(&io::Error::new(io::ErrorKind::UnexpectedEof, "server closed the connection"));
                 0
             }
             Ok(count) => {
-                let messages = link.frames.count(&room[..count]);
-                self.handle(Input::Received(&room[..count]));
+                let messages = link.frames.count(&room.0[..count]);
+                self.handle(Input::Received(&room.0[..count]));
+                if count == room.0.len() && count < MOST_READ_BYTES {
+                    room.0.resize(count * 4, 0);
+                }
                 messages
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,

@@ -2,7 +2,7 @@
 //! for, `zookeeper_process` takes what came; callbacks run inside these two and inside `zookeeper_close`.
 
 use crate::completion::Scratch;
-use crate::connection::{Connection, Errand, READ, READ_BYTES, WRITE};
+use crate::connection::{Connection, Errand, READ, Room, WRITE};
 use crate::engine::{Engine, Interest};
 use crate::errors::{
     ZAUTHFAILED, ZBADARGUMENTS, ZCONNECTIONLOSS, ZINVALIDSTATE, ZNOTHING, ZOK, ZOPERATIONTIMEOUT, ZRUNTIMEINCONSISTENCY, ZSESSIONEXPIRED,
@@ -33,7 +33,7 @@ pub struct Single {
 
 struct Inner {
     connection: Connection,
-    room: Box<[u8]>,
+    room: Room,
     /// When `interest` wanted to be called again at the latest.
     due_ms: Option<u64>,
 }
@@ -44,7 +44,7 @@ struct Inner {
 /// None.
 pub fn make(options: StartOptions) -> io::Result<Box<dyn Engine>> {
     let common = options.common.clone();
-    let inner = Inner { connection: Connection::new(options), room: vec![0; READ_BYTES].into(), due_ms: None };
+    let inner = Inner { connection: Connection::new(options), room: Room::default(), due_ms: None };
     Ok(Box::new(Single { inner: Mutex::new(inner), common, depth: AtomicUsize::new(0), must_close: AtomicBool::new(false) }))
 }
 

@@ -5,7 +5,7 @@
 //! by itself when that thread sleeps: it would only be woken to do the same.
 
 use oxkeeper_capi::completion::{SYNCHRONOUS, Scratch};
-use oxkeeper_capi::connection::{Connection, Errand, READ_BYTES, WRITE};
+use oxkeeper_capi::connection::{Connection, Errand, Room, WRITE};
 use oxkeeper_capi::engine::Engine;
 use oxkeeper_capi::errors::ZOK;
 use oxkeeper_capi::handle::{Common, Handle, StartOptions, finish_sync_calls, now_ms};
@@ -251,7 +251,7 @@ impl Shared {
 
 /// Talks to the server until the handle is closed.
 fn talk(shared: &Shared) {
-    let mut room = vec![0; READ_BYTES];
+    let mut room = Room::default();
     let mut batch = RequestBatch::default();
     let mut spare = Batch::default();
     let mut ready = Ready::default();

@@ -315,7 +315,7 @@ impl Client {
     }
 
     /// Takes requests that were encoded before, and empties the batch. When the session is over or closing they
-    /// complete with that error.
+    /// complete with that error, at once: before those whose replies a closing client still awaits.
     pub fn submit_batch(&mut self, now_ms: u64, batch: &mut RequestBatch) {
         self.now_ms = self.now_ms.max(now_ms);
         if batch.is_empty() {
@@ -407,9 +407,10 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the session. [`Output::Closed`] comes when the server has answered or hung up, after some seconds at most
-    /// (3 s for what is to be written before, and 1.5 s without a byte of an answer), or at once where there is no
-    /// connection (the session then lives on until it times out).
+    /// Ends the session. [`Output::Closed`] comes when the server has answered or hung up, or at once where there is no
+    /// connection (the session then lives on until it times out). A server that does not answer is waited for for 3 s
+    /// while bytes are to be written and 1.5 s afterwards, or with [`PendingRequests::Await`] until it has been silent
+    /// for two thirds of the session timeout.
     pub fn close(&mut self, now_ms: u64, pending: PendingRequests) {
         self.now_ms = self.now_ms.max(now_ms);
         if self.closing.is_some() || self.state == State::Closed {
@@ -430,7 +431,21 @@ impl Client {
         out.int(8);
         out.int(xid);
         out.int(OpCode::CLOSE_SESSION.0);
-        self.closing = Some(Closing { xid, pending, deadline_ms: self.now_ms + CLOSE_FLUSH_MS + CLOSE_ANSWER_MS });
+        let deadline_ms = match pending {
+            PendingRequests::Fail => self.now_ms + CLOSE_FLUSH_MS,
+            // Replies may take their time; silence is what ends it.
+            PendingRequests::Await => NEVER_MS,
+        };
+        self.closing = Some(Closing { xid, pending, deadline_ms });
+    }
+
+    /// Ends without a word to the server: the session lives on there until it times out. Requests under way end with
+    /// [`SubmitError::CLOSING`]; [`Output::Closed`] follows at once.
+    pub fn abandon(&mut self) {
+        if self.state != State::Closed {
+            self.fail_all(SubmitError::CLOSING);
+            self.finish_close();
+        }
     }
 
     /// Other servers. When they are resolved the client may move, so that the load stays even.
@@ -479,6 +494,11 @@ impl Client {
         if count > 0 {
             self.last_sent_ms = self.now_ms;
             self.unsent.consume(count);
+            if let Some(closing) = self.closing.as_mut().filter(|closing| closing.pending == PendingRequests::Fail)
+                && self.unsent.is_empty()
+            {
+                closing.deadline_ms = self.now_ms + CLOSE_ANSWER_MS;
+            }
         }
     }
 
@@ -491,8 +511,9 @@ impl Client {
             Phase::Open => {
                 let mut timer = silence;
                 if let Some(closing) = self.closing {
-                    timer = timer.min(closing.deadline_ms);
-                } else if self.pending.is_empty() {
+                    return Some(timer.min(closing.deadline_ms));
+                }
+                if self.pending.is_empty() {
                     timer = timer.min(self.last_sent_ms + self.timeout_ms / 3);
                 }
                 if self.state == State::ReadOnly && self.probed.is_none() {
@@ -543,6 +564,11 @@ impl Client {
     /// zxid of the newest reply.
     pub fn last_zxid(&self) -> i64 {
         self.last_zxid
+    }
+
+    /// Memory of the buffers for bytes in and out.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity() + self.unsent.bytes.capacity() + self.received.bytes.capacity()
     }
 }
 
@@ -648,10 +674,6 @@ impl Client {
             return Frame::Done;
         }
         let mut pending = self.pending.pop_front().expect("it was looked at");
-        if let Some(closing) = &mut self.closing {
-            // Each reply shows that the server is at it.
-            closing.deadline_ms = closing.deadline_ms.max(self.now_ms + CLOSE_ANSWER_MS);
-        }
         if zxid > 0 {
             self.last_zxid = zxid;
         }
@@ -987,12 +1009,6 @@ impl Client {
         let code = if tls { SubmitError::TLS } else { ErrorCode::CONNECTION_LOSS };
         let server = self.server_text();
         self.log_failure(code, (errno, reason), text, &server);
-        if self.closing.is_some() {
-            self.fail_all(code);
-            self.finish_close();
-            return;
-        }
-        self.unlink();
         self.lost(code);
     }
 
@@ -1006,17 +1022,18 @@ impl Client {
     /// Drops the link; all that waits ends with this error, and the next server is tried.
     fn lose(&mut self, error: ErrorCode) {
         self.queue.push_back(Queued::Disconnect);
-        if self.closing.is_some() {
-            self.fail_all(error);
-            self.finish_close();
-            return;
-        }
-        self.unlink();
         self.lost(error);
     }
 
     /// The link is gone.
     fn lost(&mut self, error: ErrorCode) {
+        self.unlink();
+        self.phase = Phase::Waiting { until_ms: self.now_ms };
+        if self.closing.is_some() {
+            self.fail_all(error);
+            self.finish_close();
+            return;
+        }
         if self.state.is_connected() {
             self.queue.push_back(Queued::Session(State::Connecting));
         }
@@ -1024,8 +1041,6 @@ impl Client {
         self.state = State::Lost;
         if self.servers.failed() {
             self.pause();
-        } else {
-            self.phase = Phase::Waiting { until_ms: self.now_ms };
         }
     }
 
@@ -1129,7 +1144,7 @@ impl Client {
     /// When names are resolved again although all is well.
     fn next_resolve_ms(&self) -> Option<u64> {
         let delay_ms = u64::try_from(self.options.resolution_delay_ms).ok()?;
-        if self.resolves_asked > 0 || self.closing.is_some() || self.options.hosts.iter().all(|host| literal(host).is_some()) {
+        if self.resolves_asked > 0 || self.options.hosts.iter().all(|host| literal(host).is_some()) {
             return None;
         }
         Some(self.last_resolved_ms + delay_ms.max(self.timeout_ms / 3).max(1))

@@ -40,6 +40,22 @@ impl State {
         self as i32
     }
 
+    /// The state of that number; what is none counts as not connected.
+    pub fn from_code(code: i32) -> Self {
+        let all = [
+            Self::Connecting,
+            Self::TlsConnecting,
+            Self::Associating,
+            Self::Connected,
+            Self::ReadOnly,
+            Self::Lost,
+            Self::Expired,
+            Self::AuthFailed,
+            Self::Closed,
+        ];
+        all.into_iter().find(|state| state.code() == code).unwrap_or(Self::NotConnected)
+    }
+
     /// Requests flow.
     pub fn is_connected(self) -> bool {
         matches!(self, Self::Connected | Self::ReadOnly)

@@ -6,11 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+mod engine;
 mod handle;
 mod zookeeper;
 
-pub use oxkeeper_client::{Batch, Delivery};
 pub use handle::{Handle, Resolve, Sink, StartOptions, SystemResolver};
+pub use oxkeeper_client::{Batch, Delivery};
 pub use zookeeper::{Acl, Builder, Error, Event, Identity, MultiOutcome, Pending, ZooKeeper};
 
 /// The machine's own types, so that callers need no dependency of their own.
