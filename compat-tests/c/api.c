@@ -15,7 +15,7 @@
             say("%s refused: %d", #call, rc_);                                                                         \
     } while (0)
 #define CODE(call) say("%s = %d", #call, (call))
-/* A synchronous call that causes events: they may be delivered before or after it returns, so it is said afterwards. */
+/* A call that causes events: they may be delivered before or after it returns, so it is said afterwards. */
 #define CODE_AFTER(events, call)                                                                                       \
     do {                                                                                                               \
         int rc_ = (call);                                                                                              \
@@ -172,34 +172,27 @@ static void watches(zhandle_t *zh)
 {
     STEP(zoo_awexists(zh, "/c/w", on_event, "exists w", on_stat, "wexists none"));
     STEP(zoo_awget_children(zh, "/c", on_event, "children c", on_strings, "wget_children"));
-    CODE(zoo_acreate(zh, "/c/w", "1", 1, &ZOO_OPEN_ACL_UNSAFE, 0, on_string, "create watched"));
-    await(zh, 3);
+    CODE_AFTER(3, zoo_acreate(zh, "/c/w", "1", 1, &ZOO_OPEN_ACL_UNSAFE, 0, on_string, "create watched"));
     STEP(zoo_awget(zh, "/c/w", on_event, "get w 1", on_data, "wget 1"));
     STEP(zoo_awget(zh, "/c/w", on_event, "get w 2", on_data, "wget 2"));
     STEP(zoo_awget(zh, "/c/w", on_event, "get w 1", on_data, "wget 1 again"));
     STEP(zoo_awexists(zh, "/c/w", on_event, "exists w", on_stat, "wexists"));
-    CODE(zoo_aset(zh, "/c/w", "2", 1, -1, on_stat, "set watched"));
-    await(zh, 4);
+    CODE_AFTER(4, zoo_aset(zh, "/c/w", "2", 1, -1, on_stat, "set watched"));
     STEP(zoo_awget(zh, "/c/w", on_event, "one", on_data, "wget"));
     STEP(zoo_awget_children2(zh, "/c/w", on_event, "one", on_strings_stat, "wget_children2"));
     STEP(zoo_awexists(zh, "/c/w", on_event, "two", on_stat, "wexists"));
-    CODE(zoo_adelete(zh, "/c/w", -1, on_void, "delete watched"));
-    await(zh, 3);
+    CODE_AFTER(3, zoo_adelete(zh, "/c/w", -1, on_void, "delete watched"));
     /* The handle's own watcher, by flag. */
     STEP(zoo_aexists(zh, "/c/flag", 1, on_stat, "exists flagged"));
-    CODE(zoo_acreate(zh, "/c/flag", "1", 1, &ZOO_OPEN_ACL_UNSAFE, 0, on_string, "create flagged"));
-    await(zh, 2);
+    CODE_AFTER(2, zoo_acreate(zh, "/c/flag", "1", 1, &ZOO_OPEN_ACL_UNSAFE, 0, on_string, "create flagged"));
     STEP(zoo_aget(zh, "/c/flag", 1, on_data, "get flagged"));
     STEP(zoo_aget_children(zh, "/c/flag", 1, on_strings, "children flagged"));
     STEP(zoo_aget_children2(zh, "/c/flag", 1, on_strings_stat, "children2 flagged"));
     zoo_set_context(zh, "another context");
     CODE(zoo_set_watcher(zh, on_event) == on_session);
-    CODE(zoo_acreate(zh, "/c/flag/x", "1", 1, &ZOO_OPEN_ACL_UNSAFE, 0, on_string, "create below flagged"));
-    await(zh, 2);
-    CODE(zoo_adelete(zh, "/c/flag/x", -1, on_void, "delete below flagged"));
-    await(zh, 1);
-    CODE(zoo_adelete(zh, "/c/flag", -1, on_void, "delete flagged"));
-    await(zh, 2);
+    CODE_AFTER(2, zoo_acreate(zh, "/c/flag/x", "1", 1, &ZOO_OPEN_ACL_UNSAFE, 0, on_string, "create below flagged"));
+    CODE_AFTER(1, zoo_adelete(zh, "/c/flag/x", -1, on_void, "delete below flagged"));
+    CODE_AFTER(2, zoo_adelete(zh, "/c/flag", -1, on_void, "delete flagged"));
     CODE(zoo_set_watcher(zh, on_session) == on_event);
     zoo_set_context(zh, "context");
     /* A watch is not left by a failed request. */
@@ -438,11 +431,9 @@ static void chroots(void)
     STEP(zoo_async(zh, "/", on_string, "sync the chroot"));
     STEP(zoo_async(zh, "/a", on_string, "sync in chroot"));
     STEP(zoo_awget(zh, "/a", on_event, "in chroot", on_data, "wget in chroot"));
-    CODE(zoo_aset(zh, "/a", "b", 1, -1, on_stat, "set in chroot"));
-    await(zh, 2);
+    CODE_AFTER(2, zoo_aset(zh, "/a", "b", 1, -1, on_stat, "set in chroot"));
     STEP(zoo_awget_children(zh, "/", on_event, "root of chroot", on_strings, "watch the chroot"));
-    CODE(zoo_adelete(zh, "/a", -1, on_void, "delete in chroot"));
-    await(zh, 2);
+    CODE_AFTER(2, zoo_adelete(zh, "/a", -1, on_void, "delete in chroot"));
     STEP(zoo_agetconfig(zh, 0, on_data, "config in chroot"));
     CODE(zookeeper_close(zh));
 }
@@ -522,8 +513,7 @@ int main(int argc, char **argv)
     authentication(zh);
 #ifdef THREADED
     synchronous(zh);
-    CODE(zoo_acreate(zh, "/c/called", "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, on_string_calls, zh));
-    await(zh, 1);
+    CODE_AFTER(1, zoo_acreate(zh, "/c/called", "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, on_string_calls, zh));
 #endif
     pipelines(zh);
     chroots();
@@ -545,8 +535,7 @@ int main(int argc, char **argv)
     /* Credentials that are refused end the handle. */
     zh = zookeeper_init(server, on_session, 10000, NULL, "bad auth", ZOO_NO_LOG_CLIENTENV);
     await(zh, 1);
-    CODE(zoo_add_auth(zh, "nosuchscheme", "a:b", 3, on_void, "bad auth"));
-    await(zh, 2);
+    CODE_AFTER(2, zoo_add_auth(zh, "nosuchscheme", "a:b", 3, on_void, "bad auth"));
     CODE(zoo_state(zh));
     CODE(is_unrecoverable(zh));
     CODE(zookeeper_close(zh));
