@@ -3,8 +3,7 @@
 use crate::completion::SYNCHRONOUS;
 use oxkeeper_client::SubmitError;
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What becomes of the end of a request: its code and the reply's body, to the call's code.
 type Finish<'a> = dyn FnMut(c_int, &[u8]) -> c_int + 'a;
@@ -14,8 +13,7 @@ type Finish<'a> = dyn FnMut(c_int, &[u8]) -> c_int + 'a;
 pub struct SyncCall<'a> {
     finish: &'a mut Finish<'a>,
     rc: c_int,
-    caller: Thread,
-    is_done: AtomicBool,
+    is_done: AtomicU32,
 }
 
 impl SyncCall<'_> {
@@ -28,10 +26,11 @@ impl SyncCall<'_> {
         // SAFETY: the caller waits until `is_done`, so the call is there; nobody else touches its parts meanwhile.
         unsafe {
             (*call).rc = ((*call).finish)(rc, body);
-            let caller = (*call).caller.clone();
-            // From here on the call may be gone.
-            (*call).is_done.store(true, Ordering::Release);
-            caller.unpark();
+            let is_done = &raw const (*call).is_done;
+            // From here on the call may be gone: the kernel is given its address and no more. At worst a stranger is
+            // woken too early, which every waiter must bear.
+            (*is_done).store(1, Ordering::Release);
+            libc::syscall(libc::SYS_futex, is_done, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
         }
     }
 }
@@ -41,15 +40,17 @@ pub fn call(
     submit: impl FnOnce(u64) -> Result<(), SubmitError>,
     finish: &mut dyn FnMut(c_int, &[u8]) -> c_int,
 ) -> c_int {
-    let mut call = SyncCall { finish, rc: 0, caller: thread::current(), is_done: AtomicBool::new(false) };
+    let mut call = SyncCall { finish, rc: 0, is_done: AtomicU32::new(0) };
     let call = &raw mut call;
     if let Err(refused) = submit(call.expose_provenance() as u64 | SYNCHRONOUS) {
         return refused.code().0;
     }
     // SAFETY: the call lives here; `is_done` is atomic, and `rc` is read only after it.
     unsafe {
-        while !(*call).is_done.load(Ordering::Acquire) {
-            thread::park();
+        let is_done = &raw const (*call).is_done;
+        while (*is_done).load(Ordering::Acquire) == 0 {
+            // Sleeps only while it is 0. (std's park would leave memory with each thread of the application.)
+            libc::syscall(libc::SYS_futex, is_done, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, 0, std::ptr::null::<libc::timespec>());
         }
         (*call).rc
     }

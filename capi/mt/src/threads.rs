@@ -20,7 +20,8 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::os::unix::thread::JoinHandleExt;
+use std::thread::{self, JoinHandle};
 
 /// Batches whose memory is kept for the next ones.
 const SPARE_BATCHES: usize = 4;
@@ -331,14 +332,14 @@ fn wait(bell: &Bell, socket: c_int, events: c_int, wait_ms: u64) -> Ready {
     Ready { can_read: wanted[1].revents & (libc::POLLIN | failed) != 0, can_write: wanted[1].revents & (libc::POLLOUT | failed) != 0 }
 }
 
-/// A thread, and how to know it.
-type Named = (ThreadId, JoinHandle<()>);
+/// A thread that can be joined once.
+type Joinable = JoinHandle<()>;
 
 /// The engine.
 struct Threads {
     shared: Arc<Shared>,
-    talker: Mutex<Option<Named>>,
-    callbacks: Mutex<Option<Named>>,
+    talker: Mutex<Option<Joinable>>,
+    callbacks: Mutex<Option<Joinable>>,
     /// Where the threads are: a child after fork has none.
     process: u32,
 }
@@ -375,19 +376,18 @@ fn call_back(handle: &Handle, queue: &Queue) {
 
 /// Starts a thread and notes it. The place is locked meanwhile: the thread's first callback may already close the
 /// handle.
-fn start(place: &Mutex<Option<Named>>, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+fn start(place: &Mutex<Option<Joinable>>, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let mut place = lock(place);
-    let thread = thread::Builder::new().spawn(run)?;
-    *place = Some((thread.thread().id(), thread));
+    *place = Some(thread::Builder::new().spawn(run)?);
     Ok(())
 }
 
 /// Waits for a thread's end, unless it is the one that asks: that ends by itself, soon after.
-fn join(place: &Mutex<Option<Named>>) {
+fn join(place: &Mutex<Option<Joinable>>) {
     let thread = lock(place).take();
-    if let Some((id, thread)) = thread
-        && id != thread::current().id()
-    {
+    // SAFETY: no pointers.
+    let is_self = |thread: &Joinable| unsafe { libc::pthread_equal(thread.as_pthread_t(), libc::pthread_self()) != 0 };
+    if let Some(thread) = thread.filter(|thread| !is_self(thread)) {
         // It only fails when a callback has panicked, which ends the program.
         let _ = thread.join();
     }
