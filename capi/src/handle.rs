@@ -280,6 +280,10 @@ unsafe fn try_init(arguments: &InitArguments, threaded: bool, make: MakeEngine) 
         log!(common.log(), Error, c"resolve_hosts", "{error}");
         libc::EINVAL
     })?;
+    // Commas alone; a chroot alone is let through, as in the original.
+    if servers.hosts.is_empty() && host[0] != b'/' {
+        return Err(libc::EINVAL);
+    }
     let addresses = resolve::all(&servers.hosts, common.log())?;
     let watcher = arguments.watcher.unwrap_or(no_watcher);
     let mut client = Options::new(servers.hosts, servers.chroot.clone(), arguments.timeout_ms, seed());

@@ -349,6 +349,24 @@ fn programs_of_the_package_run_on_ours() {
     }
 }
 
+/// The original's bugs that ours does not have, and what only ours has: null pointers, chroot of the configuration,
+/// containers in multis, local removal, fork, IPv6 in brackets, the log's format, `zookeeper_ext.h`.
+#[test]
+fn ours_is_right_where_the_original_is_not() {
+    let options = Options::usual().property("zookeeper.extendedTypesEnabled", "true");
+    for subject in [Subject::Java39, Subject::Oxkeeper] {
+        let server = Server::start(subject, &options);
+        for threading in Threading::BOTH {
+            let program = compile("beyond.c", threading, Maker::Ours, &["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]);
+            let mut command = on(&program.path, threading, Maker::Ours);
+            let (code, text) = output_within(command.arg(server.address().to_string()), PATIENCE);
+            assert_eq!(code, 0, "{threading:?} {subject}:\n{text}");
+            let last = text.lines().last().unwrap_or_default();
+            assert!(last.ends_with(" checks, 0 failures") && !last.starts_with("0 "), "{threading:?} {subject}:\n{text}");
+        }
+    }
+}
+
 /// Python by ctypes and Go by cgo: foreign function interfaces that know only the C names.
 #[test]
 fn foreign_function_interfaces_see_no_difference() {

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use oxkeeper_compat_tests::c_library::{Maker, Threading, compile, on, output_within};
+use oxkeeper_compat_tests::load::Random;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -240,9 +241,18 @@ fn a_reply_out_of_order_ends_the_connection() {
     case(
         "wrong xid",
         |number, peer| {
-            if peer.welcome(5, Some(false)).is_some() {
-                peer.serve(|peer, xid, _| peer.reply(if number == 0 { xid + 1 } else { xid }, 0, &good_data()));
+            if peer.welcome(5, Some(false)).is_none() {
+                return;
             }
+            // Not before all three are under way.
+            let mut waiting = 0;
+            peer.serve(|peer, xid, _| {
+                waiting += 1;
+                // The third's reply is not the first's.
+                if number > 0 || waiting == 3 {
+                    peer.reply(xid, 0, &good_data());
+                }
+            });
         },
         10_000,
         0,
@@ -266,9 +276,18 @@ fn frames_that_are_none_end_the_connection() {
             "not a frame",
             |number, peer| {
                 let bytes = FRAMES[NEXT.load(Ordering::Relaxed)];
-                if peer.welcome(5, Some(false)).is_some() {
-                    peer.serve(|peer, xid, _| if number == 0 { peer.raw(bytes) } else { peer.reply(xid, 0, &good_data()) });
+                if peer.welcome(5, Some(false)).is_none() {
+                    return;
                 }
+                let mut waiting = 0;
+                peer.serve(|peer, xid, _| {
+                    waiting += 1;
+                    if number > 0 {
+                        peer.reply(xid, 0, &good_data());
+                    } else if waiting == 2 {
+                        peer.raw(bytes);
+                    }
+                });
             },
             2_000,
             0,
@@ -511,5 +530,68 @@ fn clients_spread_evenly_when_servers_come_and_go() {
         for (server, count) in counts {
             assert!((after.0..=after.1).contains(&server) && (count - expected).abs() < slack, "{before:?} -> {after:?}: {server} has {count}");
         }
+    }
+}
+
+/// A server that says anything: random bytes, or good replies with some bytes changed. The program must end by itself,
+/// with each request completed once. `OXKEEPER_HOSTILE_ROUNDS` makes it longer.
+#[test]
+fn a_hostile_server_does_no_harm() {
+    let rounds: u64 = std::env::var("OXKEEPER_HOSTILE_ROUNDS").map_or(20, |text| text.parse().expect("a number"));
+    let flags = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"];
+    for threading in Threading::BOTH {
+        let program = compile("cases.c", threading, Maker::Ours, &flags);
+        for seed in 0..rounds {
+            let address = play(move |number, peer| {
+                let mut random = Random(seed * 1000 + number as u64 + 1);
+                if seed % 4 == 0 {
+                    let bytes: Vec<u8> = (0..random.below(5000)).map(|_| random.below(256) as u8).collect();
+                    let _ = peer.frame();
+                    peer.raw(&bytes);
+                    return;
+                }
+                peer.piece = 1 + random.below(200) as usize;
+                if peer.welcome(5, Some(false)).is_none() {
+                    return;
+                }
+                peer.serve(|peer, xid, op| {
+                    let mut frame = xid.to_be_bytes().to_vec();
+                    frame.extend_from_slice(&[0; 12]);
+                    frame.extend_from_slice(&body_of(op));
+                    let mut frame = [&(frame.len() as u32).to_be_bytes()[..], &frame].concat();
+                    if random.below(4) == 0 {
+                        for _ in 0..=random.below(4) {
+                            let at = random.below(frame.len() as u64) as usize;
+                            frame[at] = random.below(256) as u8;
+                        }
+                    }
+                    peer.raw(&frame);
+                });
+            });
+            let mut command = on(&program.path, threading, Maker::Ours);
+            command.args([&address, "300", "0", "get:20", "children:20", "acl:20", "multi:20", "children2:20", "watch:20", "auth:2"]);
+            command.args(["linger:150", "exists:20", "create:20", "get:20", "linger:150", "close"]);
+            let (code, text) = output_within(&mut command, PATIENCE);
+            assert_eq!(code, 0, "{threading:?} seed {seed}:\n{text}");
+            let last = text.lines().last().unwrap_or_default();
+            let counts: Vec<&str> = last.rsplit(' ').collect();
+            assert!(last.starts_with("closed: 0") && counts[0] == counts[2], "{threading:?} seed {seed}:\n{text}");
+        }
+    }
+}
+
+/// A good reply's body.
+fn body_of(op: i32) -> Vec<u8> {
+    let stat = [0; 68];
+    let name = [0, 0, 0, 2, b'/', b'x'];
+    match op {
+        1 => name.to_vec(),
+        8 => [&[0, 0, 0, 2][..], &name, &name].concat(),
+        12 => [&[0, 0, 0, 2][..], &name, &name, &stat].concat(),
+        6 => [&[0, 0, 0, 1, 0, 0, 0, 31][..], &name, &name, &stat].concat(),
+        14 => [&[0, 0, 0, 1, 0, 0, 0, 0, 0][..], &name, &[0, 0, 0, 2, 0, 0, 0, 0, 0], &[0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0]].concat(),
+        3 => stat.to_vec(),
+        100 => Vec::new(),
+        _ => good_data(),
     }
 }

@@ -61,9 +61,10 @@ func main() {
 	for i := 0; i < 3; i++ {
 		fmt.Println("create", C.zoo_create(zh, C.CString("/go/s-"), data, 4, &C.ZOO_OPEN_ACL_UNSAFE, C.ZOO_EPHEMERAL_SEQUENTIAL, &name[0], 64), C.GoString(&name[0]))
 	}
-	fmt.Println("get", C.get(zh, path))
+	rc := C.get(zh, path)
 	wait()
-	rc := C.zoo_set(zh, path, C.CString("more"), 4, 0)
+	fmt.Println("get", rc)
+	rc = C.zoo_set(zh, path, C.CString("more"), 4, 0)
 	wait()
 	fmt.Println("set", rc)
 	var children C.struct_String_vector
