@@ -4,8 +4,11 @@
 use oxkeeper_jute_gen::{JuteFile, c, rust_records};
 use std::path::Path;
 
+/// What writes a file.
+type Writer = fn(&JuteFile) -> String;
+
 /// What is written, and by what.
-const OUTPUTS: &[(&str, fn(&JuteFile) -> String)] = &[
+const OUTPUTS: &[(&str, Writer)] = &[
     ("crates/proto/src/records.rs", rust_records),
     ("include/zookeeper/zookeeper.jute.h", c::header),
     ("capi/src/records.rs", c::rust_structures),
