@@ -7,6 +7,7 @@
 //! `OXKEEPER_CLIENT_SUBJECTS` names the two servers to compare (`java395`, `java380`, `oxkeeper`; default
 //! `java395,oxkeeper`), so that the programs themselves can be tried on two Java versions.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -465,7 +466,8 @@ fn masked(line: &str, server: &Server) -> String {
     line
 }
 
-/// A command-line client that reads commands from its input. `pause` says whether to wait for the answer to each.
+/// A command-line client that reads commands from its input. `paced` says whether to wait for the answer to each. A
+/// line `@until TEXT` is no command: it waits until the client prints a line that begins with `TEXT`.
 fn dialogue(mut command: Command, script: &str, server: &mut Server, name: &str, paced: bool) -> Vec<String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = Running(command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}")));
@@ -494,6 +496,19 @@ fn dialogue(mut command: Command, script: &str, server: &mut Server, name: &str,
         take(&mut said, Duration::from_secs(20));
     }
     for line in script.lines() {
+        if let Some(text) = line.strip_prefix("@until ") {
+            loop {
+                let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) else {
+                    panic!("{name} does not print {text:?}; it said last:\n{}", tail(&said.join("\n")));
+                };
+                let found = line.starts_with(text);
+                said.push(line);
+                if found {
+                    break;
+                }
+            }
+            continue;
+        }
         writeln!(input, "{}", line.replace("@HOSTPORT@", &server.host_port())).expect("command to a client");
         input.flush().expect("command to a client");
         if paced {
@@ -522,15 +537,34 @@ fn dialogue(mut command: Command, script: &str, server: &mut Server, name: &str,
 }
 
 /// Two threads print: between which lines of the other is chance, the order within each is not.
-fn one_thread_last(lines: Vec<String>, begin: &str) -> String {
-    let (apart, rest): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.starts_with(begin));
-    format!("{}\n== {begin}\n{}\n", rest.join("\n"), apart.join("\n"))
+fn one_thread_last(lines: Vec<String>, begins: &[&str]) -> String {
+    let (apart, rest): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| begins.iter().any(|begin| line.starts_with(begin)));
+    format!("{}\n== {}\n{}\n", rest.join("\n"), begins.join(", "), apart.join("\n"))
 }
 
 /// Watch events are printed by a thread of their own.
 fn events_last(mut lines: Vec<String>) -> String {
     lines.retain(|line| line != "WATCHER::");
-    one_thread_last(lines, "WatchedEvent ")
+    one_thread_last(lines, &["WatchedEvent "])
+}
+
+/// Replaces the zxids of Stats by their rank among those shown. A one-shot zkCli leaves its session to expire, and how
+/// many have done so when the next one writes, each taking a zxid, depends on how busy the machine is.
+fn zxids_ranked(transcript: &str) -> String {
+    let zxid = |line: &str| -> Option<(String, u64)> {
+        let (label, zxid) = line.split_once("Zxid = 0x")?;
+        Some((format!("{label}Zxid"), u64::from_str_radix(zxid, 16).ok()?))
+    };
+    let shown: BTreeSet<u64> = transcript.lines().filter_map(|line| Some(zxid(line)?.1)).collect();
+    let mut ranked = String::new();
+    for line in transcript.lines() {
+        match zxid(line) {
+            Some((label, zxid)) => writeln!(ranked, "{label} is number {} of those shown", shown.range(..=zxid).count()),
+            None => writeln!(ranked, "{line}"),
+        }
+        .expect("write to a string");
+    }
+    ranked
 }
 
 fn zk_cli(server: &Server) -> Command {
@@ -560,10 +594,13 @@ fn zk_cli_one_shot() {
         let mut transcript = String::new();
         for line in script.lines() {
             let mut command = zk_cli(server);
-            command.args(line.split(' '));
+            // Without it a command that asks the server for nothing ends by chance before or after there is a session,
+            // and its event is printed by chance before, after or amid the answer.
+            command.arg("-waitforconnection").args(line.split(' '));
             writeln!(transcript, "$ {line}").expect("write to a string");
             transcript += &events_last(dialogue(command, "", server, name, false));
         }
+        let transcript = zxids_ranked(&transcript);
         keep(name, server.subject, &transcript);
         transcript
     });
@@ -577,7 +614,8 @@ fn cli_mt() {
         let mut command = Command::new("sh");
         command.args(["-c", "exec stdbuf -oL /usr/lib/zookeeper/bin/cli_mt \"$0\" 2>&1", &server.host_port()]);
         // What is asked is printed by the thread that asks, the answer by the one that waits.
-        let transcript = one_thread_last(dialogue(command, &script, server, name, true), "Creating [");
+        let asks = ["Creating [", "Path must start with ", "session Id = "];
+        let transcript = one_thread_last(dialogue(command, &script, server, name, true), &asks);
         keep(name, server.subject, &transcript);
         transcript
     });

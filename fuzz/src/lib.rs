@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+mod replies;
+
 use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_proto::records::{
     AuthPacket, CheckVersionRequest, ConnectRequest, CreateRequest, CreateTtlRequest, DeleteRequest, GetDataRequest, ReconfigRequest,
@@ -192,6 +194,24 @@ pub fn client_frames(bytes: &[u8]) {
     assert!(most <= allowed, "{} bytes of input took {most} bytes of memory", bytes.len());
 }
 
+/// Whatever a server and a link do to the client's machine; see `replies`.
+pub fn server_replies(bytes: &[u8]) {
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let mut machine = replies::Machine::new();
+    let mut rest = bytes;
+    while let [control, high, low, more @ ..] = rest {
+        let length = (usize::from(*high) << 8 | usize::from(*low)).min(more.len());
+        machine.message(*control, &more[..length]);
+        rest = &more[length..];
+    }
+    machine.finish();
+    let most = MEMORY.peak_usage().saturating_sub(before);
+    // A result of a multi takes 9 bytes there and a Stat here; each path is kept for a watch, sent and sent again.
+    let allowed = bytes.len() * 128 + (256 << 10);
+    assert!(most <= allowed, "{} bytes of input took {most} bytes of memory", bytes.len());
+}
+
 const CONNECTIONS: usize = 4;
 
 struct Line {
@@ -255,6 +275,8 @@ impl Machine {
             max_length: MAX_LENGTH,
             outstanding_limit: 16,
             limits: Arc::default(),
+            serves: true,
+            syncs: false,
         };
         let front = Front::new(0, shared.clone(), schemes.clone(), options, Arc::new(AtomicUsize::new(0)));
         Self {
@@ -345,6 +367,7 @@ impl Machine {
                     }
                     Output::Apply(commit) => self.commits.push(commit),
                     Output::Front { item, .. } => self.shared.inbox.lock().expect("nobody panics").items.push(item),
+                    other => unreachable!("a standalone server has no peers: {other:?}"),
                 }
             }
             if let Some(through) = synced {

@@ -6,6 +6,7 @@ pub mod config;
 pub mod four_letter;
 pub mod logging;
 pub mod metrics;
+pub mod peers;
 pub mod runtime;
 pub mod version;
 

@@ -42,6 +42,8 @@ pub struct Client {
     unanswered: VecDeque<(i32, OpCode)>,
     closing: bool,
     seen_zxid: i64,
+    /// It asks for nothing more.
+    pub is_done: bool,
 }
 
 impl Client {
@@ -57,6 +59,7 @@ impl Client {
             unanswered: VecDeque::new(),
             closing: false,
             seen_zxid: 0,
+            is_done: false,
         }
     }
 

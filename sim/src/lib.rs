@@ -3,6 +3,7 @@
 //! - `process`: one life of a server process, its threads taken apart into steps.
 //! - `client`: a client that keeps writing, and what it was told.
 //! - `oracle`: what must be there after every recovery.
+//! - `member`, `cluster_oracle`, `cluster`: the same for an ensemble.
 //! - `standalone`: the world of one server: who does the next step, and what goes wrong.
 //!
 //! Nothing here opens a socket or a file, starts a thread, or looks at a clock: one seed, one run.
@@ -10,10 +11,14 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod cluster;
+mod cluster_oracle;
+mod member;
 mod oracle;
 mod process;
 mod random;
 mod standalone;
 
+pub use cluster::{Cluster, ClusterFaults, ClusterReport};
 pub use random::Random;
 pub use standalone::{Faults, Report, Standalone};

@@ -69,19 +69,32 @@ pub struct Start {
 }
 
 #[derive(Default)]
-struct Outputs {
+pub struct Outputs {
     buffers: Vec<Vec<u8>>,
     closes: Vec<u32>,
     resumes: Vec<u32>,
 }
 
 impl Outputs {
-    fn buffer(&mut self, slot: u32) -> &mut Vec<u8> {
+    pub fn buffer(&mut self, slot: u32) -> &mut Vec<u8> {
         let slot = slot as usize;
         if self.buffers.len() <= slot {
             self.buffers.resize_with(slot + 1, Vec::new);
         }
         &mut self.buffers[slot]
+    }
+
+    /// What there is for the sockets.
+    pub fn take_seen(&mut self) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for (slot, buffer) in self.buffers.iter_mut().enumerate() {
+            if !buffer.is_empty() {
+                seen.push(Seen::Bytes(slot as u32, std::mem::take(buffer)));
+            }
+        }
+        seen.extend(self.resumes.drain(..).map(Seen::Resume));
+        seen.extend(self.closes.drain(..).map(Seen::Close));
+        seen
     }
 }
 
@@ -212,6 +225,8 @@ impl Process {
             max_length: MAX_LENGTH,
             outstanding_limit: 1000,
             limits: Arc::default(),
+            serves: true,
+            syncs: false,
         };
         let reactor = |index: usize| {
             let shared = Arc::new(FrontShared::default());
@@ -279,16 +294,7 @@ impl Process {
 
     /// What a reactor has for its sockets.
     pub fn take_seen(&mut self, front: usize) -> Vec<Seen> {
-        let outputs = &mut self.reactors[front].outputs;
-        let mut seen = Vec::new();
-        for (slot, buffer) in outputs.buffers.iter_mut().enumerate() {
-            if !buffer.is_empty() {
-                seen.push(Seen::Bytes(slot as u32, std::mem::take(buffer)));
-            }
-        }
-        seen.extend(outputs.resumes.drain(..).map(Seen::Resume));
-        seen.extend(outputs.closes.drain(..).map(Seen::Close));
-        seen
+        self.reactors[front].outputs.take_seen()
     }
 
     fn submit(&mut self, now: Now, front: usize) {
@@ -317,6 +323,7 @@ impl Process {
                 Output::Front { front, item } => {
                     self.reactors[usize::from(front)].shared.inbox.lock().expect("one thread").items.push(item);
                 }
+                other => unreachable!("a standalone server has no peers: {other:?}"),
             }
         }
         if !self.commits.is_empty() {

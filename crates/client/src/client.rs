@@ -9,7 +9,7 @@ use crate::servers::{Servers, Update};
 use crate::watches::Watches;
 use crate::{
     Chroot, Completion, HostPort, Input, Level, Operation, Options, Output, Password, PendingRequests, SaslStep, SessionEvent, State,
-    SubmitError, WatchEvent, WatcherId, WatchesToRemove, path,
+    SubmitError, TableKind, WatchEvent, WatcherId, WatchesToRemove, path,
 };
 use oxkeeper_proto::{ErrorCode, JuteError, OpCode, Reader, SessionId, Write};
 use std::collections::VecDeque;
@@ -350,7 +350,8 @@ impl Client {
     }
 
     /// Removes watches of a path: one watcher's, or all with `None`. Asks the server first (checkWatches, or
-    /// removeWatches for all), unless `is_local`, which completes nothing.
+    /// removeWatches for all), unless `is_local`, which completes nothing. All of a path where nobody waits are C's case
+    /// of nothing to do, and left to the server; [`Self::watched`] tells.
     ///
     /// # Errors
     /// As [`Self::submit`], and when no such watch is known.
@@ -386,6 +387,11 @@ impl Client {
         let pending = self.pending.back_mut().expect("it was just put there");
         pending.effect = Some(Box::new(Effect::Disarm { which, path, watcher }));
         Ok(())
+    }
+
+    /// The tables in which anyone waits for this path: child, data, exist, persistent, persistent recursive.
+    pub fn watched(&self, path: &[u8]) -> Vec<TableKind> {
+        self.watches.tables(&server_path(&self.options.chroot, path))
     }
 
     /// Adds credentials: sent at once if there is a connection, and at each new one. Completes (op `AUTH`) with the
@@ -795,6 +801,7 @@ impl Client {
             return;
         }
         if self.pending.is_empty() && self.now_ms >= self.last_sent_ms + self.timeout_ms / 3 {
+            self.release();
             let out = self.unsent.tail();
             out.int(8);
             out.int(PING_XID);
@@ -852,8 +859,9 @@ impl Client {
 
     fn connect_next(&mut self) {
         let Some(address) = self.servers.advance() else {
-            // Nobody to connect to. What waits ends; it is C's error for it too.
-            self.fail_all(ErrorCode::SYSTEM_ERROR);
+            // Nobody to connect to. What waits ends; without any host with C's error.
+            let is_hopeless = self.options.hosts.is_empty();
+            self.fail_all(if is_hopeless { ErrorCode::SYSTEM_ERROR } else { ErrorCode::CONNECTION_LOSS });
             self.pause();
             return;
         };
@@ -1085,6 +1093,18 @@ impl Client {
         self.state = State::Closed;
         self.phase = Phase::Over;
         self.queue.push_back(Queued::Closed);
+    }
+
+    /// Gives back the memory of what was busier than now.
+    fn release(&mut self) {
+        for buffer in [&mut self.unsent, &mut self.received] {
+            if buffer.is_empty() {
+                *buffer = Buffer::default();
+            }
+        }
+        self.held = Vec::new();
+        self.pending.shrink_to_fit();
+        self.queue.shrink_to_fit();
     }
 
     /// Forgets all that belongs to one link.

@@ -27,6 +27,8 @@ pub enum HostError {
     BadPort(String),
     /// The part from the first slash on is no path.
     BadChroot,
+    /// No entry at all, where one is needed.
+    NoHosts,
 }
 
 impl fmt::Display for HostError {
@@ -35,6 +37,7 @@ impl fmt::Display for HostError {
             Self::NoPort(entry) => write!(f, "no port in {entry}"),
             Self::BadPort(entry) => write!(f, "invalid port in {entry}"),
             Self::BadChroot => write!(f, "invalid chroot"),
+            Self::NoHosts => write!(f, "no servers are named"),
         }
     }
 }

@@ -135,11 +135,14 @@ pub fn acl(body: &[u8]) -> Result<(Vec<AclEntry<'_>>, Stat), JuteError> {
     Ok((entries, Stat::read(&mut r)?))
 }
 
-/// Reply to whoAmI: scheme and user of each identity.
+/// Scheme and user of an identity.
+pub type Identity<'a> = (&'a [u8], &'a [u8]);
+
+/// Reply to whoAmI.
 ///
 /// # Errors
 /// When the bytes are something else.
-pub fn identities(body: &[u8]) -> Result<Vec<(&[u8], &[u8])>, JuteError> {
+pub fn identities(body: &[u8]) -> Result<Vec<Identity<'_>>, JuteError> {
     let mut r = reader(body);
     let count = count(&mut r)?;
     (0..count).map(|_| Ok((text(&mut r)?, text(&mut r)?))).collect()

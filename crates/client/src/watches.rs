@@ -88,6 +88,18 @@ impl Watches {
             .any(|(table, is_chosen)| is_chosen && table.get(path).is_some_and(|w| w.as_slice().contains(&watcher)))
     }
 
+    /// The tables in which anyone waits for this path.
+    pub fn tables(&self, path: &[u8]) -> Vec<TableKind> {
+        let all = [
+            (TableKind::Child, &self.child),
+            (TableKind::Data, &self.data),
+            (TableKind::Exist, &self.exist),
+            (TableKind::Persistent, &self.persistent),
+            (TableKind::PersistentRecursive, &self.recursive),
+        ];
+        all.into_iter().filter(|(_, table)| table.contains_key(path)).map(|(kind, _)| kind).collect()
+    }
+
     /// Forgets one watcher of a path, or all of them.
     pub fn disarm(&mut self, path: &[u8], which: WatchesToRemove, watcher: Option<WatcherId>) {
         let all = [&mut self.child, &mut self.data, &mut self.exist, &mut self.persistent, &mut self.recursive];

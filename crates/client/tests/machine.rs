@@ -394,6 +394,7 @@ fn watches_are_removed() {
     assert_eq!(remove(9, b"/a", any, Some(9), false).0, Err(SubmitError::NoWatcher));
     assert_eq!(remove(9, b"/a", WatchesToRemove::Children, Some(1), true).0, Err(SubmitError::NoWatcher));
     assert_eq!(remove(9, b"/a", any, Some(1), true), (Ok(()), vec![]));
+    assert_eq!(remove(9, b"/b", any, None, true), (Ok(()), vec![]));
     let (result, sent) = remove(4, b"/a", WatchesToRemove::Data, Some(2), false);
     assert_eq!(result, Ok(()));
     assert_eq!(header(&sent[0]), (4, OpCode::CHECK_WATCHES));
@@ -402,6 +403,7 @@ fn watches_are_removed() {
     let (result, sent) = remove(5, b"/a", any, None, false);
     assert_eq!(result, Ok(()));
     assert_eq!(header(&sent[0]), (5, OpCode::REMOVE_WATCHES));
+    assert_eq!((world.client.watched(b"/a"), world.client.watched(b"/b")), (vec![TableKind::Data], vec![]));
     world.reply(4, 1, ErrorCode::OK, b"");
     assert_eq!(world.next(), Seen::Completed(4, 0, vec![]));
     world.reply(5, 1, ErrorCode::NO_WATCHER, b"");
@@ -577,7 +579,7 @@ fn names_are_resolved_before_each_round() {
     world.pass(1_000_000);
     world.assert_quiet();
     world.input(Input::Resolved(vec![vec![], vec![]]));
-    assert_eq!(world.next(), Seen::Completed(1, ErrorCode::SYSTEM_ERROR.0, vec![]), "there is nobody to ask");
+    assert_eq!(world.next(), Seen::Completed(1, LOSS, vec![]), "there is nobody to ask");
     world.until_timer();
     assert_eq!(world.next(), Seen::Resolve(2));
     world.input(Input::Resolved(vec![vec![], vec![address(2), address(3)]]));
@@ -801,7 +803,7 @@ fn every_operation_has_its_bytes() {
         MultiOp::Check { path, version: 3 },
     ];
     let mut multi_body = Vec::new();
-    let mut multi_header = |out: &mut Vec<u8>, kind: i32, done| {
+    let multi_header = |out: &mut Vec<u8>, kind: i32, done| {
         out.int(kind);
         out.boolean(done);
         out.int(-1);

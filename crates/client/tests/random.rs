@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Random, SESSION, Seen, World, connect_response, event, options, reply};
-use oxkeeper_client::{Input, Operation, PendingRequests, RequestBatch, SaslStep, WatcherId, WatchesToRemove};
+use oxkeeper_client::{Input, Operation, PendingRequests, RequestBatch, SaslStep, State, WatcherId, WatchesToRemove};
 use oxkeeper_proto::{ErrorCode, OpCode};
 use std::collections::VecDeque;
 
@@ -135,11 +135,9 @@ fn live(seed: u64) {
                     ledger.open.pop_back();
                 }
             }
-            8..=10 if ledger.is_linked => {
-                if world.client.state().code() == 1 || world.client.state().code() == 7 {
-                    world.input(Input::LinkUp);
-                    world.input(Input::TlsUp);
-                }
+            8..=10 if matches!(world.client.state(), State::Connecting | State::TlsConnecting) => {
+                world.input(Input::LinkUp);
+                world.input(Input::TlsUp);
             }
             11..=17 if ledger.is_linked => {
                 for frame in world.sent() {
@@ -166,11 +164,7 @@ fn live(seed: u64) {
                 world.link_down();
             }
             19 => world.pass(random.below(3000)),
-            20 | 21 => {
-                if world.client.next_timer_ms().is_some() {
-                    world.until_timer();
-                }
-            }
+            20 | 21 if world.client.next_timer_ms().is_some() => world.until_timer(),
             22 => {
                 if ledger.resolves > 0 {
                     ledger.resolves -= 1;
@@ -278,4 +272,15 @@ fn memory_goes_back_after_a_large_reply() {
     }
     assert!(matches!(world.next(), Seen::Completed(1, 0, body) if body.len() == 8 << 20));
     assert!(world.client.held_bytes() < 1 << 20, "{}", world.client.held_bytes());
+    for tag in 0..1000 {
+        world.submit(tag, &Operation::GetData { path: b"/a", watch: None }).expect("it is open");
+    }
+    world.sent();
+    for xid in 2..1002 {
+        world.reply(xid, 1, ErrorCode::OK, b"");
+    }
+    assert!(world.client.held_bytes() > 1 << 10);
+    world.until_timer();
+    assert_eq!(world.sent_headers(), [(-2, OpCode::PING)]);
+    assert!(world.client.held_bytes() < 100, "an idle client holds {} bytes", world.client.held_bytes());
 }

@@ -1,8 +1,7 @@
 //! The machine with its sockets: what it asks for is done here, under the handle's lock; nothing here waits.
 
 use crate::handle::{Inbox, Resolve};
-use crate::{Batch, Delivery};
-use oxkeeper_client::{Client, HostPort, Input, Level, Output, RequestBatch, SaslStep};
+use oxkeeper_client::{Batch, Client, HostPort, Input, Level, Output, RequestBatch, SaslStep};
 use oxkeeper_net::Stream;
 use oxkeeper_net::mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, Read, Write};
@@ -26,6 +25,8 @@ pub(crate) struct Turn {
     pub log: Vec<(Level, String)>,
     /// Events since the last turn. The link's stay true until the socket says that it would block.
     pub is_link_readable: bool,
+    /// The end has come behind what there is to read, and no further event will tell of it.
+    pub is_link_ended: bool,
     pub is_link_writable: bool,
     pub is_probe_ready: bool,
     /// The socket may have more, and no event will tell.
@@ -39,6 +40,7 @@ impl Turn {
             batch: Batch::default(),
             log: Vec::new(),
             is_link_readable: false,
+            is_link_ended: false,
             is_link_writable: false,
             is_probe_ready: false,
             has_more: false,
@@ -167,8 +169,9 @@ impl Engine {
                     self.link_failed(now_ms, &io::Error::from_raw_os_error(libc::EHOSTDOWN));
                 }
                 Ok(count) => {
-                    // A short read has emptied the socket, and an event tells of more.
-                    turn.is_link_readable = count == turn.buffer.len();
+                    // A short read has emptied the socket, and an event tells of more; save for the end, if the event
+                    // that told of these bytes was also that of the end.
+                    turn.is_link_readable = count == turn.buffer.len() || turn.is_link_ended;
                     self.client.handle(now_ms, Input::Received(&turn.buffer[..count]));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -233,19 +236,8 @@ impl Engine {
     fn drain(&mut self, now_ms: u64, turn: &mut Turn) {
         loop {
             let Some(output) = self.client.poll() else { return };
+            let Some(output) = turn.batch.take_output(output) else { continue };
             let action = match output {
-                Output::Completed(completion) => {
-                    turn.batch.push(Delivery::Completed(completion));
-                    continue;
-                }
-                Output::Watch(event) => {
-                    turn.batch.push(Delivery::Watch(event));
-                    continue;
-                }
-                Output::Session(event) => {
-                    turn.batch.push(Delivery::Session(event));
-                    continue;
-                }
                 Output::Log(level, text) => {
                     turn.log.push((level, text));
                     continue;
@@ -257,6 +249,7 @@ impl Engine {
                 Output::StartTls(_) => Action::NoTls,
                 Output::SaslStart(_) | Output::SaslToken(_) => Action::NoSasl,
                 Output::Closed => Action::Closed,
+                Output::Completed(_) | Output::Watch(_) | Output::Session(_) => unreachable!("the batch has taken it"),
             };
             self.act(now_ms, action, turn);
         }
@@ -276,6 +269,7 @@ impl Engine {
             }
             Action::Connect(address) => {
                 turn.is_link_readable = false;
+                turn.is_link_ended = false;
                 turn.is_link_writable = false;
                 match self.connect(address, LINK) {
                     Ok(stream) => self.link = Some(Link { stream, is_up: false, is_writable: false, failure: None }),

@@ -7,7 +7,7 @@
 use crate::Batch;
 use crate::engine::{Engine, Incoming, LINK, PROBE, Turn, WAKE};
 use oxkeeper_client::{
-    Chroot, Client, HostPort, Level, Operation, Options, Password, PendingRequests, RequestBatch, State, SubmitError, WatcherId,
+    Chroot, Client, HostPort, Level, Operation, Options, Password, PendingRequests, RequestBatch, State, SubmitError, TableKind, WatcherId,
     WatchesToRemove,
 };
 use oxkeeper_net::Wakeup;
@@ -296,6 +296,11 @@ impl Handle {
         self.shared.with_client(|client, now_ms| client.remove_watches(now_ms, tag, path, which, watcher, is_local))
     }
 
+    /// See [`Client::watched`].
+    pub fn watched(&self, path: &[u8]) -> Vec<TableKind> {
+        lock(&self.shared.engine).client().watched(path)
+    }
+
     /// See [`Client::add_auth`].
     ///
     /// # Errors
@@ -465,7 +470,8 @@ fn run(shared: &Shared, mut poll: Poll, mut sink: Box<dyn Sink>) {
         for event in &events {
             match event.token() {
                 LINK => {
-                    turn.is_link_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                    turn.is_link_ended |= event.is_read_closed() || event.is_error();
+                    turn.is_link_readable |= event.is_readable() || turn.is_link_ended;
                     turn.is_link_writable |= event.is_writable() || event.is_error();
                 }
                 PROBE => turn.is_probe_ready = true,

@@ -4,8 +4,8 @@ use crate::handle::{lock, to_log_crate};
 use crate::{Batch, Delivery, Handle, Sink};
 use oxkeeper_client::reply::{self, MultiResult};
 use oxkeeper_client::{
-    AclRef, AddWatchMode, CreateMode, Level, Operation, PendingRequests, State, SubmitError, WatcherId, WatchesToRemove, text_of_wire,
-    wire_text,
+    AclRef, AddWatchMode, CreateMode, Level, Operation, PendingRequests, State, SubmitError, TableKind, WatcherId, WatchesToRemove,
+    text_of_wire, wire_text,
 };
 use oxkeeper_proto::records::Stat;
 use oxkeeper_proto::{ErrorCode, JuteError, OpCode, SessionId};
@@ -119,11 +119,14 @@ pub enum MultiOutcome {
     Error(ErrorCode),
 }
 
+/// Gets log lines.
+type OnLog = Box<dyn FnMut(Level, &str) + Send>;
+
 /// How to connect.
 pub struct Builder {
     options: crate::StartOptions,
     on_event: Box<dyn FnMut(Event) + Send>,
-    on_log: Option<Box<dyn FnMut(Level, &str) + Send>>,
+    on_log: Option<OnLog>,
 }
 
 impl Builder {
@@ -133,6 +136,9 @@ impl Builder {
     /// A bad list.
     pub fn new(connect_string: &str, session_timeout_ms: i32) -> Result<Self, Error> {
         let parsed = oxkeeper_client::ConnectString::parse_like_java(connect_string).map_err(Error::Hosts)?;
+        if parsed.hosts.is_empty() {
+            return Err(Error::Hosts(oxkeeper_client::HostError::NoHosts));
+        }
         let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), connect_string);
         let client = oxkeeper_client::Options::new(parsed.hosts, parsed.chroot, session_timeout_ms, seed);
         Ok(Self { options: crate::StartOptions::new(client), on_event: Box::new(|_| {}), on_log: None })
@@ -211,7 +217,7 @@ struct Slot {
 struct Caller {
     shared: Arc<Shared>,
     on_event: Box<dyn FnMut(Event) + Send>,
-    on_log: Option<Box<dyn FnMut(Level, &str) + Send>>,
+    on_log: Option<OnLog>,
 }
 
 impl Caller {
@@ -255,7 +261,7 @@ impl Sink for Caller {
     }
 }
 
-/// A reply on its way.
+/// A reply on its way. Dropping it does no harm: the request ends all the same.
 pub struct Pending(Arc<Slot>);
 
 impl Pending {
@@ -481,14 +487,36 @@ impl ZooKeeper {
         self.call(&Operation::AddWatch { path: &wire_text(path), mode, watcher: NODE_WATCHER }).map(drop)
     }
 
-    /// removeWatches: all of the kind on that path. With `is_local` the server is not asked.
-    pub fn remove_watches(&self, path: &str, which: WatchesToRemove, is_local: bool) -> Answer<()> {
+    /// removeWatches: all of the kind on that path. Gives the tables in which there were any. With `is_local` they go
+    /// even if the server cannot be asked or says no. Where there is none the server is asked all the same.
+    pub fn remove_watches(&self, path: &str, which: WatchesToRemove, is_local: bool) -> Answer<Vec<TableKind>> {
         let path = wire_text(path);
-        if is_local {
-            let known = self.handle.remove_watches(0, &path, which, Some(NODE_WATCHER), true);
-            return known.map_err(|error| Error::Code(error.code()));
+        let mut tables = self.handle.watched(&path);
+        tables.retain(|table| {
+            matches!(
+                (which, table),
+                (WatchesToRemove::Any, _)
+                    | (WatchesToRemove::Children, TableKind::Child)
+                    | (WatchesToRemove::Data, TableKind::Data | TableKind::Exist)
+                    | (WatchesToRemove::Persistent, TableKind::Persistent)
+                    | (WatchesToRemove::PersistentRecursive, TableKind::PersistentRecursive)
+            )
+        });
+        let removed = self.waiting(|tag| self.handle.remove_watches(tag, &path, which, None, false));
+        match removed {
+            Ok(_) => {}
+            Err(_) if is_local && !tables.is_empty() => {
+                // It completes nothing, so its tag is nobody's.
+                self.handle.remove_watches(0, &path, which, None, true).map_err(|error| Error::Code(error.code()))?;
+            }
+            Err(error) => return Err(error),
         }
-        self.waiting(|tag| self.handle.remove_watches(tag, &path, which, None, false)).map(drop)
+        Ok(tables)
+    }
+
+    /// Sends credentials and does not wait for the answer. Requests that are made afterwards are behind them on the wire.
+    pub fn send_auth(&self, scheme: &str, credentials: &[u8]) -> Answer<Pending> {
+        self.start_request(|tag| self.handle.add_auth(tag, &wire_text(scheme), credentials))
     }
 
     /// Adds credentials and waits for the answer.
@@ -498,7 +526,7 @@ impl ZooKeeper {
 
     /// Closes the session, after the requests that are under way, and waits for the end: some seconds at most, then the
     /// connection is dropped.
-    pub fn close(self) {
+    pub fn close(&self) {
         self.handle.close(PendingRequests::Await);
         self.handle.join(CLOSE_WAIT);
     }

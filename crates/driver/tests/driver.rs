@@ -29,6 +29,8 @@ struct Manners {
     connections: AtomicUsize,
     streams: Mutex<Vec<TcpStream>>,
     closed_sessions: AtomicUsize,
+    /// Requests that were read in silence.
+    swallowed: AtomicUsize,
 }
 
 struct Fake {
@@ -118,6 +120,7 @@ fn serve(mut stream: TcpStream, manners: &Manners) -> io::Result<()> {
         let xid = i32::from_be_bytes(request[..4].try_into().unwrap());
         let op = OpCode(i32::from_be_bytes(request[4..8].try_into().unwrap()));
         if manners.is_mute.load(Ordering::SeqCst) {
+            manners.swallowed.fetch_add(1, Ordering::SeqCst);
             continue;
         }
         let mut body = Vec::new();
@@ -226,6 +229,10 @@ fn watches_and_the_session_tell_of_themselves_over_a_reconnect() {
     assert_eq!(told, Event { kind: 3, state: State::Connected, path: "/a".to_string(), zxid: 9 });
     fake.manners.is_mute.store(true, Ordering::SeqCst);
     let pending = zookeeper.send(&Operation::Sync { path: b"/a" }).unwrap();
+    // A request that is made after the loss would wait for the next connection.
+    while fake.manners.swallowed.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
     fake.hang_up();
     assert!(matches!(pending.wait(), Err(Error::Code(ErrorCode::CONNECTION_LOSS))));
     assert_eq!(events.recv_timeout(LONG).unwrap().state, State::Connecting);
@@ -234,6 +241,46 @@ fn watches_and_the_session_tell_of_themselves_over_a_reconnect() {
     assert_eq!(zookeeper.handle().session().0, SessionId(SESSION));
     zookeeper.get("/b", false).unwrap();
     zookeeper.close();
+}
+
+#[test]
+fn an_end_right_behind_a_reply_is_seen() {
+    // The reply and the end come in one event of the poll when the client is busy in between, so it is kept busy.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let Ok(_) = read_frame(&mut stream) else { continue };
+            let mut answer = Vec::new();
+            answer.int(0);
+            answer.int(60_000);
+            answer.long(SESSION);
+            answer.buffer(Some(&[1; 16]));
+            answer.boolean(false);
+            drop(stream.write_all(&frame(&answer)));
+            let Ok(_) = read_frame(&mut stream) else { continue };
+            drop(stream.write_all(&reply(-2, 0, 0, b"")));
+            // The client sleeps in its callback until this connection has been closed.
+        }
+    });
+    let (sender, events) = mpsc::channel();
+    let on_event = move |event: Event| {
+        if event.state == State::Connected {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(sender.send(event.state));
+    };
+    let zookeeper = Builder::new(&address.to_string(), 60_000).unwrap().on_event(on_event).start().unwrap();
+    for _ in 0..3 {
+        // Written by this thread while the other one sleeps in the callback.
+        while !zookeeper.state().is_connected() {
+            std::thread::yield_now();
+        }
+        drop(zookeeper.handle().submit_now(1 << 63, &Operation::WhoAmI));
+        assert_eq!(events.recv_timeout(LONG), Ok(State::Connected));
+        assert_eq!(events.recv_timeout(LONG), Ok(State::Connecting));
+    }
 }
 
 #[test]

@@ -72,6 +72,8 @@ impl World {
             max_length: MAX_LENGTH,
             outstanding_limit: 1000,
             limits: Default::default(),
+            serves: true,
+            syncs: false,
         };
         let front = Front::new(0, shared.clone(), Arc::new(schemes.clone()), options, Arc::new(AtomicUsize::new(0)));
         let sockets = Sockets { out: vec![Vec::new(); CONNECTIONS as usize], sent: 0 };
@@ -108,6 +110,7 @@ impl World {
                     }
                     Output::Apply(commit) => commits.push(commit),
                     Output::Front { .. } => unreachable!("nobody moves"),
+                    other => unreachable!("a standalone server has no peers: {other:?}"),
                 }
             }
             through

@@ -10,9 +10,9 @@ use crate::read::{Reading, WatchesAccess};
 use crate::request::{ConnId, Parked};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
-use oxkeeper_proto::records::{MultiHeader, Stat};
+use oxkeeper_proto::records::{MultiHeader, Stat, SyncRequest, SyncResponse};
 use oxkeeper_proto::txn::{LoggedTxn, Txn};
-use oxkeeper_proto::{ErrorCode, EventType, OpCode, Record, SessionId, Write, Zxid};
+use oxkeeper_proto::{ErrorCode, EventType, OpCode, Reader, Record, SessionId, Write, Zxid};
 use oxkeeper_tree::watches::Watches;
 use oxkeeper_tree::{Applied, Change, ChangeSink, DigestMismatch, OpResult, SubResult, Tree};
 use std::sync::MutexGuard;
@@ -46,6 +46,11 @@ pub enum Outcome {
     },
     /// No transaction: only an answer that keeps its place.
     Answer(ErrorCode),
+    /// No transaction: a sync is done.
+    Synced {
+        /// Its request, which names the path that the answer repeats.
+        body: Bytes,
+    },
 }
 
 /// One place in the order of commits.
@@ -144,6 +149,13 @@ pub fn apply(
                 if let Some(origin) = &origin {
                     let zxid = tree.last_zxid().0;
                     hands.reply(origin, zxid, |out| frame::header(out, origin.xid, zxid, err));
+                }
+            }
+            Outcome::Synced { body } => {
+                if let Some(origin) = &origin {
+                    let zxid = tree.last_zxid().0;
+                    let path = SyncRequest::read(&mut Reader::new(&body)).ok().and_then(|request| request.path);
+                    hands.reply(origin, zxid, |out| frame::reply(out, origin.xid, zxid, |out| SyncResponse { path }.write(out)));
                 }
             }
         }

@@ -38,6 +38,10 @@ pub struct FrontOptions {
     pub outstanding_limit: usize,
     /// The throttle of new sessions and the byte budgets.
     pub limits: Arc<Limits>,
+    /// Whether clients are served from the start; a member of an ensemble waits for its role.
+    pub serves: bool,
+    /// Whether a `sync` has to go through the core: in an ensemble it asks the leader.
+    pub syncs: bool,
 }
 
 /// The bytes of a request in front of its body: xid and op.
@@ -276,6 +280,7 @@ pub struct Front {
     /// Writes in flight on the whole server.
     in_flight: Arc<AtomicUsize>,
     connections: Vec<Connection>,
+    serves: bool,
     free: Vec<u32>,
     /// Slots that are free once what the inbox holds for them has been dropped.
     limbo: Vec<u32>,
@@ -294,6 +299,7 @@ pub struct Front {
 impl Front {
     /// A front without connections.
     pub fn new(index: u16, shared: Arc<FrontShared>, schemes: Arc<Schemes>, options: FrontOptions, in_flight: Arc<AtomicUsize>) -> Self {
+        let serves = options.serves;
         Self {
             index,
             shared,
@@ -301,6 +307,7 @@ impl Front {
             options,
             in_flight,
             connections: Vec::new(),
+            serves,
             free: Vec::new(),
             limbo: Vec::new(),
             paused: Vec::new(),
@@ -443,6 +450,10 @@ impl Front {
         let mut r = Reader::with_max_length(bytes, self.options.max_length);
         let connection = &mut self.connections[slot as usize];
         let peer = JavaAddress(connection.peer);
+        if !self.serves {
+            info!("Closing the connection from {peer}: ZooKeeperServer not running");
+            return Flow::Drop;
+        }
         let Ok(request) = ConnectRequest::read(&mut r) else {
             warn!("Closing the connection from {peer}: its first frame is no connect request");
             return Flow::Drop;
@@ -507,7 +518,7 @@ impl Front {
         };
         let op = OpCode(kind);
         let body = r.rest();
-        if is_read(op) {
+        if is_read(op) && !(op == OpCode::SYNC && self.options.syncs) {
             self.touch(now, slot);
             let connection = &mut self.connections[slot as usize];
             if connection.outstanding > 0 || !connection.parked.is_empty() {
@@ -543,6 +554,7 @@ impl Front {
             | OpCode::SET_ACL
             | OpCode::RECONFIG
             | OpCode::MULTI
+            | OpCode::SYNC
             | OpCode::CLOSE_SESSION => {
                 self.touch(now, slot);
                 self.submit(now, slot, xid, op, body)
@@ -769,6 +781,22 @@ impl Front {
                 if let Some(connection) = self.living(id) {
                     connection.stage = Stage::Closing;
                     outlets.close(id.slot);
+                }
+            }
+            Item::Forgotten { writes } => {
+                self.in_flight.fetch_sub(writes, Ordering::Relaxed);
+            }
+            Item::Serve(serves) => {
+                self.serves = serves;
+                if serves {
+                    return;
+                }
+                for (slot, connection) in self.connections.iter_mut().enumerate() {
+                    // Whoever has no session yet is told when it asks for one.
+                    if matches!(connection.stage, Stage::Opening | Stage::Open) {
+                        connection.stage = Stage::Closing;
+                        outlets.close(slot as u32);
+                    }
                 }
             }
         }

@@ -49,6 +49,13 @@ pub enum Item {
         /// Which.
         connection: ConnId,
     },
+    /// Writes that will not be answered: the server has lost its role before it knew their fate.
+    Forgotten {
+        /// How many.
+        writes: usize,
+    },
+    /// Clients are served from here on, or no longer: then all connections are closed.
+    Serve(bool),
 }
 
 /// What a reply answers, for the order and the statistics of the connection.

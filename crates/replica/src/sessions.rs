@@ -6,7 +6,17 @@
 use crate::request::ConnId;
 use oxkeeper_proto::SessionId;
 use oxkeeper_proto::collections::HashMap;
+use oxkeeper_zab::LinkId;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Through whom a session speaks. What comes from another is refused: the session has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A connection of this server.
+    Connection(ConnId),
+    /// A learner.
+    Link(LinkId),
+}
 
 /// What the tracker knows of one session.
 #[derive(Clone, Debug)]
@@ -17,8 +27,18 @@ pub struct Session {
     pub deadline_ms: u64,
     /// It is being closed: nothing more is accepted.
     pub closing: bool,
-    /// The connection that it uses now.
-    pub connection: Option<ConnId>,
+    /// Through whom it speaks now.
+    pub owner: Option<Owner>,
+}
+
+impl Session {
+    /// The connection of this server that it uses.
+    pub fn connection(&self) -> Option<ConnId> {
+        match self.owner {
+            Some(Owner::Connection(connection)) => Some(connection),
+            _ => None,
+        }
+    }
 }
 
 /// All sessions of the ensemble.
@@ -40,9 +60,9 @@ impl SessionTracker {
     }
 
     /// Begins to track a session.
-    pub fn open(&mut self, now_ms: u64, id: SessionId, timeout_ms: i32, connection: Option<ConnId>) {
+    pub fn open(&mut self, now_ms: u64, id: SessionId, timeout_ms: i32, owner: Option<Owner>) {
         let deadline_ms = self.deadline(now_ms, timeout_ms);
-        if let Some(old) = self.sessions.insert(id, Session { timeout_ms, deadline_ms, closing: false, connection }) {
+        if let Some(old) = self.sessions.insert(id, Session { timeout_ms, deadline_ms, closing: false, owner }) {
             self.leave_bucket(id, old.deadline_ms);
         }
         self.buckets.entry(deadline_ms).or_default().insert(id);
@@ -77,9 +97,9 @@ impl SessionTracker {
         self.sessions.get(&id)
     }
 
-    /// Sets the connection that a session uses and returns the one it used.
-    pub fn attach(&mut self, id: SessionId, connection: Option<ConnId>) -> Option<ConnId> {
-        self.sessions.get_mut(&id).and_then(|s| std::mem::replace(&mut s.connection, connection))
+    /// Sets through whom a session speaks and returns through whom it did.
+    pub fn attach(&mut self, id: SessionId, owner: Option<Owner>) -> Option<Owner> {
+        self.sessions.get_mut(&id).and_then(|s| std::mem::replace(&mut s.owner, owner))
     }
 
     /// Nothing more is accepted from the session.

@@ -90,6 +90,8 @@ impl World {
             max_length: MAX_LENGTH,
             outstanding_limit: 1000,
             limits: Default::default(),
+            serves: true,
+            syncs: false,
         };
         let front = Front::new(0, shared.clone(), schemes.clone(), front_options, Arc::new(AtomicUsize::new(0)));
         Self {
@@ -130,6 +132,7 @@ impl World {
                 Output::Append { zxid, .. } => self.proposed = zxid,
                 Output::Apply(commit) => self.commits.push(commit),
                 Output::Front { item, .. } => self.shared.inbox.lock().unwrap().items.push(item),
+                other => unreachable!("a standalone server has no peers: {other:?}"),
             }
         }
     }

@@ -44,19 +44,30 @@ impl EpochFiles {
     /// behind takes effect here, if the history has already got as far as it says.
     pub fn load(&self, last_zxid: Zxid) -> Result<Epochs, Damaged> {
         let epoch_of_zxid = i64::from(last_zxid.epoch()).max(0) * i64::from(last_zxid.0 >= 0);
-        let accepted = self.read(ACCEPTED)?;
-        let mut current = self.read(CURRENT)?;
+        let (mut accepted, mut current) = (self.read(ACCEPTED)?, self.read(CURRENT)?);
+        let write = |outcome: io::Result<()>, name: &str| outcome.map_err(|error| self.damaged(format!("{name} cannot be written: {error}")));
+        if last_zxid <= Zxid::ZERO {
+            // A new member. Both numbers are written down before anything else is: if they were missing later, what a
+            // half-done synchronisation has left could not be told from a whole history.
+            if accepted.is_none() {
+                write(self.set_accepted(0), ACCEPTED)?;
+                accepted = Some(0);
+            }
+            if current.is_none() {
+                write(self.set_current(0), CURRENT)?;
+                current = Some(0);
+            }
+        }
         let is_guessed = accepted.is_none() || current.is_none();
-        if current.is_none_or(|current| epoch_of_zxid > current) {
-            match (current, self.read(CURRENT_TEMPORARY)?) {
-                (_, Some(next)) if next >= epoch_of_zxid => {
-                    self.set_current(next).map_err(|error| self.damaged(format!("{CURRENT} cannot be written: {error}")))?;
-                    current = Some(next);
+        if let Some(earlier) = current.filter(|current| epoch_of_zxid > *current) {
+            match self.read(CURRENT_TEMPORARY)? {
+                // A crash during a synchronisation. Java takes the number in the file and thereby claims the whole history of
+                // that epoch (ZOOKEEPER-4643); what is there proves no more than the epoch of its last record.
+                Some(next) if next >= epoch_of_zxid => {
+                    write(self.set_current(epoch_of_zxid), CURRENT)?;
+                    current = Some(epoch_of_zxid);
                 }
-                (Some(current), _) => {
-                    return Err(self.damaged(format!("The current epoch, {current:x}, is older than the last zxid, {:x}", last_zxid.0)));
-                }
-                (None, _) => {}
+                _ => return Err(self.damaged(format!("The current epoch, {earlier:x}, is older than the last zxid, {:x}", last_zxid.0))),
             }
         }
         let epochs = Epochs { accepted: accepted.unwrap_or(epoch_of_zxid), current: current.unwrap_or(epoch_of_zxid), is_guessed };

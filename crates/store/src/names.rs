@@ -18,6 +18,9 @@ pub const RESERVE: &str = "oxkeeper.reserve";
 pub const CLEAN: &str = "oxkeeper.clean";
 /// The second copy of the epochs.
 pub const EPOCHS: &str = "oxkeeper.epochs";
+/// The history may lack something that was acknowledged: a snapshot of the leader's has taken its place, and what comes
+/// behind it has not arrived yet.
+pub const DOUBT: &str = "oxkeeper.doubt";
 /// What was cut off a log at the last start that found a torn tail.
 pub const TORN: &str = "oxkeeper.torn";
 /// Begins the name of a file that is not whole yet; removed at start.

@@ -188,6 +188,53 @@ impl Store {
         Ok(Replay::new(after, files, history.pieces))
     }
 
+    /// Where a peer's history leaves ours: the last of our logged zxids that is not above `peer`, and its successors
+    /// among those that are logged. `None` if the files do not reach back so far.
+    ///
+    /// What is not synced or not committed may be among them; the caller knows how far to go.
+    pub fn read_from(&self, peer: Zxid) -> Result<Option<(Zxid, Replay)>, OpenError> {
+        let directory = self.directories.logs();
+        let io_error = |error| OpenError::Io(directory.clone(), error);
+        let logs = self.logs().map_err(io_error)?;
+        let Some(at) = logs.iter().rposition(|(first, _)| *first <= peer) else {
+            // A snapshot that was received may be all there is of the history up to its zxid.
+            let has_snapshot = self.disk.list(&self.directories.snapshots()).map_err(io_error)?.iter().any(|entry| {
+                names::is_plain_snapshot(&entry.name) && names::snapshot_zxid(&entry.name) == Some(peer)
+            });
+            return if has_snapshot { Ok(Some((peer, self.read_log(peer)?))) } else { Ok(None) };
+        };
+        let file = self.disk.open(&directory.join(&logs[at].1), OpenMode::Read).map_err(io_error)?;
+        let (bytes, _) = read_without_trailing_hole(&*file).map_err(io_error)?;
+        let mut found = None;
+        scan(&bytes, |record| {
+            if record.zxid <= peer {
+                found = Some(record.zxid);
+            }
+        });
+        match found {
+            Some(zxid) => Ok(Some((zxid, self.read_log(zxid)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Says durably that the history is in doubt, or no longer.
+    pub fn set_doubt(&self, in_doubt: bool) -> io::Result<()> {
+        let directory = self.directories.snapshots();
+        match in_doubt {
+            true => write_atomically(&self.disk, &directory, names::DOUBT, b"The history is being replaced by that of the leader.\n"),
+            false if self.in_doubt()? => {
+                self.disk.remove(&directory.join(names::DOUBT))?;
+                self.disk.sync_directory(&directory)
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a synchronisation from a snapshot was begun and not finished.
+    pub fn in_doubt(&self) -> io::Result<bool> {
+        self.disk.exists(&self.directories.snapshots().join(names::DOUBT))
+    }
+
     /// The epoch files.
     pub fn epochs(&self) -> EpochFiles {
         EpochFiles::new(&self.disk, &self.directories.snapshots())
@@ -284,6 +331,15 @@ impl Store {
     /// server reads. They may hold transactions that were never committed, and must not come back when the new
     /// snapshot is damaged one day. What an earlier call has put aside is deleted.
     pub fn set_aside_all_but(&mut self, zxid: Zxid) -> io::Result<()> {
+        self.set_aside(Some(zxid))
+    }
+
+    /// The same for all of them: the history is empty afterwards.
+    pub fn set_aside_all(&mut self) -> io::Result<()> {
+        self.set_aside(None)
+    }
+
+    fn set_aside(&mut self, but: Option<Zxid>) -> io::Result<()> {
         let (snapshots, logs) = (self.directories.snapshots(), self.directories.logs());
         for directory in BTreeSet::from([&snapshots, &logs]) {
             let mut to_rename = Vec::new();
@@ -292,7 +348,7 @@ impl Store {
                     self.disk.remove(&directory.join(&entry.name))?;
                 } else if let Some(at) = names::log_zxid(&entry.name) {
                     to_rename.push((at, entry.name));
-                } else if let Some(at) = names::snapshot_zxid(&entry.name).filter(|at| *at != zxid) {
+                } else if let Some(at) = names::snapshot_zxid(&entry.name).filter(|at| Some(*at) != but) {
                     to_rename.push((at, entry.name));
                 }
             }
@@ -302,7 +358,7 @@ impl Store {
             }
             self.disk.sync_directory(directory)?;
         }
-        self.last = Some(zxid);
+        self.last = Some(but.unwrap_or(Zxid::ZERO));
         Ok(())
     }
 }

@@ -204,8 +204,14 @@ fn an_announced_epoch_takes_effect_with_its_first_transaction() {
         let epochs = open(&disk).unwrap().store.epochs();
         assert!(epochs.load(Zxid::new(3, 1)).is_err(), "a history beyond its epoch");
     }
-    let fresh = open(&SimDisk::new()).unwrap().store.epochs().load(Zxid(0)).unwrap();
-    assert_eq!(fresh, Epochs { accepted: 0, current: 0, is_guessed: true });
+    let disk = SimDisk::new();
+    let fresh = open(&disk).unwrap().store.epochs();
+    assert_eq!(fresh.load(Zxid(0)).unwrap(), Epochs { accepted: 0, current: 0, is_guessed: false });
+    // A new member that dies in its first synchronisation has not got the epoch that it was being synchronised for.
+    fresh.set_accepted(3).unwrap();
+    fresh.announce_current(3).unwrap();
+    assert_eq!(fresh.load(Zxid(0)).unwrap(), Epochs { accepted: 3, current: 0, is_guessed: false });
+    assert_eq!(fresh.load(Zxid::new(2, 7)).unwrap(), Epochs { accepted: 3, current: 2, is_guessed: false });
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod acls;
 mod apply;
+pub mod body_scanner;
 mod children;
 pub mod digest;
 mod free_slots;

@@ -1,14 +1,32 @@
 //! Peers and zxids: how transactions, opaque here, become committed.
 //!
-//! Today this room holds the quorum rule and the broadcast of an established leader. A standalone
-//! server is the leader of an ensemble of one: it skips election, discovery and synchronisation and
-//! acknowledges its own proposals, through the same machine that counts the acknowledgements of
-//! followers.
+//! [`Peer`] is the machine of one server: it looks for a leader, leads or learns, and broadcasts. A standalone server
+//! is the leader of an ensemble of one: it skips election, discovery and synchronisation and acknowledges its own
+//! proposals, through the same machine that counts the acknowledgements of followers.
 
 #![forbid(unsafe_code)]
 
 mod broadcast;
+mod config;
+mod election;
+mod following;
+mod history;
+mod leading;
+mod notification;
+pub mod packet;
+pub mod peer;
 mod quorum;
+mod shared;
+mod sync;
+mod vote;
 
+// `peer::Input` and `peer::Output` take these names over when `replica` stands on `Peer`.
 pub use broadcast::{Broadcast, Input, Output};
-pub use quorum::{Quorum, Sid};
+pub use config::{Config, ConfigError, HostPort, Member, MemberAddress, MemberRole};
+pub use election::{Candidate, Election, ElectionOptions, ElectionOutput};
+pub use notification::{ANONYMOUS, MAX_ADDRESS_BYTES, MAX_MESSAGE_BYTES, Notification, Opening, WireError, encode_notification};
+pub use packet::{Packet, PacketError, PacketKind};
+pub use peer::{Durable, LearnerView, LinkId, Peer, PeerOptions, Role, SyncOrigin};
+pub use quorum::{Hierarchy, Quorum, Sid};
+pub use sync::{SyncJob, SyncPlan, committed_packets, plan_from_log};
+pub use vote::{PeerState, Vote};

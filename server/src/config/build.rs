@@ -10,15 +10,16 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use log::Level;
+use oxkeeper_zab::{Config, ElectionOptions, HostPort, Member, Sid};
 
 use super::args::{self, Request, Source};
-use super::members::{self, Member};
+use super::ensemble;
 use super::properties::{self, trim};
 use super::table::{self, OptionRow, Place, Status};
 use super::value::{self, Kind, Value};
 use super::{
-    ConfigError, ConnectionThrottle, ContainerReaping, EXIT_INVALID_INVOCATION, EffectiveProperties, FourLetterWhitelist, LargeRequests,
-    Loaded, Notice, RequestThrottle, Secret, ServerConfig, SnapshotCompression, shown,
+    ConfigError, ConnectionThrottle, ContainerReaping, EXIT_INVALID_INVOCATION, EXIT_UNEXPECTED_ERROR, EffectiveProperties, EnsembleConfig,
+    FourLetterWhitelist, LargeRequests, Loaded, Notice, RequestThrottle, Secret, ServerConfig, SnapshotCompression, shown,
 };
 
 /// Reads the configuration that a command line asks for: files are read, host names looked up, nothing
@@ -46,7 +47,10 @@ pub fn load(request: &Request) -> Result<Loaded, ConfigError> {
     }
     let config = loader.build(config_file, initial_config);
     match config {
-        Some(config) if loader.problems.is_empty() => Ok(Loaded { config, notices: loader.notices }),
+        Some(config) if loader.problems.is_empty() => match loader.stranger {
+            None => Ok(Loaded { config, notices: loader.notices }),
+            Some(message) => Err(ConfigError { exit_code: EXIT_UNEXPECTED_ERROR, message }),
+        },
         _ => Err(ConfigError { exit_code: EXIT_INVALID_INVOCATION, message: loader.problems.join("\n") }),
     }
 }
@@ -91,8 +95,14 @@ struct Loader {
     settings: BTreeMap<String, Setting>,
     values: BTreeMap<String, Value>,
     raw: BTreeMap<String, String>,
-    /// `server.N` lines: N, text, origin.
-    server_lines: BTreeMap<String, (String, Origin)>,
+    /// `server.N`, `group.N` and `weight.N` lines: key, text, origin.
+    quorum_lines: BTreeMap<String, (String, Origin)>,
+    /// dynamicConfigFile.
+    dynamic_file: Option<PathBuf>,
+    /// What `<zoo.cfg>.dynamic.next` holds.
+    last_seen: Option<Config>,
+    /// Said if this server is not among its own members, which has another exit code.
+    stranger: Option<String>,
     notices: Vec<Notice>,
     problems: Vec<String>,
 }
@@ -193,17 +203,19 @@ impl Loader {
         }
         if let Some(dynamic) = dynamic {
             self.add_dynamic_file(&dynamic)?;
+            self.dynamic_file = Some(dynamic);
+            self.read_last_seen(path);
         }
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     fn add_file_entry(&mut self, key: &str, text: &str, origin: Origin, has_dynamic_file: bool) {
-        if ["server.", "group", "weight"].iter().any(|beginning| key.starts_with(beginning)) && has_dynamic_file {
-            self.problems.push(format!("{origin}: {key} must stand in the dynamicConfigFile"));
-            return;
-        }
-        if let Some(number) = key.strip_prefix("server.") {
-            self.server_lines.insert(number.to_owned(), (text.to_owned(), origin));
+        if is_quorum_key(key) {
+            if has_dynamic_file {
+                self.problems.push(format!("{origin}: {key} must stand in the dynamicConfigFile"));
+            } else {
+                self.quorum_lines.insert(key.to_owned(), (text.to_owned(), origin));
+            }
             return;
         }
         match table::find(key) {
@@ -239,13 +251,34 @@ impl Loader {
         for entry in entries {
             let (key, text) = (trim(&entry.key), trim(&entry.value));
             let origin = Origin::File { path: path.to_owned(), line: entry.line };
-            if let Some(number) = key.strip_prefix("server.") {
-                self.server_lines.insert(number.to_owned(), (text.to_owned(), origin));
-            } else if !key.starts_with("group") && !key.starts_with("weight") {
+            if is_quorum_key(key) {
+                self.quorum_lines.insert(key.to_owned(), (text.to_owned(), origin));
+            } else {
                 self.problems.push(format!("{origin}: {key} is not allowed in a dynamic configuration: only server.N, group.N, weight.N"));
             }
         }
         Ok(())
+    }
+
+    /// What was proposed before the last stop. A file that cannot be read does not keep Java from starting; one
+    /// that makes no sense does.
+    fn read_last_seen(&mut self, config_file: &Path) {
+        let mut path = config_file.as_os_str().to_owned();
+        path.push(".dynamic.next");
+        let path = PathBuf::from(path);
+        if !path.exists() {
+            return;
+        }
+        match read_properties(&path) {
+            Ok((_, entries)) => {
+                let pairs = entries.iter().map(|entry| (trim(&entry.key), trim(&entry.value)));
+                match Config::from_entries(pairs) {
+                    Ok(config) => self.last_seen = Some(config),
+                    Err(error) => self.problems.push(format!("{}: {error}", path.display())),
+                }
+            }
+            Err(error) => self.warn(format!("{error}; going on without it")),
+        }
     }
 
     /// `<port> <dataDir> [tickTime] [maxClientCnxns]`. Java has no limit of connections for an address here.
@@ -270,13 +303,23 @@ impl Loader {
             self.problems.push("dataDir is not set".to_owned());
         }
         let members = self.read_members();
-        self.refuse_ensembles(&members);
+        let is_distributed = members.as_ref().is_some_and(|members| self.is_distributed(members));
         let data_dir = self.path("dataDir");
         let my_id = match (&config_file, &data_dir) {
             (Some(_), Some(data_dir)) => self.read_my_id(data_dir),
             _ => None,
         };
-        let (client_port, client_port_address) = self.client_address(&members, my_id);
+        let own = members.as_ref().and_then(|members| members.members.get(&Sid(my_id?)));
+        let client_port_is_static = own.is_none_or(|own| own.client.is_none());
+        let (client_port, client_port_address) = self.client_address(own, my_id);
+        if client_port.is_none() && !is_distributed {
+            self.problems.push("clientPort is not set".to_owned());
+        }
+        let takes_clients = client_port.is_some();
+        let ensemble = members
+            .filter(|_| is_distributed)
+            .and_then(|members| self.ensemble(members, my_id))
+            .map(|ensemble| EnsembleConfig { takes_clients, client_port_is_static, ..ensemble });
         let (min_session_timeout_ms, max_session_timeout_ms) = self.session_timeouts();
         let snap_count = self.at_least("snapCount", 2);
         let autopurge_snap_retain_count = self.at_least("autopurge.snapRetainCount", 3);
@@ -310,7 +353,7 @@ impl Loader {
             my_id,
             data_log_dir: self.path("dataLogDir").unwrap_or_else(|| data_dir.clone()),
             data_dir,
-            client_port: client_port?,
+            client_port: client_port.unwrap_or(0),
             client_port_address,
             client_port_listen_backlog: self.i32("clientPortListenBacklog"),
             client_tcp_keep_alive: self.bool("clientTcpKeepAlive"),
@@ -386,6 +429,7 @@ impl Loader {
             digest_auth_enabled: self.bool("DigestAuthenticationProvider.enabled"),
             digest_algorithm: self.text("DigestAuthenticationProvider.digestAlg"),
             super_digest,
+            ensemble,
             raw: EffectiveProperties(std::mem::take(&mut self.raw)),
         })
     }
@@ -489,41 +533,146 @@ impl Loader {
         notices.into_iter().for_each(|message| self.warn(message));
     }
 
-    fn read_members(&mut self) -> Vec<Member> {
+    /// The members, groups and weights; `None`, with the reasons in `problems`, if a line is wrong.
+    fn read_members(&mut self) -> Option<Config> {
         let several = self.bool("multiAddress.enabled");
-        let mut members = Vec::new();
-        for (number, (text, origin)) in &self.server_lines {
-            match members::parse(number, text, several) {
-                Some(member) => members.push(member),
-                None => {
-                    self.problems.push(format!("{origin}: server.{number}={text} is wrong; allowed: a number, and {}", members::ALLOWED))
+        let mut problems = Vec::new();
+        for (key, (text, origin)) in &self.quorum_lines {
+            let Some(number) = key.strip_prefix("server.") else {
+                continue;
+            };
+            match number.parse().map(|sid| Member::parse(Sid(sid), text)) {
+                Ok(Ok(member)) if several || member.addresses.len() == 1 => {}
+                Ok(Ok(_)) => problems.push(format!("{origin}: {key}={text}: several addresses need multiAddress.enabled=true")),
+                Ok(Err(error)) => problems.push(format!("{origin}: {error}")),
+                Err(_) => problems.push(format!("{origin}: {key}={text} is wrong; allowed: server.N, with a number")),
+            }
+        }
+        if problems.is_empty() {
+            match Config::from_entries(self.quorum_lines.iter().map(|(key, (text, _))| (key.as_str(), text.as_str()))) {
+                Ok(config) => {
+                    let version = self.dynamic_file.as_deref().map_or(0, ensemble::version_of);
+                    return Some(Config { version, ..config });
+                }
+                // Groups and weights are judged together; the file is the last of them named.
+                Err(error) => {
+                    let origin = self.quorum_lines.iter().rfind(|(key, _)| !key.starts_with("server.")).map(|(_, (_, origin))| origin);
+                    problems.push(origin.map_or_else(|| error.to_string(), |origin| format!("{origin}: {error}")));
                 }
             }
         }
-        members
+        self.problems.append(&mut problems);
+        None
     }
 
-    /// Java's way of telling an ensemble from a standalone server.
-    fn refuse_ensembles(&mut self, members: &[Member]) {
-        let voters = members.iter().filter(|member| member.votes).count();
-        let observers = members.len() - voters;
+    /// Java's way of telling an ensemble from a standalone server, with its checks of the list of members.
+    fn is_distributed(&mut self, members: &Config) -> bool {
+        let (voters, observers) = (members.voters().count(), members.observers().count());
         let standalone_enabled = self.bool("standaloneEnabled");
-        if self.server_lines.len() > members.len() {
-            return;
-        }
-        if voters > 1 || (voters == 1 && !standalone_enabled) {
-            self.problems.push(format!(
-                "this configuration is one of an ensemble ({} servers), and ensembles are not supported by this \
-                 version yet",
-                members.len()
-            ));
-        } else if observers > 0 {
-            self.problems.push(format!("{observers} observers without an ensemble that they could observe"));
-        } else if !standalone_enabled {
+        if voters == 0 && !standalone_enabled {
             self.problems.push("standaloneEnabled=false without any server.N that votes".to_owned());
-        } else if voters == 1 {
+        } else if voters <= 1 && standalone_enabled && observers > 0 {
+            self.problems.push(format!("{observers} observers without an ensemble that they could observe"));
+        } else if voters == 1 && standalone_enabled {
             self.warn("only one server.N: it runs standalone, and the line is ignored".to_owned());
+        } else if voters == 1 || voters == 2 {
+            self.warn(format!("{voters} servers that vote: none of them may fail. At least 3 are needed"));
+        } else if voters > 0 && voters % 2 == 0 {
+            self.warn(format!("{voters} servers that vote tolerate no more failures than {}; an odd number is better", voters - 1));
         }
+        voters > 1 || (voters == 1 && !standalone_enabled)
+    }
+
+    /// What a member is told; `None`, with the reasons in `problems`, if something is missing.
+    fn ensemble(&mut self, config: Config, my_id: Option<i64>) -> Option<EnsembleConfig> {
+        let init_limit = self.limit("initLimit");
+        let sync_limit = self.limit("syncLimit");
+        let Some(my_id) = my_id else {
+            // A file that makes no sense has been named already.
+            if !self.problems.iter().any(|problem| problem.contains("myid")) {
+                self.problems.push("myid file is missing".to_owned());
+            }
+            return None;
+        };
+        let my_id = Sid(my_id);
+        if !config.members.contains_key(&my_id) {
+            self.stranger = Some(format!("My id {my_id} not in the peer list: {}", config.to_text().replace('\n', ", ")));
+        }
+        if !(1..=255).contains(&my_id.0) {
+            self.warn(format!("myid {my_id} is not from 1 to 255: sessions of several servers may get the same number"));
+        }
+        let is_observer = config.observers().any(|sid| sid == my_id);
+        let named = self.text("peerType");
+        if (named == "observer") != is_observer {
+            let role = if is_observer { "observer" } else { "participant" };
+            self.warn(format!("peerType={named} does not fit the list of servers, by which this is a {role}; the list counts"));
+        }
+        let sync_enabled = match self.optional("observer.syncEnabled") {
+            Some(Value::Bool(enabled)) => enabled,
+            _ => self.bool("syncEnabled"),
+        };
+        let tick_time_ms = self.u32("tickTime");
+        let election_port_bind_retry = u32::try_from(self.int("electionPortBindRetry")).unwrap_or_else(|_| {
+            let origin = self.origin("electionPortBindRetry");
+            self.warn(format!("{origin}: electionPortBindRetry is negative; taken as 3"));
+            3
+        });
+        let oracle_path = self.path("oraclePath");
+        if oracle_path.is_some() && config.is_hierarchical() {
+            let origin = self.origin("oraclePath");
+            self.warn(format!("{origin}: oraclePath is for two servers that vote; with groups it has no effect"));
+        }
+        Some(EnsembleConfig {
+            my_id,
+            config,
+            last_seen: self.last_seen.take(),
+            dynamic_config_file: self.dynamic_file.clone(),
+            is_observer,
+            takes_clients: true,
+            client_port_is_static: true,
+            init_limit,
+            sync_limit,
+            connect_to_learner_master_limit: self.positive("connectToLearnerMasterLimit").unwrap_or(0),
+            standalone_enabled: self.bool("standaloneEnabled"),
+            quorum_listen_on_all_ips: self.bool("quorumListenOnAllIPs"),
+            election_port_bind_retry,
+            cnx_timeout_ms: self.positive("cnxTimeout").unwrap_or(u32::MAX),
+            quorum_cnxn_timeout_ms: self.positive("quorumCnxnTimeoutMs").unwrap_or_else(|| tick_time_ms.saturating_mul(sync_limit)),
+            tcp_keep_alive: self.bool("tcpKeepAlive"),
+            election: ElectionOptions {
+                min_notification_ms: self.positive("fastleader.minNotificationInterval").unwrap_or(1).into(),
+                max_notification_ms: self.positive("fastleader.maxNotificationInterval").unwrap_or(1).into(),
+                ..ElectionOptions::default()
+            },
+            leader_serves: self.bool("leaderServes"),
+            local_sessions_enabled: self.bool("localSessionsEnabled"),
+            local_sessions_upgrading_enabled: self.bool("localSessionsUpgradingEnabled"),
+            sync_enabled,
+            observer_master_port: self.positive("observerMasterPort").and_then(|port| u16::try_from(port).ok()),
+            observer_master_size_limit_bytes: self.positive("observerMaster.sizeLimit").unwrap_or(0),
+            observer_election_delay_ms: u64::try_from(self.int("observer.election.DelayMs")).unwrap_or(0),
+            observer_reconnect_delay_ms: u64::try_from(self.int("observer.reconnectDelayMs")).unwrap_or(0),
+            commit_log_count: self.at_least("commitLogCount", 500),
+            snapshot_size_factor: Some(self.real("snapshotSizeFactor")).filter(|factor| *factor > 0.0),
+            force_snapshot_sync: self.bool("forceSnapshotSync"),
+            max_concurrent_snap_syncs: self.positive("leader.maxConcurrentSnapSyncs").unwrap_or(1),
+            max_concurrent_diff_syncs: self.positive("leader.maxConcurrentDiffSyncs").unwrap_or(1),
+            max_time_to_wait_for_epoch_ms: self.positive("leader.maxTimeToWaitForEpoch"),
+            leader_connect_delay_ms: self.positive("leaderConnectDelayDuringRetryMs").unwrap_or(0),
+            multi_address_enabled: self.bool("multiAddress.enabled"),
+            leader_no_delay: self.bool("leader.nodelay"),
+            follower_no_delay: self.bool("follower.nodelay"),
+            oracle_path,
+        })
+    }
+
+    /// initLimit or syncLimit, which a member must have.
+    fn limit(&mut self, name: &'static str) -> u32 {
+        let ticks = self.positive(name);
+        if ticks.is_none() {
+            self.problems.push(format!("{name} is not set"));
+        }
+        ticks.unwrap_or(1)
     }
 
     fn read_my_id(&mut self, data_dir: &Path) -> Option<i64> {
@@ -546,10 +695,9 @@ impl Loader {
         my_id
     }
 
-    /// The port and address for clients: of the file, or of this server's own line.
-    fn client_address(&mut self, members: &[Member], my_id: Option<i64>) -> (Option<u16>, Option<IpAddr>) {
+    /// The port and address for clients: of the file, or of this server's own line. No port: neither says one.
+    fn client_address(&mut self, own: Option<&Member>, my_id: Option<i64>) -> (Option<u16>, Option<IpAddr>) {
         let port = self.optional_int("clientPort").and_then(|port| u16::try_from(port).ok());
-        let own = members.iter().find(|member| Some(member.sid) == my_id).and_then(|member| member.client.clone());
         let set = self.settings.contains_key("clientPort");
         let host = self.optional("clientPortAddress").map(|_| self.text("clientPortAddress"));
         let address = host.and_then(|host| {
@@ -560,23 +708,19 @@ impl Loader {
             }
             self.resolve(&origin, "clientPortAddress", &host)
         });
-        let Some((own_host, own_port)) = own else {
-            if !set {
-                self.problems.push("clientPort is not set".to_owned());
-            }
+        let Some(HostPort { host: own_host, port: own_port }) = own.and_then(|own| own.client.as_ref()) else {
             return (port, address);
         };
-        let own_address = own_host.and_then(|host| {
-            let line = self.server_lines.iter().find(|(number, _)| number.parse().ok() == my_id);
-            let origin = line.map_or(Origin::Default, |(_, (_, origin))| origin.clone());
-            self.resolve(&origin, "server.N", &host)
-        });
+        let key = format!("server.{}", my_id.unwrap_or_default());
+        let line = self.quorum_lines.iter().find(|(line, _)| **line == key);
+        let origin = line.map_or(Origin::Default, |(_, (_, origin))| origin.clone());
+        let own_address = self.resolve(&origin, &key, own_host);
         // What is left of Java's check: an address in the file must be the line's own.
-        if port.is_some_and(|port| port != own_port) || (address.is_some() && address != own_address) {
+        if port.is_some_and(|port| port != *own_port) || (address.is_some() && address != own_address) {
             let origin = self.origin("clientPort");
             self.problems.push(format!("{origin}: clientPort and clientPortAddress differ from those of this server's server.N line"));
         }
-        (Some(own_port), own_address)
+        (Some(*own_port), own_address)
     }
 
     /// Looks a host name up; of several addresses the first IPv4 one, as Java does. The wildcard becomes
@@ -724,6 +868,11 @@ impl Loader {
     fn path(&self, name: &'static str) -> Option<PathBuf> {
         self.optional(name).map(|_| PathBuf::from(self.text(name)))
     }
+}
+
+/// Whether a key is one of the ensemble's membership.
+fn is_quorum_key(key: &str) -> bool {
+    ["server.", "group", "weight"].iter().any(|beginning| key.starts_with(beginning))
 }
 
 /// The file's bytes and its entries.

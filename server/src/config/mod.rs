@@ -2,14 +2,14 @@
 //! [`ServerConfig`].
 //!
 //! [`args`] reads the command line, [`properties`] the file's text, [`table`] knows the options, [`value`]
-//! their values, [`members`] the `server.N` lines. Here they are put together by Java's rules: a key of zoo.cfg
+//! their values, [`ensemble`] what members of an ensemble are told. Here they are put together by Java's rules: a key of zoo.cfg
 //! that is no option of its own there becomes the property `zookeeper.<key>` and overrides `-D`. Errors are
 //! values with the exit code that Java has; what is only to be noticed comes back as [`Notice`]s, since the log
 //! starts later. Nothing here opens a socket or touches the data.
 
 pub mod args;
 mod build;
-pub mod members;
+pub mod ensemble;
 pub mod properties;
 pub mod table;
 pub mod value;
@@ -21,11 +21,16 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use build::load;
+pub use ensemble::EnsembleConfig;
 
+/// Exit code for what no other code is for (Java's `UNEXPECTED_ERROR`): a server that is not among its own members.
+pub const EXIT_UNEXPECTED_ERROR: i32 = 1;
 /// Exit code for a wrong invocation or configuration (Java's `INVALID_INVOCATION`).
 pub const EXIT_INVALID_INVOCATION: i32 = 2;
 /// Exit code for a data directory that cannot be used (Java's `UNABLE_TO_ACCESS_DATADIR`).
 pub const EXIT_UNABLE_TO_ACCESS_DATADIR: i32 = 3;
+/// Exit code for an election port that cannot be bound (Java's `UNABLE_TO_BIND_QUORUM_PORT`).
+pub const EXIT_UNABLE_TO_BIND_QUORUM_PORT: i32 = 14;
 
 /// Why the server does not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +222,7 @@ pub enum SnapshotCompression {
     Snappy,
 }
 
-/// Everything that a standalone server is told. Each field is an option of [`table::TABLE`]; what it does is
+/// Everything that a server is told. Each field is an option of [`table::TABLE`]; what it does is
 /// said there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerConfig {
@@ -225,7 +230,7 @@ pub struct ServerConfig {
     pub config_file: Option<PathBuf>,
     /// Its text, for the AdminServer's initial_configuration; it may hold passwords.
     pub initial_config: Option<Secret>,
-    /// The number in `<dataDir>/myid`, if that file is there; only for the log on a standalone server.
+    /// The number in `<dataDir>/myid`, if that file is there.
     pub my_id: Option<i64>,
     /// dataDir: the directory that holds `version-2` with snapshots.
     pub data_dir: PathBuf,
@@ -317,6 +322,8 @@ pub struct ServerConfig {
     pub digest_algorithm: String,
     /// DigestAuthenticationProvider.superDigest.
     pub super_digest: Option<Secret>,
+    /// What a member of an ensemble is told; `None`: this server is standalone.
+    pub ensemble: Option<EnsembleConfig>,
     /// Every property that was set.
     pub raw: EffectiveProperties,
 }

@@ -215,8 +215,16 @@ impl ConfigurationView {
             max_session_timeout_ms: config.max_session_timeout_ms as i32,
             client_port_listen_backlog: config.client_port_listen_backlog,
             // Java's standalone server has 0 here, whatever myid says.
-            server_id: 0,
-            quorum: None,
+            server_id: config.ensemble.as_ref().map_or(0, |ensemble| ensemble.my_id.0),
+            quorum: config.ensemble.as_ref().map(|ensemble| QuorumConfigurationView {
+                init_limit: ensemble.init_limit as i32,
+                sync_limit: ensemble.sync_limit as i32,
+                election_algorithm: 3,
+                election_ports: ensemble.own_addresses().iter().map(|address| address.election_port).collect(),
+                quorum_ports: ensemble.own_addresses().iter().map(|address| address.quorum_port).collect(),
+                observer: ensemble.is_observer,
+                membership: None,
+            }),
         }
     }
 }

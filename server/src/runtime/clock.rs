@@ -34,7 +34,7 @@ impl Clock {
             if expiring {
                 self.shared.bring(now, [Input::Tick]);
             }
-            if now.mono_ms >= next_check_ms && due.is_empty() {
+            if now.mono_ms >= next_check_ms && due.is_empty() && self.shared.leads() {
                 next_check_ms = now.mono_ms + check_ms;
                 due = self.shared.tree().reapable(now.wall_ms, reaping.max_never_used_interval_ms.map_or(0, |ms| ms as i64));
                 due.reverse();

@@ -1,14 +1,17 @@
 //! The thread that logs: appends what waits, syncs once for all of it, and applies what this
 //! commits. It is the only one that writes the transaction log.
 
-use super::shared::{LogEntry, Shared};
+use super::shared::{LogEntry, LogWork, Shared, unpoisoned};
 use super::snapshots::Job;
 use crate::metrics::{Counter, Recorder, Summary};
 use log::{error, info, warn};
 use oxkeeper_net::Wakeup;
 use oxkeeper_proto::Zxid;
-use oxkeeper_replica::core::Input;
-use oxkeeper_store::txn_log::{AppendError, TxnLog, ZeroAhead};
+use oxkeeper_ledger::{Ledger, Stepped};
+use oxkeeper_replica::core::{DiskStep, Input};
+use oxkeeper_store::AppendError;
+use oxkeeper_store::txn_log::ZeroAhead;
+use oxkeeper_tree::Tree;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -53,7 +56,7 @@ impl SnapshotPace {
 /// See the module.
 pub struct Logger {
     pub shared: Arc<Shared>,
-    pub log: TxnLog,
+    pub log: Ledger,
     pub wakeup: Arc<Wakeup>,
     pub recorder: Recorder,
     /// Where snapshots are asked for.
@@ -70,15 +73,16 @@ pub struct Logger {
 impl Logger {
     /// Runs until the server stops and everything that waited is durable and applied.
     pub fn run(mut self) {
-        let mut pace = SnapshotPace { txns: 0, bytes_at_last: self.log.total_bytes(), txns_due: 0, bytes_due: None, random: self.seed | 1 };
+        let bytes = self.log.log().total_bytes();
+        let mut pace = SnapshotPace { txns: 0, bytes_at_last: bytes, txns_due: 0, bytes_due: None, random: self.seed | 1 };
         pace.draw(self.shared.config.snap_count, self.shared.config.snap_size_limit_bytes);
+        let mut work: Vec<LogWork> = Vec::new();
         let mut entries: Vec<LogEntry> = Vec::new();
         let mut applied = Zxid::ZERO;
-        let _ = self.log.hold_reserve();
+        let _ = self.log.log().hold_reserve();
         loop {
-            entries.clear();
-            self.shared.log.take(&mut entries);
-            if entries.is_empty() {
+            self.shared.log.take(&mut work);
+            if work.is_empty() {
                 if self.shared.stopping() {
                     break;
                 }
@@ -89,63 +93,133 @@ impl Logger {
                 }
                 continue;
             }
-            let taken = self.shared.now();
-            self.recorder.add(Counter::SyncProcessorRequestQueued, entries.len() as u64);
-            self.recorder.observe(Summary::SyncProcessorQueueSize, entries.len() as i64);
-            self.recorder.observe(Summary::SyncProcessorBatchSize, entries.len() as i64);
-            for entry in &entries {
-                self.recorder.observe(Summary::SyncProcessorQueueTime, taken.mono_ms.saturating_sub(entry.queued_ms) as i64);
-            }
-            match self.log.append(&entries) {
-                Ok(()) => {}
-                Err(AppendError::NoSpace) => {
-                    self.wait_for_space(entries[0].zxid, applied);
-                    continue;
+            for work in work.drain(..) {
+                match work {
+                    LogWork::Append(entry) => entries.push(entry),
+                    LogWork::Step(step) => {
+                        self.write(&mut entries, &mut applied, &mut pace);
+                        self.step(step);
+                    }
                 }
-                Err(AppendError::Fatal(reason)) => die(&reason),
             }
-            let written = self.shared.now();
-            self.recorder.observe(Summary::SyncProcessTime, written.mono_ms.saturating_sub(taken.mono_ms) as i64);
-            let synced = match self.log.sync() {
-                Ok(synced) => synced,
-                Err(failure) => die(&failure.0),
-            };
-            if let Some(warning) = synced.warning("SyncThread:0", self.shared.config.fsync_warning_threshold_ms) {
-                warn!("{warning}");
-                self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceeded);
-            }
-            self.recorder.observe(Summary::FsyncTime, synced.elapsed.as_millis() as i64);
-            let through = synced.through.expect("something was appended");
-            let now = self.shared.now();
-            for entry in &entries {
-                self.recorder.observe(Summary::SyncProcessorQueueFlushTime, now.mono_ms.saturating_sub(written.mono_ms) as i64);
-                self.recorder.observe(Summary::SyncProcessorQueueAndFlushTime, now.mono_ms.saturating_sub(entry.queued_ms) as i64);
-            }
-            self.shared.bring(now, [Input::Applied { through: applied }, Input::LogSynced { through }]);
-            applied = through;
-            pace.txns += entries.len() as u64;
-            self.snapshot_if_due(&mut pace, through);
-            if let Some(work) = self.log.prepare_ahead() {
+            self.write(&mut entries, &mut applied, &mut pace);
+            if let Some(work) = self.log.log().prepare_ahead() {
                 // If the helper is busy, the log writes into the hole: slower, not wrong.
                 let _ = self.zeros.try_send(work);
             }
         }
         match self.log.close() {
             Ok(()) => info!("The transaction log is closed"),
-            Err(failure) => die(&failure.0),
+            Err(failure) => die(&failure.reason),
         }
     }
 
+    /// Appends these, syncs once for all of them, and reports it.
+    fn write(&mut self, entries: &mut Vec<LogEntry>, applied: &mut Zxid, pace: &mut SnapshotPace) {
+        if entries.is_empty() || self.log.is_lost() {
+            return entries.clear();
+        }
+        let taken = self.shared.now();
+        self.recorder.add(Counter::SyncProcessorRequestQueued, entries.len() as u64);
+        self.recorder.observe(Summary::SyncProcessorQueueSize, entries.len() as i64);
+        self.recorder.observe(Summary::SyncProcessorBatchSize, entries.len() as i64);
+        for entry in &*entries {
+            self.recorder.observe(Summary::SyncProcessorQueueTime, taken.mono_ms.saturating_sub(entry.queued_ms) as i64);
+        }
+        loop {
+            match self.log.append(entries) {
+                Ok(()) => break,
+                Err(AppendError::NoSpace) if self.shared.links.is_some() => {
+                    if !self.wait_for_room() {
+                        // Stopping: nothing of this was acknowledged.
+                        return entries.clear();
+                    }
+                }
+                Err(AppendError::NoSpace) => {
+                    self.wait_for_space(entries[0].zxid, *applied);
+                    return entries.clear();
+                }
+                Err(AppendError::Fatal(reason)) => die(&reason),
+            }
+        }
+        let written = self.shared.now();
+        self.recorder.observe(Summary::SyncProcessTime, written.mono_ms.saturating_sub(taken.mono_ms) as i64);
+        let synced = match self.log.sync() {
+            Ok(synced) => synced,
+            Err(failure) => die(&failure.reason),
+        };
+        if let Some(warning) = synced.warning("SyncThread:0", self.shared.config.fsync_warning_threshold_ms) {
+            warn!("{warning}");
+            self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceeded);
+        }
+        self.recorder.observe(Summary::FsyncTime, synced.elapsed.as_millis() as i64);
+        let through = synced.through.expect("something was appended");
+        let now = self.shared.now();
+        for entry in &*entries {
+            self.recorder.observe(Summary::SyncProcessorQueueFlushTime, now.mono_ms.saturating_sub(written.mono_ms) as i64);
+            self.recorder.observe(Summary::SyncProcessorQueueAndFlushTime, now.mono_ms.saturating_sub(entry.queued_ms) as i64);
+        }
+        if self.shared.links.is_some() {
+            // Others apply too, as a quorum acknowledges.
+            *applied = self.shared.tree().last_zxid();
+        }
+        self.shared.bring(now, [Input::Applied { through: *applied }, Input::LogSynced { through }]);
+        *applied = through;
+        pace.txns += entries.len() as u64;
+        entries.clear();
+        self.snapshot_if_due(pace, through);
+    }
+
+    /// Carries out a step of a change of role. What was appended before is durable.
+    fn step(&mut self, step: DiskStep) {
+        if let DiskStep::Barrier(step) = step
+            && !self.log.is_lost()
+        {
+            return self.shared.bring(self.shared.now(), [Input::Done { step }]);
+        }
+        let links = self.shared.links.as_ref().filter(|_| matches!(step, DiskStep::InstallSnapshot(_)));
+        let received = links.and_then(|links| unpoisoned(links.received.lock()).take());
+        if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_)) {
+            // The tree that is being written may be about to go.
+            self.shared.abandon_snapshot.store(true, Ordering::SeqCst);
+            while self.snapshot_running.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            self.shared.abandon_snapshot.store(false, Ordering::SeqCst);
+        }
+        let applied = self.shared.tree().last_zxid();
+        match self.log.step(step, received, applied) {
+            Ok(Stepped::Unchanged) => {}
+            Ok(Stepped::Replaced(tree)) => self.replace(tree),
+            Ok(Stepped::Lost(tree)) => {
+                self.replace(tree);
+                self.shared.bring(self.shared.now(), [Input::HistoryLost]);
+            }
+            Err(failure) => die(&failure.reason),
+        }
+    }
+
+    fn replace(&self, mut tree: Tree) {
+        self.shared.prepare_tree(&mut tree);
+        let old = std::mem::replace(&mut *self.shared.tree_for_writing(), tree);
+        // Outside the lock: that can take long.
+        drop(old);
+    }
+
     fn snapshot_if_due(&mut self, pace: &mut SnapshotPace, zxid: Zxid) {
-        let bytes = self.log.total_bytes().saturating_sub(pace.bytes_at_last);
+        let bytes = self.log.log().total_bytes().saturating_sub(pace.bytes_at_last);
+        // Before it serves, a member's tree may hold what was never committed.
+        if !self.shared.serves.load(Ordering::SeqCst) {
+            return;
+        }
         if pace.txns <= pace.txns_due && pace.bytes_due.is_none_or(|due| bytes <= due) {
             return;
         }
         let config = &self.shared.config;
         pace.draw(config.snap_count, config.snap_size_limit_bytes);
         pace.txns = 0;
-        pace.bytes_at_last = self.log.total_bytes();
-        if let Err(failure) = self.log.roll() {
+        pace.bytes_at_last = self.log.log().total_bytes();
+        if let Err(failure) = self.log.log().roll() {
             die(&failure.0);
         }
         if self.snapshot_running.swap(true, Ordering::SeqCst) {
@@ -171,6 +245,21 @@ impl Logger {
                 return;
             }
         }
+    }
+
+    /// A member of an ensemble takes nothing back that was proposed: it waits, and acknowledges nothing meanwhile. Returns
+    /// whether there is room.
+    fn wait_for_room(&mut self) -> bool {
+        warn!("No space left for the transaction log: nothing is acknowledged until there is room again");
+        let free_at_first = self.free_bytes();
+        while !self.shared.stopping() {
+            std::thread::sleep(SPACE_CHECK);
+            if self.free_bytes() >= (free_at_first + LEAST_GAIN_BYTES).max(LEAST_FREE_BYTES) {
+                info!("There is room for the transaction log again");
+                return true;
+            }
+        }
+        false
     }
 
     /// What the log's file system has for us, bytes; 0 if it does not say.

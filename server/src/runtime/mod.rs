@@ -11,7 +11,7 @@
 mod clock;
 mod logger;
 mod reactor;
-mod shared;
+pub(crate) mod shared;
 mod snapshots;
 mod start;
 mod words;

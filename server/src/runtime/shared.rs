@@ -10,18 +10,20 @@ use oxkeeper_auth::Schemes;
 use oxkeeper_net::{Queue, Wakeup};
 use oxkeeper_proto::{EventType, Zxid};
 use oxkeeper_replica::apply::{Commit, apply};
-use oxkeeper_replica::core::{Core, CoreCounts, Input, Output};
+use oxkeeper_replica::core::{Core, CoreCounts, DiskStep, Input, Output};
 use oxkeeper_replica::front::Front;
-use oxkeeper_replica::inbox::FrontShared;
+use oxkeeper_replica::inbox::{FrontShared, Item};
 use oxkeeper_replica::meter::{Meter, STAT_BYTES, namespace};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::Store;
 use oxkeeper_tree::Tree;
+use oxkeeper_zab::Role;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::reactor::Errand;
+use crate::peers::links::{Link, Links, Work};
 
 /// A transaction on its way into the log.
 pub struct LogEntry {
@@ -29,6 +31,14 @@ pub struct LogEntry {
     pub payload: Bytes,
     /// When it was queued, milliseconds of the monotonic clock.
     pub queued_ms: u64,
+}
+
+/// What waits for the thread that logs, in order.
+pub enum LogWork {
+    /// Append a transaction.
+    Append(LogEntry),
+    /// A step of a change of role.
+    Step(DiskStep),
 }
 
 impl AsRef<[u8]> for LogEntry {
@@ -65,8 +75,14 @@ pub struct Shared {
     pub started: Instant,
     pub reactors: Vec<ReactorHandle>,
     /// Its bound is that of the credits.
-    pub log: Arc<Queue<LogEntry>>,
-    pub store: Mutex<Store>,
+    pub log: Arc<Queue<LogWork>>,
+    pub store: Arc<Mutex<Store>>,
+    /// The links of a member of an ensemble.
+    pub links: Option<Arc<Links>>,
+    /// Whether clients are served.
+    pub serves: AtomicBool,
+    /// A snapshot that is being written is to be given up: the tree is about to be replaced.
+    pub abandon_snapshot: AtomicBool,
     /// The port that clients connect to, the one drawn if 0 was asked for.
     pub client_port: u16,
     core: Mutex<Core>,
@@ -131,17 +147,18 @@ pub struct Parts {
     pub metrics: Metrics,
     pub max_length: i32,
     pub reactors: Vec<ReactorHandle>,
-    pub log: Arc<Queue<LogEntry>>,
+    pub log: Arc<Queue<LogWork>>,
+    pub links: Option<Arc<Links>>,
     pub core: Core,
     pub tree: Tree,
-    pub store: Store,
+    pub store: Arc<Mutex<Store>>,
     pub client_port: u16,
     pub epoch: Instant,
 }
 
 impl Shared {
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, schemes, metrics, max_length, reactors, log, core, tree, store, client_port, epoch } = parts;
+        let Parts { config, schemes, metrics, max_length, reactors, log, links, core, tree, store, client_port, epoch } = parts;
         let counters = Counters::default();
         counters.trace_mask.store(crate::four_letter::TRACE_MASK_DEFAULT as u64, Ordering::Relaxed);
         let preparing = Mutex::new(Preparing { recorder: metrics.recorder(), before: core.counts() });
@@ -155,7 +172,10 @@ impl Shared {
             counters,
             max_length,
             started: Instant::now(),
-            store: Mutex::new(store),
+            store,
+            serves: AtomicBool::new(links.is_none()),
+            abandon_snapshot: AtomicBool::new(false),
+            links,
             client_port,
             reactors,
             log,
@@ -175,6 +195,11 @@ impl Shared {
         self.counters.stopping.load(Ordering::Relaxed)
     }
 
+    /// Whether this server decides: it stands alone, or leads.
+    pub fn leads(&self) -> bool {
+        self.core().peer().role() == Role::Leading
+    }
+
     pub fn core(&self) -> MutexGuard<'_, Core> {
         unpoisoned(self.core.lock())
     }
@@ -192,6 +217,8 @@ impl Shared {
         let mut appends = Vec::new();
         let mut fronts = 0u64;
         let mut to_apply = false;
+        let mut catches_up = false;
+        let mut touched: Vec<Arc<Link>> = Vec::new();
         {
             let mut core = self.core();
             let taken = self.now();
@@ -207,7 +234,9 @@ impl Shared {
             let mut commits = unpoisoned(self.commits.lock());
             while let Some(output) = core.poll() {
                 match output {
-                    Output::Append { zxid, payload } => appends.push(LogEntry { zxid, payload, queued_ms: prepared.mono_ms }),
+                    Output::Append { zxid, payload } => {
+                        appends.push(LogWork::Append(LogEntry { zxid, payload, queued_ms: prepared.mono_ms }));
+                    }
                     Output::Apply(commit) => {
                         to_apply = true;
                         commits.push(commit);
@@ -216,16 +245,47 @@ impl Shared {
                         fronts |= 1 << front;
                         unpoisoned(self.reactors[usize::from(front)].shared.inbox.lock()).items.push(item);
                     }
+                    Output::Serve(serves) => {
+                        self.serves.store(serves, Ordering::SeqCst);
+                        for (front, reactor) in self.reactors.iter().enumerate() {
+                            fronts |= 1 << front;
+                            unpoisoned(reactor.shared.inbox.lock()).items.push(Item::Serve(serves));
+                        }
+                    }
+                    Output::CatchUp => catches_up = true,
+                    Output::Disk(step) => appends.push(LogWork::Step(step)),
+                    Output::Send { link, packet } => self.links().send(link, &packet, &mut touched),
+                    Output::Notify { to, message } => self.links().ask(Work::Notify { to, message }),
+                    Output::Dial { link, leader } => self.links().ask(Work::Dial { link, leader }),
+                    Output::Listen { on } => self.links().ask(Work::Listen(on)),
+                    Output::HangUp { link } => self.links().hang_up(link),
+                    Output::Synchronise { link, job } => self.links().synchronise(link, job, &self.store),
                 }
             }
             drop(commits);
             self.record_preparation(&mut core, brought, [now, taken, prepared]);
             self.log.push_all(&mut appends).unwrap_or_else(|_| unreachable!("the credits bound the log's queue"));
         }
+        if !touched.is_empty() {
+            self.links().flush(&touched);
+        }
         self.wake(fronts);
         if to_apply {
             self.apply();
         }
+        if catches_up {
+            let through = self.tree().last_zxid();
+            self.bring(self.now(), [Input::Applied { through }]);
+        }
+    }
+
+    /// What a tree from files lacks of what the configuration says.
+    pub fn prepare_tree(&self, tree: &mut Tree) {
+        tree.ensure_config_node();
+    }
+
+    fn links(&self) -> &Arc<Links> {
+        self.links.as_ref().expect("only a member of an ensemble has to do with links")
     }
 
     /// Counts what the core did with a batch of which `brought` inputs were requests; the times are

@@ -44,7 +44,8 @@ impl Job {
     /// If another snapshot is being taken: the caller sees to it that there is one at a time.
     pub fn begin(shared: &Shared, zxid: Zxid) -> Self {
         let mut tree = shared.tree_for_writing();
-        debug_assert_eq!(zxid, tree.last_zxid());
+        // In an ensemble the log is ahead of what is committed.
+        debug_assert!(zxid >= tree.last_zxid());
         let digest = tree.digest();
         let view = tree.begin_view().expect("one snapshot at a time");
         Self { view, zxid: tree.last_zxid(), digest }
@@ -102,6 +103,9 @@ impl Snapshots {
         };
         loop {
             chunk.clear();
+            if self.shared.abandon_snapshot.load(Ordering::SeqCst) {
+                return Err(io::Error::other("another history takes the place of this one"));
+            }
             let done = view.next_chunk(&self.shared.tree(), &mut chunk, CHUNK_BYTES);
             writer.write_all(&chunk)?;
             if done {

@@ -4,13 +4,17 @@
 use super::clock::Clock;
 use super::logger::Logger;
 use super::reactor::{Door, Reactor, WAKE};
-use super::shared::{LogEntry, Parts, ReactorHandle, Shared};
+use super::shared::{LogWork, Parts, ReactorHandle, Shared};
 use super::snapshots::{Job, Snapshots, compression, end, snapshot_path};
 use super::words::Words;
-use crate::config::{EXIT_INVALID_INVOCATION, EXIT_UNABLE_TO_ACCESS_DATADIR, ServerConfig};
+use crate::config::{EXIT_INVALID_INVOCATION, EXIT_UNABLE_TO_ACCESS_DATADIR, EnsembleConfig, ServerConfig};
+use crate::peers::Peers;
+use crate::peers::election_links::ElectionLinks;
+use crate::peers::links::Links;
 use crate::metrics::{Metrics, Summary};
 use log::{info, warn};
 use oxkeeper_auth::{SchemeOptions, Schemes};
+use oxkeeper_ledger::{Ledger, LedgerOptions};
 use oxkeeper_net::mio::Poll;
 use oxkeeper_net::{ConnectionLimits, Listener, Queue, Wakeup};
 use oxkeeper_proto::Zxid;
@@ -23,6 +27,7 @@ use oxkeeper_replica::prepare::PrepareOptions;
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::{Directories, DiskRef, LogOptions, OpenError, OpenOptions, RealDisk, Store};
 use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
+use oxkeeper_zab::{Durable, Peer, PeerOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -42,6 +47,8 @@ pub struct Failure {
 
 /// Java's code for whatever has none of its own.
 const EXIT_UNEXPECTED_ERROR: i32 = 1;
+/// Java's code for an election port that cannot be bound.
+const EXIT_UNABLE_TO_BIND_QUORUM_PORT: i32 = 14;
 /// Reactors are bits of a word.
 const MOST_REACTORS: usize = 64;
 /// Connections on their way to a reactor.
@@ -86,17 +93,26 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let disk = RealDisk::shared();
     let metrics = Metrics::new();
     let (store, tree, snapshot_zxid) = recover(&config, &disk, &metrics)?;
-    let log = store
-        .txn_log(LogOptions {
-            pre_alloc_bytes: i64::try_from(config.pre_alloc_bytes).unwrap_or(i64::MAX),
-            size_limit_bytes: config.txn_log_size_limit_bytes,
-            force_sync: config.force_sync,
-            ..LogOptions::default()
-        })
+    let log_options = LogOptions {
+        pre_alloc_bytes: i64::try_from(config.pre_alloc_bytes).unwrap_or(i64::MAX),
+        size_limit_bytes: config.txn_log_size_limit_bytes,
+        force_sync: config.force_sync,
+        ..LogOptions::default()
+    };
+    let peer = match &config.ensemble {
+        Some(ensemble) => Some(peer(ensemble, &config, &store, &tree, now)?),
+        None => None,
+    };
+    let store = Arc::new(Mutex::new(store));
+    let log = Ledger::new(store.clone(), LedgerOptions { tree: tree_options(&config), log: log_options })
         .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the transaction log cannot be opened: {e}")))?;
 
     let max_length = i32::try_from(config.jute_max_buffer_bytes.saturating_add(config.jute_max_buffer_extra_bytes)).unwrap_or(i32::MAX);
-    let core = Core::standalone(core_options(&config, max_length), schemes.clone(), &tree, now);
+    let core_options = core_options(&config, max_length);
+    let core = match peer {
+        Some(peer) => Core::member(core_options, schemes.clone(), peer, &tree, now),
+        None => Core::standalone(core_options, schemes.clone(), &tree, now),
+    };
     let last_zxid = tree.last_zxid();
 
     let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_REACTORS);
@@ -122,10 +138,15 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         }
     })?;
     let log_wakeup = Wakeup::of_thread(logger_thread.thread().clone());
-    let log_queue: Arc<Queue<LogEntry>> = Queue::new(usize::MAX, log_wakeup.clone());
+    let log_queue: Arc<Queue<LogWork>> = Queue::new(usize::MAX, log_wakeup.clone());
     let client_port = address.port();
+    let peers = match &config.ensemble {
+        Some(ensemble) => Some(peers_parts(ensemble)?),
+        None => None,
+    };
+    let links = peers.as_ref().map(|parts| parts.links.clone());
     let shared =
-        Shared::new(Parts { schemes, metrics, max_length, reactors, log: log_queue, core, tree, store, client_port, epoch, config });
+        Shared::new(Parts { schemes, metrics, max_length, reactors, log: log_queue, links, core, tree, store, client_port, epoch, config });
 
     let (snapshot_jobs, jobs) = mpsc::sync_channel::<Job>(1);
     let snapshot_running = Arc::new(AtomicBool::new(false));
@@ -157,8 +178,8 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         seed: now.wall_ms as u64,
     };
     to_logger.send(logger).map_err(|_| failure(EXIT_UNEXPECTED_ERROR, "the log's thread is gone"))?;
-    // As Java, a start ends with a snapshot; nobody waits for it.
-    if snapshot_zxid != Some(last_zxid) {
+    // As Java, a start ends with a snapshot; nobody waits for it. A member's tree may hold what was never committed.
+    if snapshot_zxid != Some(last_zxid) && shared.links.is_none() {
         snapshot_running.store(true, Ordering::SeqCst);
         let _ = snapshot_jobs.try_send(Job::begin(&shared, last_zxid));
     }
@@ -180,6 +201,13 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         reactor_threads.push(spawn(&format!("NIOWorkerThread-{}", index + 1), move || reactor.run())?);
     }
     drop(questions);
+    let peers_thread = match peers {
+        Some(parts) => {
+            let peers = parts.start(shared.clone());
+            Some(spawn("QuorumPeer", move || peers.run())?)
+        }
+        None => None,
+    };
     info!("Serving on {address} after {} ms with {count} reactors", begun.elapsed().as_millis());
 
     let signal = signals.forever().next();
@@ -189,6 +217,12 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         reactor.wakeup.wake();
     }
     for thread in reactor_threads {
+        join(thread);
+    }
+    if let Some(thread) = peers_thread {
+        if let Some(links) = &shared.links {
+            links.wakeup.wake();
+        }
         join(thread);
     }
     join(clock_thread);
@@ -273,7 +307,7 @@ fn bind(config: &ServerConfig) -> Result<Listener, Failure> {
 fn core_options(config: &ServerConfig, max_length: i32) -> CoreOptions {
     CoreOptions {
         tick_ms: u64::from(config.tick_time_ms),
-        sid: STANDALONE_SID,
+        sid: config.ensemble.as_ref().map_or(STANDALONE_SID, |ensemble| ensemble.my_id.0 as u8),
         prepare: PrepareOptions {
             extended_types: config.extended_types_enabled,
             emulate_353_ttl: config.emulate_353_ttl_nodes,
@@ -287,7 +321,9 @@ fn core_options(config: &ServerConfig, max_length: i32) -> CoreOptions {
 }
 
 fn front_options(config: &ServerConfig, max_length: i32, now: Now) -> FrontOptions {
-    let outstanding_limit = usize::try_from(config.global_outstanding_limit).unwrap_or(0).max(1);
+    // As Java: the members share the limit, since all their writes meet at the leader.
+    let sharing = config.ensemble.as_ref().map_or(1, |ensemble| ensemble.config.voters().count().saturating_sub(1)).max(1);
+    let outstanding_limit = (usize::try_from(config.global_outstanding_limit).unwrap_or(0) / sharing).max(1);
     let throttled = config.request_throttle.max_requests.map_or(usize::MAX, |n| n as usize);
     FrontOptions {
         tick_ms: u64::from(config.tick_time_ms),
@@ -296,6 +332,8 @@ fn front_options(config: &ServerConfig, max_length: i32, now: Now) -> FrontOptio
         max_length,
         outstanding_limit: outstanding_limit.min(throttled),
         limits: Arc::new(limits(config, now)),
+        serves: config.ensemble.is_none(),
+        syncs: config.ensemble.is_some(),
     }
 }
 
@@ -334,14 +372,68 @@ fn raise_file_limit() {
     }
 }
 
-/// The store, the tree that its files hold, and the zxid of the newest snapshot.
-fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(Store, Tree, Option<Zxid>), Failure> {
-    let begun = Instant::now();
-    let tree_options = TreeOptions {
+fn tree_options(config: &ServerConfig) -> TreeOptions {
+    TreeOptions {
         extended_types: config.extended_types_enabled,
         emulate_353_ttl: config.emulate_353_ttl_nodes,
         digest_enabled: config.digest_enabled,
-    };
+    }
+}
+
+/// Who this member is to its peers, from what its files say.
+fn peer(ensemble: &EnsembleConfig, config: &ServerConfig, store: &Store, tree: &Tree, now: Now) -> Result<Peer, Failure> {
+    let last_zxid = tree.last_zxid();
+    let epochs = store.epochs().load(last_zxid).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
+    let was_interrupted = store.in_doubt().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
+    // A promise forgotten, or half a synchronisation.
+    let in_doubt = was_interrupted || (epochs.is_guessed && last_zxid.epoch() > 0);
+    if in_doubt {
+        warn!("The history up to {last_zxid} is in doubt: this server takes part in no election before a leader has synchronised it");
+    }
+    let durable = Durable { last_zxid, accepted: epochs.accepted, current: epochs.current, in_doubt };
+    info!("Last zxid {last_zxid}, accepted epoch {:x}, current epoch {:x}", epochs.accepted, epochs.current);
+    let mut options = PeerOptions::new(ensemble.my_id);
+    options.is_observer = ensemble.is_observer;
+    options.tick_ms = u64::from(config.tick_time_ms);
+    options.init_limit = ensemble.init_limit;
+    options.sync_limit = ensemble.sync_limit;
+    options.connect_limit = ensemble.connect_to_learner_master_limit;
+    options.cache_entries = ensemble.commit_log_count as usize;
+    options.seed = now.wall_ms as u64 ^ (ensemble.my_id.0 as u64) << 48;
+    options.reconfig_enabled = config.reconfig_enabled;
+    options.min_notification_ms = ensemble.election.min_notification_ms;
+    options.max_notification_ms = ensemble.election.max_notification_ms;
+    options.finalize_wait_ms = ensemble.election.finalize_wait_ms;
+    Ok(Peer::member(options, ensemble.config.clone(), durable, now.mono_ms))
+}
+
+/// What the thread of the peers is made of, before there is anything that it could serve.
+struct PeersParts {
+    poll: Poll,
+    links: Arc<Links>,
+    election: ElectionLinks,
+    ensemble: EnsembleConfig,
+}
+
+impl PeersParts {
+    fn start(self, shared: Arc<Shared>) -> Peers {
+        Peers::new(shared, self.links, self.ensemble, self.poll, self.election)
+    }
+}
+
+fn peers_parts(ensemble: &EnsembleConfig) -> Result<PeersParts, Failure> {
+    let broken = |e: std::io::Error| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}"));
+    let poll = Poll::new().map_err(broken)?;
+    let wakeup = Wakeup::of_poll(poll.registry(), crate::peers::WAKE).map_err(broken)?;
+    let election = ElectionLinks::open(ensemble, poll.registry())
+        .map_err(|e| failure(EXIT_UNABLE_TO_BIND_QUORUM_PORT, format!("the election port cannot be bound: {e}")))?;
+    Ok(PeersParts { poll, links: Links::new(wakeup), election, ensemble: ensemble.clone() })
+}
+
+/// The store, the tree that its files hold, and the zxid of the newest snapshot.
+fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(Store, Tree, Option<Zxid>), Failure> {
+    let begun = Instant::now();
+    let tree_options = tree_options(config);
     let directories = Directories { data: config.data_dir.clone(), log: config.data_log_dir.clone() };
     let options = OpenOptions {
         autocreate_directories: config.data_dir_autocreate,

@@ -12,6 +12,7 @@ use crate::four_letter::{
 use crate::metrics::{Gauge, GaugeSet, GaugeValues};
 use log::warn;
 use oxkeeper_proto::{SessionId, path};
+use oxkeeper_zab::{LearnerView, Role};
 use oxkeeper_replica::front::ConnectionInfo;
 use oxkeeper_replica::sessions::deadline;
 use std::collections::{BTreeMap, VecDeque};
@@ -111,7 +112,9 @@ impl Words {
         self.act(question);
         let reading = self.shared.metrics.read();
         let gauges = if command.needs().metrics { self.gauges() } else { GaugeValues::default() };
-        let mut view = ServerView { serving: true, version: &self.version, mode: Mode::Standalone, ..ServerView::default() };
+        let mode = self.mode();
+        let serving = self.shared.serves.load(Ordering::SeqCst);
+        let mut view = ServerView { serving, version: &self.version, mode, ..ServerView::default() };
         self.fill(command, &mut view);
         if command.needs().statistics {
             let mut statistics = Statistics::from_reading(&reading);
@@ -123,7 +126,7 @@ impl Words {
             view.statistics = statistics;
         }
         if command.needs().metrics {
-            view.metrics = Some(MetricsView { reading: &reading, gauges: &gauges, peer_state: None });
+            view.metrics = Some(MetricsView { reading: &reading, gauges: &gauges, peer_state: self.peer_state() });
         }
         let by_path = if command.needs().watches_by_path { self.watches_by_path() } else { Vec::new() };
         let by_session = if command.needs().watches_by_session { self.watches_by_session() } else { Vec::new() };
@@ -149,6 +152,27 @@ impl Words {
         // As Java, each piece counts, and an answer does not count itself.
         self.shared.metrics.record(|recorder| recorder.packets_sent(packets));
         text
+    }
+
+    fn peer_state(&self) -> Option<&'static str> {
+        self.shared.config.ensemble.as_ref()?;
+        Some(match self.shared.core().peer().role() {
+            Role::Leading => "leading - broadcast",
+            Role::Following => "following - broadcast",
+            Role::Observing => "observing - broadcast",
+            Role::Looking => "looking - election",
+        })
+    }
+
+    fn mode(&self) -> Mode {
+        if self.shared.config.ensemble.is_none() {
+            return Mode::Standalone;
+        }
+        match self.shared.core().peer().role() {
+            Role::Leading => Mode::Leader,
+            Role::Observing => Mode::Observer,
+            Role::Following | Role::Looking => Mode::Follower,
+        }
     }
 
     /// What a word does beside printing.
@@ -186,6 +210,9 @@ impl Words {
         }
         if needs.configuration {
             view.configuration = ConfigurationView::of(&shared.config, shared.client_port);
+            if let Some(quorum) = &mut view.configuration.quorum {
+                quorum.membership = Some(shared.core().peer().config().to_text());
+            }
         }
         if needs.sessions {
             let now = shared.now();
@@ -196,7 +223,11 @@ impl Words {
                 .buckets()
                 .map(|(at_ms, ids)| SessionBucket { expires_ms: wall(at_ms), sessions: ids.iter().copied().collect() })
                 .collect();
-            view.sessions = SessionsView::Tracked { local: None, global };
+            let is_learner = shared.config.ensemble.is_some() && shared.core().peer().role() != Role::Leading;
+            view.sessions = match is_learner {
+                true => SessionsView::Learner { local: None, global: shared.tree().sessions().collect() },
+                false => SessionsView::Tracked { local: None, global },
+            };
             view.connection_buckets = self.connection_buckets();
             view.zone = Some(&self.zone);
         }
@@ -271,6 +302,7 @@ impl Words {
             let core = shared.core();
             (core.in_flight(), core.sessions().len())
         };
+        let learners = shared.core().peer().learners();
         let tree = shared.tree();
         let mut gauges = GaugeValues::default();
         gauges
@@ -287,6 +319,18 @@ impl Words {
             .set(Gauge::MaxFileDescriptorCount, most_files())
             .set(Gauge::OutstandingTlsHandshake, 0)
             .set_decimal(Gauge::ConnectionDropProbability, unpoisoned(shared.reactors[0].front.lock()).connection_drop_chance());
+        if let Some(ensemble) = &shared.config.ensemble {
+            let count = |which: &dyn Fn(&LearnerView) -> bool| learners.iter().filter(|learner| which(learner)).count() as i64;
+            gauges.set(Gauge::QuorumSize, ensemble.config.voters().count() as i64);
+            if self.mode() == Mode::Leader {
+                let votes = |learner: &LearnerView| ensemble.config.is_voter(learner.sid);
+                gauges
+                    .set(Gauge::Learners, learners.len() as i64)
+                    .set(Gauge::SyncedFollowers, count(&|learner| learner.is_synced && !learner.is_observer && votes(learner)))
+                    .set(Gauge::SyncedNonVotingFollowers, count(&|learner| learner.is_synced && !learner.is_observer && !votes(learner)))
+                    .set(Gauge::SyncedObservers, count(&|learner| learner.is_synced && learner.is_observer));
+            }
+        }
         for quota in tree.quotas() {
             let Some(namespace) = path::components(&quota.root).next() else { continue };
             gauges

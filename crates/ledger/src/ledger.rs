@@ -1,0 +1,234 @@
+//! The one owner of a member's files: appends, and carries out the steps of a change of role, each after what was asked
+//! before. Whatever fails here leaves the files in doubt, and the process has to end.
+
+use crate::receive::Received;
+use log::{info, warn};
+use oxkeeper_proto::Zxid;
+use oxkeeper_proto::txn::LoggedTxn;
+use oxkeeper_replica::core::DiskStep;
+use oxkeeper_store::snapshot::SnapshotEnd;
+use oxkeeper_store::{AppendError, LogOptions, OpenError, Store, Synced, TxnLog};
+use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How files and tree are made.
+#[derive(Clone, Debug)]
+pub struct LedgerOptions {
+    /// The tree that is loaded when a snapshot takes the place of the history.
+    pub tree: TreeOptions,
+    /// The log.
+    pub log: LogOptions,
+}
+
+/// The files can no longer be trusted, or not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerError {
+    /// What failed.
+    pub reason: String,
+}
+
+impl LedgerError {
+    fn new(reason: impl fmt::Display) -> Self {
+        Self { reason: reason.to_string() }
+    }
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for LedgerError {}
+
+/// What a step has done to the running tree.
+pub enum Stepped {
+    /// Nothing.
+    Unchanged,
+    /// Another one takes its place.
+    Replaced(Tree),
+    /// There was nothing to be cut back to: all files were put aside, and the tree is empty. The core has to be told, and
+    /// until it answers with [`DiskStep::Resume`] nothing is carried out.
+    Lost(Tree),
+}
+
+/// See the module.
+pub struct Ledger {
+    store: Arc<Mutex<Store>>,
+    /// Absent only while a step is carried out.
+    log: Option<TxnLog>,
+    options: LedgerOptions,
+    is_lost: bool,
+}
+
+impl Ledger {
+    /// The owner of these files, whose history is continued.
+    ///
+    /// # Errors
+    /// When the log's directory cannot be read.
+    pub fn new(store: Arc<Mutex<Store>>, options: LedgerOptions) -> std::io::Result<Self> {
+        let log = lock(&store).txn_log(options.log.clone())?;
+        Ok(Self { store, log: Some(log), options, is_lost: false })
+    }
+
+    /// The log.
+    pub fn log(&mut self) -> &mut TxnLog {
+        self.log.as_mut().expect("a log between two steps")
+    }
+
+    /// Whether everything is to be passed over until [`DiskStep::Resume`].
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// Appends, see [`TxnLog::append`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn append<P: AsRef<[u8]>>(&mut self, payloads: &[P]) -> Result<(), AppendError> {
+        self.log().append(payloads)
+    }
+
+    /// Makes durable what was appended.
+    ///
+    /// # Errors
+    /// When that is in doubt.
+    pub fn sync(&mut self) -> Result<Synced, LedgerError> {
+        self.log().sync().map_err(LedgerError::new)
+    }
+
+    /// Closes the log in good order.
+    ///
+    /// # Errors
+    /// When its end is in doubt.
+    pub fn close(mut self) -> Result<(), LedgerError> {
+        self.log.take().map_or(Ok(()), |log| log.close().map_err(LedgerError::new))
+    }
+
+    /// Carries out a step; everything appended before has been synced. `received` is the snapshot that has come in, if one
+    /// has; `applied` is the last zxid of the running tree. Returns the tree that takes its place, if any does.
+    ///
+    /// # Errors
+    /// When it could not be done: nothing of what was promised counts.
+    pub fn step(&mut self, step: DiskStep, received: Option<Received>, applied: Zxid) -> Result<Stepped, LedgerError> {
+        if self.is_lost {
+            self.is_lost = step != DiskStep::Resume;
+            return Ok(Stepped::Unchanged);
+        }
+        match step {
+            DiskStep::SaveAccepted(epoch) => {
+                self.store().epochs().set_accepted(epoch).map_err(|e| LedgerError::new(format!("acceptedEpoch: {e}")))?;
+                Ok(Stepped::Unchanged)
+            }
+            DiskStep::AnnounceEpoch(epoch) => {
+                self.store().epochs().announce_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch.tmp: {e}")))?;
+                Ok(Stepped::Unchanged)
+            }
+            DiskStep::CommitEpoch(epoch) => {
+                let store = self.store();
+                store.epochs().set_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch: {e}")))?;
+                // Everything that the leader had is here now.
+                store.set_doubt(false).map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
+                Ok(Stepped::Unchanged)
+            }
+            DiskStep::Truncate(zxid) => self.truncate(zxid, applied),
+            DiskStep::InstallSnapshot(zxid) => {
+                let received = received.filter(|received| received.zxid == zxid);
+                self.install(received.ok_or_else(|| LedgerError::new(format!("the snapshot {zxid} has not come")))?)
+            }
+            DiskStep::Barrier(_) | DiskStep::Resume => Ok(Stepped::Unchanged),
+        }
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        lock(&self.store)
+    }
+
+    fn close_log(&mut self) -> Result<(), LedgerError> {
+        self.log.take().map_or(Ok(()), |log| log.close().map_err(LedgerError::new))
+    }
+
+    fn reopen_log(&mut self) -> Result<(), LedgerError> {
+        let log = self.store().txn_log(self.options.log.clone()).map_err(LedgerError::new)?;
+        self.log = Some(log);
+        let _ = self.log().hold_reserve();
+        Ok(())
+    }
+
+    fn truncate(&mut self, zxid: Zxid, applied: Zxid) -> Result<Stepped, LedgerError> {
+        warn!("Truncating log to get in sync with the leader {zxid}");
+        self.close_log()?;
+        let cut = self.store().truncate(zxid);
+        match cut {
+            Ok(()) => self.reopen_log()?,
+            Err(OpenError::Damaged(damaged)) => {
+                warn!("{damaged}: all files are put aside, and the leader is asked for everything");
+                return self.put_aside();
+            }
+            Err(error) => return Err(LedgerError::new(error)),
+        }
+        if applied <= zxid {
+            return Ok(Stepped::Unchanged);
+        }
+        let tree = load_tree(&self.store(), self.options.tree)?;
+        if tree.last_zxid() != zxid {
+            return Err(LedgerError::new(format!("the files end with {} after they were cut at {zxid}", tree.last_zxid())));
+        }
+        info!("The tree was built anew at {zxid}; it had been at {applied}");
+        Ok(Stepped::Replaced(tree))
+    }
+
+    /// An empty history, which is in doubt until a leader has filled it.
+    fn put_aside(&mut self) -> Result<Stepped, LedgerError> {
+        {
+            let mut store = self.store();
+            store.set_doubt(true).map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
+            store.set_aside_all().map_err(|e| LedgerError::new(format!("setting the history aside: {e}")))?;
+        }
+        self.reopen_log()?;
+        self.is_lost = true;
+        Ok(Stepped::Lost(Tree::new(self.options.tree)))
+    }
+
+    fn install(&mut self, received: Received) -> Result<Stepped, LedgerError> {
+        let zxid = received.zxid;
+        self.close_log()?;
+        {
+            let mut store = self.store();
+            // Until the leader has said that all is here, this server may lack what it has acknowledged before.
+            store.set_doubt(true).map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
+            let file = received.writer.finish(SnapshotEnd::default()).map_err(|e| LedgerError::new(format!("snapshot {zxid}: {e}")))?;
+            store.set_aside_all_but(zxid).map_err(|e| LedgerError::new(format!("setting the old history aside: {e}")))?;
+            store.note_verified(&file);
+        }
+        self.reopen_log()?;
+        let tree = load_tree(&self.store(), self.options.tree)?;
+        if tree.last_zxid() != zxid {
+            return Err(LedgerError::new(format!("the files end with {} after the snapshot {zxid}", tree.last_zxid())));
+        }
+        Ok(Stepped::Replaced(tree))
+    }
+}
+
+/// The tree that the newest snapshot and the log behind it make.
+///
+/// # Errors
+/// When either cannot be read.
+pub fn load_tree(store: &Store, options: TreeOptions) -> Result<Tree, LedgerError> {
+    let newest = store.newest_snapshot().map_err(LedgerError::new)?;
+    let (zxid, mut reader) = newest.ok_or_else(|| LedgerError::new("there is no snapshot"))?;
+    let mut tree = oxkeeper_tree::snapshot::load(&mut reader, options).map_err(LedgerError::new)?;
+    reader.finish().map_err(LedgerError::new)?;
+    tree.set_last_zxid(zxid);
+    for record in store.read_log(zxid).map_err(LedgerError::new)?.records() {
+        let logged = LoggedTxn::read(record.payload).map_err(|e| LedgerError::new(format!("transaction {}: {e}", record.zxid)))?;
+        tree.apply(&logged, &mut NoopSink);
+        tree.set_last_zxid(record.zxid);
+    }
+    Ok(tree)
+}
+
+fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,790 @@
+//! Fast leader election of one server: from notifications to the vote that a quorum shares.
+//!
+//! The rules are Java's, since its servers vote with ours: which vote is better, when a round is joined, how
+//! long silence must last before a decision, what a server that has decided answers to one that still looks.
+//! A decision is only a vote: whether the elected leader can lead is found out by who follows it, and a server
+//! that cannot get on comes back here.
+//!
+//! Sending is for others: a message for a server replaces any earlier one that is still waiting for it.
+
+use crate::config::Config;
+use crate::notification::{Notification, WireError, encode_notification};
+use crate::quorum::{Quorum, Sid};
+use crate::vote::{PeerState, Vote};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Times of an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ElectionOptions {
+    /// How long nothing better may come in before a decision stands.
+    pub finalize_wait_ms: u64,
+    /// How long to wait for a vote before all are notified again, at first; doubled each time.
+    pub min_notification_ms: u64,
+    /// The longest such wait.
+    pub max_notification_ms: u64,
+}
+
+impl Default for ElectionOptions {
+    fn default() -> Self {
+        Self { finalize_wait_ms: 200, min_notification_ms: 200, max_notification_ms: 60_000 }
+    }
+}
+
+/// What a server has to offer as leader: what its disk says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The last zxid of its log.
+    pub zxid: i64,
+    /// Its current epoch.
+    pub epoch: i64,
+    /// Whether its history is in doubt: then it votes for nobody, cannot be elected, and joins only a leader
+    /// that a quorum without it follows.
+    pub in_doubt: bool,
+}
+
+/// What an election wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ElectionOutput {
+    /// Send the message, without its length, to the server; it replaces one that is still waiting.
+    Send {
+        /// To whom; never to ourselves.
+        to: Sid,
+        /// A notification.
+        message: Bytes,
+    },
+    /// The election has ended; the machine answers with this vote until [`Election::stop`].
+    Elected {
+        /// `Leading`, `Following` or `Observing`.
+        state: PeerState,
+        /// The leader.
+        leader: Sid,
+        /// The leader's last zxid when it was elected.
+        zxid: i64,
+        /// The leader's epoch then.
+        peer_epoch: i64,
+        /// The round.
+        election_epoch: i64,
+    },
+    /// While looking: a server has a newer configuration than ours. Whether it is to be adopted is for the
+    /// owner to decide, with [`Election::set_config`].
+    NewerConfig {
+        /// Who has it.
+        from: Sid,
+        /// The configuration.
+        config: Config,
+    },
+}
+
+/// Where the machine stands.
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Looking, but without knowing yet what it can offer. The last notification of each server is kept.
+    Idle,
+    /// Looking.
+    Voting,
+    /// A quorum shares the proposal, until this time nothing better came in.
+    Finalizing { until_ms: u64 },
+    /// Decided.
+    Settled { state: PeerState, vote: Vote },
+}
+
+/// The election of one server. All times are those of the caller's clock, in ms.
+#[derive(Debug)]
+pub struct Election {
+    me: Sid,
+    is_observer: bool,
+    options: ElectionOptions,
+    quorum: Quorum,
+    /// The rule of a configuration that was proposed and is not committed yet.
+    next_quorum: Option<Quorum>,
+    config_version: u64,
+    config_text: String,
+    /// Who votes by either rule.
+    voters: BTreeSet<Sid>,
+    phase: Phase,
+    /// The round; grows as long as the process lives.
+    round: i64,
+    candidate: Candidate,
+    proposal: Vote,
+    /// Votes of this round, one for each voter.
+    received: BTreeMap<Sid, Vote>,
+    /// Votes of servers that have decided, one for each voter.
+    settled: BTreeMap<Sid, Vote>,
+    /// Notifications that wait to be handled: our own to ourselves, and while idle the last of each server.
+    waiting: VecDeque<(Sid, Notification)>,
+    wait_ms: u64,
+    /// When all are notified again.
+    resend_at_ms: u64,
+    outputs: VecDeque<ElectionOutput>,
+}
+
+impl Election {
+    /// A machine that looks for a leader as soon as [`Self::start`] tells it what it has to offer.
+    pub fn new(me: Sid, is_observer: bool, options: ElectionOptions, config: &Config) -> Self {
+        let nobody = Vote { leader: Sid(-1), zxid: -1, election_epoch: 0, peer_epoch: -1, state: PeerState::Looking, version: 0 };
+        let mut election = Self {
+            me,
+            is_observer,
+            options,
+            quorum: config.quorum(),
+            next_quorum: None,
+            config_version: 0,
+            config_text: String::new(),
+            voters: BTreeSet::new(),
+            phase: Phase::Idle,
+            round: 0,
+            candidate: Candidate { zxid: -1, epoch: -1, in_doubt: true },
+            proposal: nobody,
+            received: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            wait_ms: options.min_notification_ms,
+            resend_at_ms: 0,
+            outputs: VecDeque::new(),
+        };
+        election.set_config(config, None);
+        election
+    }
+
+    /// The committed configuration, and a newer one that was proposed, if there is one. Takes effect at once; an
+    /// election that is under way should be started again if members have changed.
+    pub fn set_config(&mut self, config: &Config, next: Option<&Config>) {
+        self.quorum = config.quorum();
+        self.next_quorum = next.filter(|next| next.version > config.version).map(Config::quorum);
+        self.config_version = config.version;
+        self.config_text = config.to_text();
+        self.voters = config.voters().chain(next.into_iter().flat_map(Config::voters)).collect();
+    }
+
+    /// Changes the role, when a configuration has changed it.
+    pub fn set_observer(&mut self, is_observer: bool) {
+        self.is_observer = is_observer;
+    }
+
+    /// Begins a new round. Called when the log is known, and again after [`Self::stop`].
+    pub fn start(&mut self, now_ms: u64, candidate: Candidate) {
+        self.candidate = candidate;
+        self.phase = Phase::Voting;
+        self.round = self.round.wrapping_add(1);
+        self.received.clear();
+        self.settled.clear();
+        self.wait_ms = self.options.min_notification_ms;
+        self.resend_at_ms = now_ms.saturating_add(self.wait_ms);
+        self.proposal = self.own_vote();
+        self.notify_all();
+        self.drain(now_ms);
+    }
+
+    /// Ends the role that an election has given, or the election itself. The server looks for a leader, but
+    /// votes only when [`Self::start`] says what it has to offer.
+    pub fn stop(&mut self) {
+        self.phase = Phase::Idle;
+        self.waiting.clear();
+    }
+
+    /// The epoch of the established leader: the vote that others are told carries it from now on. Its zxid and
+    /// round stay those of the election, as in Java.
+    pub fn established(&mut self, epoch: i64) {
+        if let Phase::Settled { vote, .. } = &mut self.phase {
+            vote.peer_epoch = epoch;
+        }
+    }
+
+    /// A message, without its length, has come in.
+    ///
+    /// # Errors
+    /// What cannot be read; nothing has changed.
+    pub fn receive(&mut self, now_ms: u64, from: Sid, message: &[u8]) -> Result<(), WireError> {
+        self.notification(now_ms, from, Notification::decode(message)?);
+        Ok(())
+    }
+
+    /// A notification has come in.
+    pub fn notification(&mut self, now_ms: u64, from: Sid, mut notification: Notification) {
+        if let Some(Ok(config)) = notification.config.take()
+            && config.version > self.config_version
+            && !matches!(self.phase, Phase::Settled { .. })
+        {
+            self.outputs.push_back(ElectionOutput::NewerConfig { from, config });
+        }
+        self.take(from, notification);
+        self.drain(now_ms);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now_ms: u64) {
+        match self.phase {
+            Phase::Finalizing { until_ms } if now_ms >= until_ms => self.settle(self.proposal),
+            Phase::Voting if now_ms >= self.resend_at_ms => {
+                self.wait_ms = self.wait_ms.saturating_mul(2).min(self.options.max_notification_ms);
+                self.resend_at_ms = now_ms.saturating_add(self.wait_ms);
+                self.notify_all();
+                self.drain(now_ms);
+            }
+            _ => {}
+        }
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub fn next_timer_ms(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Finalizing { until_ms } => Some(until_ms),
+            Phase::Voting => Some(self.resend_at_ms),
+            Phase::Idle | Phase::Settled { .. } => None,
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll(&mut self) -> Option<ElectionOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// What this server says it is doing.
+    pub fn state(&self) -> PeerState {
+        match self.phase {
+            Phase::Settled { state, .. } => state,
+            _ => PeerState::Looking,
+        }
+    }
+
+    /// The vote that others are told.
+    pub fn vote(&self) -> Vote {
+        match self.phase {
+            Phase::Settled { vote, .. } => vote,
+            _ => self.proposal,
+        }
+    }
+
+    /// The round.
+    pub fn round(&self) -> i64 {
+        self.round
+    }
+
+    /// The first steps with a notification: answers, and who is heard at all.
+    fn take(&mut self, from: Sid, notification: Notification) {
+        if !self.voters.contains(&from) {
+            // An observer, or a server that we do not know: it may learn who leads, and has no say.
+            self.send(from, self.round);
+            return;
+        }
+        let Some(state) = notification.state else {
+            return;
+        };
+        let looks = state == PeerState::Looking;
+        match self.phase {
+            Phase::Settled { vote, .. } => {
+                if looks && from != self.me {
+                    self.send(from, vote.election_epoch);
+                }
+            }
+            Phase::Idle => {
+                self.waiting.retain(|(other, _)| *other != from);
+                self.waiting.push_back((from, notification));
+            }
+            Phase::Voting | Phase::Finalizing { .. } => {
+                if looks && notification.election_epoch < self.round && from != self.me {
+                    self.send(from, self.round);
+                }
+                self.waiting.push_back((from, notification));
+            }
+        }
+    }
+
+    /// Handles what waits, until nothing does or the election has ended.
+    fn drain(&mut self, now_ms: u64) {
+        while let Some((from, notification)) = self.next_waiting() {
+            if matches!(self.phase, Phase::Finalizing { .. }) {
+                if !self.is_better(&vote_of(&notification, 0)) {
+                    self.phase = Phase::Finalizing { until_ms: now_ms.saturating_add(self.options.finalize_wait_ms) };
+                    continue;
+                }
+                self.phase = Phase::Voting;
+            }
+            self.resend_at_ms = now_ms.saturating_add(self.wait_ms);
+            self.handle(now_ms, from, &notification);
+        }
+    }
+
+    fn next_waiting(&mut self) -> Option<(Sid, Notification)> {
+        match self.phase {
+            Phase::Voting | Phase::Finalizing { .. } => self.waiting.pop_front(),
+            Phase::Idle | Phase::Settled { .. } => None,
+        }
+    }
+
+    fn handle(&mut self, now_ms: u64, from: Sid, notification: &Notification) {
+        if !self.voters.contains(&notification.leader) {
+            return;
+        }
+        match notification.state {
+            Some(PeerState::Looking) => self.looking(now_ms, from, notification),
+            Some(PeerState::Following | PeerState::Leading) => self.decided(from, notification),
+            Some(PeerState::Observing) | None => {}
+        }
+    }
+
+    /// Another server's vote of an election that is under way.
+    fn looking(&mut self, now_ms: u64, from: Sid, notification: &Notification) {
+        // Whose history is in doubt has no say, and takes none.
+        if self.own_vote().zxid == -1 || notification.zxid == -1 {
+            return;
+        }
+        let vote = Vote { state: PeerState::Looking, ..vote_of(notification, 0) };
+        if vote.election_epoch < self.round {
+            return;
+        }
+        if vote.election_epoch > self.round {
+            self.round = vote.election_epoch;
+            self.received.clear();
+            self.proposal = self.own_vote();
+            if self.is_better(&vote) {
+                self.propose(&vote);
+            }
+            self.notify_all();
+        } else if self.is_better(&vote) {
+            self.propose(&vote);
+            self.notify_all();
+        }
+        self.received.insert(from, vote);
+        if self.is_shared(&self.received, &self.proposal) {
+            self.phase = Phase::Finalizing { until_ms: now_ms.saturating_add(self.options.finalize_wait_ms) };
+        }
+    }
+
+    /// The vote of a server that follows or leads.
+    fn decided(&mut self, from: Sid, notification: &Notification) {
+        let vote = vote_of(notification, notification.version);
+        // The leader that Java returns keeps the round and the epoch of the notification.
+        let ends = Vote { state: PeerState::Looking, version: 0, ..vote };
+        if vote.election_epoch == self.round {
+            self.received.insert(from, Vote { version: 0, ..vote });
+            if self.is_shared(&self.received, &vote) && self.can_lead(&self.received, &vote) {
+                self.settle(ends);
+                return;
+            }
+        }
+        self.settled.insert(from, vote);
+        if self.is_shared(&self.settled, &vote) && self.can_lead(&self.settled, &vote) {
+            self.round = vote.election_epoch;
+            self.settle(ends);
+        }
+    }
+
+    /// Whether the votes that agree with this one are a quorum, by both rules if two are in force.
+    fn is_shared(&self, votes: &BTreeMap<Sid, Vote>, vote: &Vote) -> bool {
+        let agrees = |sid| votes.get(&sid).is_some_and(|other| vote.agrees_with(other));
+        self.quorum.is_reached(agrees) && self.next_quorum.as_ref().is_none_or(|quorum| quorum.is_reached(agrees))
+    }
+
+    /// Whether the leader of a vote says itself that it leads. Others may still believe in one that is gone; and
+    /// that we lead can only be true in our own round, and not with a history in doubt.
+    fn can_lead(&self, votes: &BTreeMap<Sid, Vote>, vote: &Vote) -> bool {
+        if vote.leader == self.me {
+            return self.round == vote.election_epoch && !self.candidate.in_doubt;
+        }
+        votes.get(&vote.leader).is_some_and(|own| own.state == PeerState::Leading)
+    }
+
+    fn is_better(&self, vote: &Vote) -> bool {
+        self.quorum.weight(vote.leader) != 0 && vote.rank() > self.proposal.rank()
+    }
+
+    /// What we have to offer: an observer nothing, so that anything is better.
+    fn own_vote(&self) -> Vote {
+        let leader = if self.quorum.is_voter(self.me) { self.me } else { Sid(i64::MIN) };
+        let (zxid, peer_epoch) = match (self.is_observer, self.candidate.in_doubt) {
+            (true, _) => (i64::MIN, i64::MIN),
+            (false, true) => (-1, self.candidate.epoch),
+            (false, false) => (self.candidate.zxid, self.candidate.epoch),
+        };
+        Vote { leader, zxid, election_epoch: self.round, peer_epoch, state: PeerState::Looking, version: 0 }
+    }
+
+    fn propose(&mut self, vote: &Vote) {
+        self.proposal = Vote { election_epoch: self.round, ..*vote };
+    }
+
+    fn settle(&mut self, vote: Vote) {
+        let state = match (vote.leader == self.me, self.is_observer) {
+            (true, _) => PeerState::Leading,
+            (false, false) => PeerState::Following,
+            (false, true) => PeerState::Observing,
+        };
+        self.phase = Phase::Settled { state, vote };
+        self.waiting.clear();
+        self.outputs.push_back(ElectionOutput::Elected {
+            state,
+            leader: vote.leader,
+            zxid: vote.zxid,
+            peer_epoch: vote.peer_epoch,
+            election_epoch: vote.election_epoch,
+        });
+    }
+
+    /// Tells every voter the proposal, ourselves included.
+    fn notify_all(&mut self) {
+        self.proposal.election_epoch = self.round;
+        for to in self.voters.clone() {
+            if to != self.me {
+                self.send(to, self.round);
+            }
+        }
+        if self.voters.contains(&self.me) {
+            let own = self.proposal;
+            self.waiting.push_back((
+                self.me,
+                Notification {
+                    state: Some(PeerState::Looking),
+                    leader: own.leader,
+                    zxid: own.zxid,
+                    election_epoch: own.election_epoch,
+                    peer_epoch: own.peer_epoch,
+                    version: 2,
+                    config: None,
+                },
+            ));
+        }
+    }
+
+    fn send(&mut self, to: Sid, election_epoch: i64) {
+        let vote = self.vote();
+        let message = encode_notification(self.state(), vote.leader, vote.zxid, election_epoch, vote.peer_epoch, &self.config_text);
+        self.outputs.push_back(ElectionOutput::Send { to, message });
+    }
+}
+
+fn vote_of(notification: &Notification, version: i32) -> Vote {
+    Vote {
+        leader: notification.leader,
+        zxid: notification.zxid,
+        election_epoch: notification.election_epoch,
+        peer_epoch: notification.peer_epoch,
+        state: notification.state.unwrap_or(PeerState::Looking),
+        version,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PeerState::{Following, Leading, Looking, Observing};
+
+    fn config(text: &str) -> Config {
+        Config::parse(text).expect("a configuration")
+    }
+
+    fn three() -> Config {
+        config("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nserver.9=o:1:2:observer\nversion=5")
+    }
+
+    const SOUND: Candidate = Candidate { zxid: 0x1_0000_0005, epoch: 1, in_doubt: false };
+
+    fn notification(state: PeerState, leader: i64, zxid: i64, election_epoch: i64, peer_epoch: i64) -> Notification {
+        Notification { state: Some(state), leader: Sid(leader), zxid, election_epoch, peer_epoch, version: 2, config: None }
+    }
+
+    fn outputs(election: &mut Election) -> Vec<ElectionOutput> {
+        std::iter::from_fn(|| election.poll()).collect()
+    }
+
+    /// Who is told what: server, state, leader, zxid, round, epoch.
+    fn told(election: &mut Election) -> Vec<(i64, PeerState, i64, i64, i64, i64)> {
+        let mut told = Vec::new();
+        for output in outputs(election) {
+            let ElectionOutput::Send { to, message } = output else { panic!("{output:?}") };
+            let read = Notification::decode(&message).expect("our own bytes");
+            assert_eq!(read.config.unwrap().unwrap().version, 5);
+            told.push((to.0, read.state.unwrap(), read.leader.0, read.zxid, read.election_epoch, read.peer_epoch));
+        }
+        told
+    }
+
+    fn elected(election: &mut Election) -> Option<(PeerState, i64)> {
+        outputs(election).into_iter().find_map(|output| match output {
+            ElectionOutput::Elected { state, leader, .. } => Some((state, leader.0)),
+            _ => None,
+        })
+    }
+
+    fn looking(me: i64, candidate: Candidate) -> Election {
+        let mut election = Election::new(Sid(me), me == 9, ElectionOptions::default(), &three());
+        election.start(1000, candidate);
+        election
+    }
+
+    #[test]
+    fn a_better_vote_is_adopted_and_silence_decides() {
+        let mut election = looking(1, SOUND);
+        let own = (Looking, 1, SOUND.zxid, 1, 1);
+        assert_eq!(told(&mut election), [2, 3].map(|to| (to, own.0, own.1, own.2, own.3, own.4)));
+        election.notification(1010, Sid(3), notification(Looking, 3, SOUND.zxid, 1, 1));
+        assert_eq!(told(&mut election), [2, 3].map(|to| (to, Looking, 3, SOUND.zxid, 1, 1)));
+        // Our own vote and theirs are a quorum; now nothing better may come for 200 ms.
+        assert_eq!(election.next_timer_ms(), Some(1210));
+        election.tick(1209);
+        assert_eq!(told(&mut election), []);
+        // What is not better begins the wait anew and is not counted.
+        election.notification(1209, Sid(2), notification(Looking, 2, SOUND.zxid, 1, 1));
+        assert_eq!(election.next_timer_ms(), Some(1409));
+        election.tick(1409);
+        assert_eq!(elected(&mut election), Some((Following, 3)));
+        assert_eq!(election.next_timer_ms(), None);
+        assert_eq!((election.state(), election.round()), (Following, 1));
+    }
+
+    #[test]
+    fn a_better_vote_stops_a_decision() {
+        let mut election = looking(1, SOUND);
+        election.notification(1010, Sid(2), notification(Looking, 2, SOUND.zxid, 1, 1));
+        assert_eq!(election.next_timer_ms(), Some(1210));
+        outputs(&mut election);
+        election.notification(1100, Sid(3), notification(Looking, 3, SOUND.zxid + 1, 1, 1));
+        assert_eq!(told(&mut election), [2, 3].map(|to| (to, Looking, 3, SOUND.zxid + 1, 1, 1)));
+        assert_eq!(election.next_timer_ms(), Some(1300));
+        election.tick(1300);
+        assert_eq!(elected(&mut election), Some((Following, 3)));
+    }
+
+    #[test]
+    fn who_has_the_better_history_leads() {
+        for (zxid, epoch, leads) in [(0, 1, true), (i64::MAX, 0, true), (SOUND.zxid, 1, true), (SOUND.zxid + 1, 1, false), (0, 2, false)] {
+            let mut election = looking(3, SOUND);
+            election.notification(1000, Sid(1), notification(Looking, 1, zxid, 1, epoch));
+            // The other adopts the better one.
+            let better = election.vote();
+            election.notification(1001, Sid(1), notification(Looking, better.leader.0, better.zxid, 1, better.peer_epoch));
+            election.tick(1201);
+            let expected = if leads { (Leading, 3) } else { (Following, 1) };
+            assert_eq!(elected(&mut election), Some(expected), "{zxid} {epoch}");
+        }
+    }
+
+    #[test]
+    fn rounds_are_merged() {
+        let mut election = looking(2, SOUND);
+        outputs(&mut election);
+        // A later round is joined, with the better of its vote and our own.
+        election.notification(1002, Sid(1), notification(Looking, 1, SOUND.zxid, 7, 1));
+        assert_eq!(told(&mut election), [1, 3].map(|to| (to, Looking, 2, SOUND.zxid, 7, 1)));
+        assert_eq!(election.round(), 7);
+        // One of an earlier round is told where we are, and not counted.
+        election.notification(1003, Sid(3), notification(Looking, 3, SOUND.zxid + 9, 6, 1));
+        assert_eq!(told(&mut election), [(3, Looking, 2, SOUND.zxid, 7, 1)]);
+        assert_eq!(election.vote().leader, Sid(2));
+        // The next election is a round of its own.
+        election.stop();
+        election.start(2000, SOUND);
+        assert_eq!(election.round(), 8);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let mut election = looking(1, SOUND);
+        let mut now = 1000;
+        let mut waits = Vec::new();
+        for _ in 0..11 {
+            outputs(&mut election);
+            let next = election.next_timer_ms().unwrap();
+            waits.push(next - now);
+            now = next;
+            election.tick(now);
+            assert_eq!(told(&mut election).len(), 2);
+        }
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000]);
+        // Whatever comes from a voter begins the wait anew; a new round begins with the shortest.
+        election.notification(now + 5, Sid(2), notification(Observing, 1, 0, 0, 0));
+        assert_eq!(election.next_timer_ms(), Some(now + 5 + 60_000));
+        election.start(now + 10, SOUND);
+        assert_eq!(election.next_timer_ms(), Some(now + 210));
+    }
+
+    #[test]
+    fn an_established_ensemble_is_joined_only_if_its_leader_says_so() {
+        for (votes, expected) in [
+            // (from, state, leader, round, epoch, version)
+            (&[(2, Following, 3, 9, 4, 2), (3, Leading, 3, 9, 4, 2)][..], Some((Following, 3))),
+            (&[(3, Leading, 3, 9, 4, 2), (2, Following, 3, 9, 4, 2)], Some((Following, 3))),
+            // One alone is no quorum.
+            (&[(3, Leading, 3, 9, 4, 2)], None),
+            // A leader that only others believe in may be gone.
+            (&[(2, Following, 3, 9, 4, 2), (3, Following, 3, 9, 4, 2)], None),
+            (&[(2, Following, 1, 1, 1, 2), (3, Following, 1, 1, 1, 2)], Some((Leading, 1))),
+            // That we lead cannot be true in a round that is not ours.
+            (&[(2, Following, 1, 9, 1, 2), (3, Following, 1, 9, 1, 2)], None),
+            // Epochs must agree, except with a server that keeps the one from before the election.
+            (&[(2, Following, 3, 9, 3, 2), (3, Leading, 3, 9, 4, 2)], None),
+            (&[(2, Following, 3, 9, 3, 0), (3, Leading, 3, 9, 4, 2)], Some((Following, 3))),
+            (&[(2, Following, 3, 9, 3, 2), (3, Leading, 3, 9, 4, 0)], Some((Following, 3))),
+            (&[(2, Following, 3, 9, 3, 0), (3, Leading, 3, 9, 4, 0)], None),
+            // Rounds of settled servers may differ.
+            (&[(2, Following, 3, 8, 4, 2), (3, Leading, 3, 9, 4, 2)], Some((Following, 3))),
+            // Observers and strangers have no say, nor is one of them a leader.
+            (&[(9, Following, 3, 9, 4, 2), (3, Leading, 3, 9, 4, 2)], None),
+            (&[(2, Observing, 3, 9, 4, 2), (3, Leading, 3, 9, 4, 2)], None),
+            (&[(2, Following, 9, 9, 4, 2), (3, Following, 9, 9, 4, 2), (9, Leading, 9, 9, 4, 2)], None),
+        ] {
+            let mut election = looking(1, SOUND);
+            for (from, state, leader, round, epoch, version) in votes {
+                let vote = Notification { version: *version, ..notification(*state, *leader, SOUND.zxid, *round, *epoch) };
+                election.notification(1000, Sid(*from), vote);
+            }
+            assert_eq!(elected(&mut election), expected, "{votes:?}");
+        }
+        let mut election = looking(1, SOUND);
+        election.notification(1000, Sid(2), notification(Following, 3, 7, 9, 4));
+        election.notification(1000, Sid(3), notification(Leading, 3, 8, 9, 4));
+        let Some(ElectionOutput::Elected { zxid, peer_epoch, election_epoch, .. }) = outputs(&mut election).pop() else { panic!() };
+        assert_eq!((zxid, peer_epoch, election_epoch, election.round()), (8, 4, 9, 9));
+    }
+
+    #[test]
+    fn who_asks_is_answered_in_every_state() {
+        let mut election = looking(1, SOUND);
+        outputs(&mut election);
+        let ask = |election: &mut Election, from: i64| {
+            election.notification(1001, Sid(from), notification(Looking, from, 0, 0, 0));
+            told(election)
+        };
+        // Looking: an observer, a stranger, and a voter of an earlier round learn our vote.
+        for from in [9, 77, 2] {
+            assert_eq!(ask(&mut election, from), [(from, Looking, 1, SOUND.zxid, 1, 1)]);
+        }
+        election.notification(1002, Sid(2), notification(Following, 3, 0x1_0000_0009, 4, 1));
+        election.notification(1002, Sid(3), notification(Leading, 3, 0x1_0000_0009, 4, 1));
+        outputs(&mut election);
+        assert_eq!(ask(&mut election, 2), [(2, Following, 3, 0x1_0000_0009, 4, 1)]);
+        // Once the leader is established its new epoch is told.
+        election.established(2);
+        for from in [2, 9, 77] {
+            assert_eq!(ask(&mut election, from), [(from, Following, 3, 0x1_0000_0009, 4, 2)]);
+        }
+        // Others that have decided are not answered.
+        election.notification(1003, Sid(2), notification(Following, 3, 0, 4, 2));
+        assert_eq!(told(&mut election), []);
+        // A state that nobody knows is answered only to a stranger.
+        for (from, count) in [(2, 0), (77, 1)] {
+            election.notification(1003, Sid(from), Notification { state: None, ..notification(Looking, 3, 0, 4, 2) });
+            assert_eq!(told(&mut election).len(), count);
+        }
+    }
+
+    #[test]
+    fn a_leader_tells_its_own_vote_with_the_new_epoch() {
+        let mut election = looking(3, SOUND);
+        election.notification(1000, Sid(1), notification(Looking, 3, SOUND.zxid, 1, 1));
+        election.tick(1200);
+        assert_eq!(elected(&mut election), Some((Leading, 3)));
+        election.established(2);
+        election.notification(1300, Sid(2), notification(Looking, 2, 0, 1, 0));
+        assert_eq!(told(&mut election), [(2, Leading, 3, SOUND.zxid, 1, 2)]);
+    }
+
+    #[test]
+    fn who_is_in_doubt_votes_for_nobody_and_joins_only_what_others_have_made() {
+        let mut election = looking(3, Candidate { in_doubt: true, ..SOUND });
+        assert_eq!(told(&mut election), [1, 2].map(|to| (to, Looking, 3, -1, 1, 1)));
+        for from in [1, 2] {
+            election.notification(1000, Sid(from), notification(Looking, 2, SOUND.zxid + 1, 5, 1));
+        }
+        assert_eq!(told(&mut election), []);
+        assert_eq!((election.vote().leader, election.round()), (Sid(3), 1));
+        // Not even if others say that we lead.
+        for from in [1, 2] {
+            election.notification(1000, Sid(from), notification(Following, 3, SOUND.zxid, 1, 1));
+        }
+        assert_eq!(elected(&mut election), None);
+        election.notification(1000, Sid(1), notification(Following, 2, SOUND.zxid, 5, 2));
+        election.notification(1000, Sid(2), notification(Leading, 2, SOUND.zxid, 5, 2));
+        assert_eq!(elected(&mut election), Some((Following, 2)));
+        // And others leave it alone.
+        let mut other = looking(1, SOUND);
+        outputs(&mut other);
+        other.notification(1000, Sid(3), notification(Looking, 3, -1, 9, 9));
+        assert_eq!((told(&mut other).len(), other.round()), (0, 1));
+    }
+
+    #[test]
+    fn an_observer_offers_nothing_and_learns_who_leads() {
+        let mut election = looking(9, SOUND);
+        assert_eq!(told(&mut election), [1, 2, 3].map(|to| (to, Looking, i64::MIN, i64::MIN, 1, i64::MIN)));
+        election.notification(1000, Sid(1), notification(Following, 2, SOUND.zxid, 5, 2));
+        election.notification(1000, Sid(2), notification(Leading, 2, SOUND.zxid, 5, 2));
+        assert_eq!(elected(&mut election), Some((Observing, 2)));
+        // It also sees an election end.
+        let mut election = looking(9, SOUND);
+        for from in [1, 2] {
+            election.notification(1000, Sid(from), notification(Looking, 2, SOUND.zxid, 5, 2));
+        }
+        election.tick(1200);
+        assert_eq!(elected(&mut election), Some((Observing, 2)));
+    }
+
+    #[test]
+    fn both_configurations_must_agree_while_two_are_in_force() {
+        let now = three();
+        let next = config("server.1=a:1:2\nserver.3=c:1:2\nserver.4=d:1:2\nserver.5=e:1:2\nversion=6");
+        for (voters, decides) in [(&[3][..], false), (&[2, 3], false), (&[3, 4], true), (&[4, 5], false), (&[2, 4, 5], true)] {
+            let mut election = Election::new(Sid(1), false, ElectionOptions::default(), &now);
+            election.set_config(&now, Some(&next));
+            election.start(1000, SOUND);
+            assert_eq!(told(&mut election).iter().map(|told| told.0).collect::<Vec<_>>(), [2, 3, 4, 5]);
+            for from in voters {
+                election.notification(1000, Sid(*from), notification(Looking, 1, SOUND.zxid, 1, 1));
+            }
+            election.tick(1200);
+            assert_eq!(elected(&mut election).is_some(), decides, "{voters:?}");
+        }
+    }
+
+    #[test]
+    fn who_weighs_nothing_is_not_elected() {
+        let config = config("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ngroup.1=1:2:3\nweight.3=0\nversion=5");
+        let mut election = Election::new(Sid(1), false, ElectionOptions::default(), &config);
+        election.start(1000, SOUND);
+        election.notification(1000, Sid(3), notification(Looking, 3, SOUND.zxid + 1, 1, 9));
+        assert_eq!(election.vote().leader, Sid(1));
+        // One and the one without weight are not enough, both that weigh are.
+        election.notification(1000, Sid(3), notification(Looking, 1, SOUND.zxid, 1, 1));
+        assert_eq!(election.next_timer_ms(), Some(1200));
+        election.tick(1200);
+        assert_eq!(elected(&mut election), None);
+        election.notification(1300, Sid(2), notification(Looking, 1, SOUND.zxid, 1, 1));
+        election.tick(1500);
+        assert_eq!(elected(&mut election), Some((Leading, 1)));
+    }
+
+    #[test]
+    fn a_newer_configuration_is_offered_while_looking() {
+        let offer = |election: &mut Election, version: &str| {
+            let text = format!("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nversion={version}");
+            let message = encode_notification(Following, Sid(3), 0, 1, 1, &text);
+            election.receive(1000, Sid(2), &message).expect("a message");
+            outputs(election).into_iter().any(|output| matches!(output, ElectionOutput::NewerConfig { from: Sid(2), .. }))
+        };
+        let mut election = looking(1, SOUND);
+        assert!(!offer(&mut election, "5"));
+        assert!(offer(&mut election, "6"));
+        election.notification(1002, Sid(3), notification(Leading, 3, 0, 4, 1));
+        assert_eq!(election.state(), Following);
+        assert!(!offer(&mut election, "7"));
+        assert!(election.receive(1000, Sid(2), &[0; 27]).is_err());
+    }
+
+    #[test]
+    fn what_comes_before_the_start_is_kept_once_for_each_server() {
+        let mut election = Election::new(Sid(1), false, ElectionOptions::default(), &three());
+        for round in 0..100 {
+            election.notification(500, Sid(3), notification(Leading, 3, 0, round, 4));
+            election.notification(500, Sid(2), notification(Following, 3, 0, round, 4));
+        }
+        assert_eq!((election.waiting.len(), outputs(&mut election).len()), (2, 0));
+        election.start(1000, SOUND);
+        assert_eq!(elected(&mut election), Some((Following, 3)));
+        // A role that has ended leaves nothing behind.
+        election.stop();
+        assert_eq!((election.state(), election.next_timer_ms()), (Looking, None));
+        election.start(2000, SOUND);
+        assert_eq!(elected(&mut election), None);
+    }
+}

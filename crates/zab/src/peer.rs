@@ -1,0 +1,668 @@
+//! One server among its peers: the doors of this room.
+//!
+//! [`Peer`] is everything about peers and zxids of one server: election, discovery, synchronisation, broadcast, with
+//! payloads that are opaque bytes. Bring it inputs with [`Peer::handle`] and carry out what [`Peer::poll`] gives, in
+//! order, before the next input. It has no clock, file or socket; what must be durable first comes back as an input.
+
+use crate::config::{Config, Member, MemberRole};
+use crate::election::{Candidate, Election, ElectionOptions, ElectionOutput};
+use crate::following::Following;
+use crate::history::History;
+use crate::leading::Leading;
+use crate::packet::{self, AuthId, Packet, PacketKind, RequestData};
+use crate::quorum::Sid;
+use crate::shared::{Reason, Shared};
+use crate::sync::SyncJob;
+use bytes::Bytes;
+use log::{info, warn};
+use oxkeeper_proto::{OpCode, SessionId, Zxid};
+
+/// One connection on the quorum port, numbered by whoever owns the sockets, except that [`Output::Dial`] names its own
+/// (top bit set). A number is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+impl LinkId {
+    /// Marks the numbers that the peer gives out itself.
+    pub const DIALLED: u64 = 1 << 63;
+}
+
+/// What the peer has to know from the configuration.
+#[derive(Clone, Debug)]
+pub struct PeerOptions {
+    /// Our number.
+    pub me: Sid,
+    /// What we are if the configuration does not name us.
+    pub is_observer: bool,
+    /// `tickTime`, milliseconds.
+    pub tick_ms: u64,
+    /// `initLimit`, ticks.
+    pub init_limit: u32,
+    /// `syncLimit`, ticks.
+    pub sync_limit: u32,
+    /// `connectToLearnerMasterLimit`, ticks; 0 stands for `initLimit`.
+    pub connect_limit: u32,
+    /// How many committed transactions are kept in memory for learners (`zookeeper.commitLogCount`).
+    pub cache_entries: usize,
+    /// How many bytes of them.
+    pub cache_bytes: usize,
+    /// For the delays of the election.
+    pub seed: u64,
+    /// `zookeeper.fastleader.minNotificationInterval`, milliseconds.
+    pub min_notification_ms: u64,
+    /// `zookeeper.fastleader.maxNotificationInterval`, milliseconds.
+    pub max_notification_ms: u64,
+    /// How long a winning vote must stand unchallenged, milliseconds (200 in Java).
+    pub finalize_wait_ms: u64,
+    /// `reconfigEnabled`.
+    pub reconfig_enabled: bool,
+}
+
+impl PeerOptions {
+    /// ZooKeeper's defaults for the member with this number.
+    pub fn new(me: Sid) -> Self {
+        Self {
+            me,
+            is_observer: false,
+            tick_ms: 2000,
+            init_limit: 10,
+            sync_limit: 5,
+            connect_limit: 0,
+            cache_entries: 500,
+            cache_bytes: 16 << 20,
+            seed: 1,
+            min_notification_ms: 200,
+            max_notification_ms: 60_000,
+            finalize_wait_ms: 200,
+            reconfig_enabled: false,
+        }
+    }
+}
+
+/// What the disk says at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// The last zxid of the history; all of it is durable.
+    pub last_zxid: Zxid,
+    /// The highest epoch that was promised (`acceptedEpoch`).
+    pub accepted: i64,
+    /// The epoch of the history (`currentEpoch`).
+    pub current: i64,
+    /// The history may lack something that was acknowledged (design rule 6).
+    pub in_doubt: bool,
+}
+
+/// What the server is at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Nobody's: an election is on, or the end of the last role is being made durable.
+    #[default]
+    Looking,
+    /// Elected, perhaps not established yet ([`Peer::is_serving`] tells).
+    Leading,
+    /// Follows a leader, perhaps not synchronised yet.
+    Following,
+    /// As [`Role::Following`], without a vote.
+    Observing,
+}
+
+/// Who waits for a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncOrigin {
+    /// A learner; answered by a SYNC packet.
+    Link(LinkId),
+    /// A client of our own; answered by [`Output::SyncDone`] with this ticket.
+    Local(u64),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A transaction was prepared under [`Peer::next_zxid`], while leading and established.
+    Propose {
+        /// Its zxid.
+        zxid: Zxid,
+        /// Its bytes, as they go to the log and to learners.
+        payload: Bytes,
+    },
+    /// Our log is durable up to and including this zxid.
+    LogSynced {
+        /// The last durable zxid.
+        through: Zxid,
+    },
+    /// Our log refused everything from this zxid on; nothing of it was written. Only a standalone server may take
+    /// proposals back.
+    LogRefused {
+        /// The first zxid that was not written.
+        from: Zxid,
+    },
+    /// Everything before [`Output::Barrier`] is durable.
+    Done {
+        /// The barrier's number.
+        step: u64,
+    },
+    /// An election message, without its length.
+    Notification {
+        /// Who sent it.
+        from: Sid,
+        /// Its bytes.
+        message: Bytes,
+    },
+    /// A learner has connected to our quorum port, or the leader that we dialled has answered.
+    LinkUp {
+        /// The link.
+        link: LinkId,
+    },
+    /// A packet came in.
+    Packet {
+        /// On this link.
+        link: LinkId,
+        /// The packet.
+        packet: Packet,
+    },
+    /// A link is broken, or could not be made. Not sent for links that [`Output::Close`] has closed.
+    LinkDown {
+        /// The link.
+        link: LinkId,
+    },
+    /// The body behind a SNAP packet has come in whole.
+    SnapshotReceived {
+        /// On this link.
+        link: LinkId,
+    },
+    /// Bytes of a snapshot's body came in, or bytes of a [`Output::Synchronise`] went out: the link lives. Enough once
+    /// every quarter of `tickTime`.
+    Progress {
+        /// The link.
+        link: LinkId,
+    },
+    /// [`Output::Truncate`] could not be carried out, the log does not reach down to it: all files were put aside and
+    /// the history is empty. A leader elected by others has to fill it (design rule 6).
+    HistoryLost,
+    /// While leading and established: answer when everything that was proposed so far is committed and a quorum has
+    /// confirmed us since.
+    Sync {
+        /// Who asks.
+        origin: SyncOrigin,
+    },
+    /// Time has passed; due at [`Peer::next_timer_ms`].
+    Tick,
+}
+
+/// What has to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Append to the log; answered by [`Input::LogSynced`].
+    Append {
+        /// The transaction's zxid.
+        zxid: Zxid,
+        /// Its bytes.
+        payload: Bytes,
+    },
+    /// Make `acceptedEpoch` durable.
+    SaveAccepted {
+        /// The epoch.
+        epoch: i64,
+    },
+    /// Make `currentEpoch.tmp` durable, once everything before is: the first record of this epoch comes next, or a
+    /// snapshot that ends in it, and `currentEpoch` is lower. If it still is at the next start, and the history has
+    /// got there, this becomes the current epoch.
+    AnnounceEpoch {
+        /// The epoch of the record that comes next.
+        epoch: i64,
+    },
+    /// Write `currentEpoch`, once everything before is durable, and not in doubt any longer.
+    CommitEpoch {
+        /// The epoch.
+        epoch: i64,
+    },
+    /// Cut the log behind this zxid; if the log does not reach down to it, [`Input::HistoryLost`].
+    Truncate {
+        /// The last zxid that stays.
+        zxid: Zxid,
+    },
+    /// The body that was received becomes the only history.
+    InstallSnapshot {
+        /// The zxid of the SNAP packet.
+        zxid: Zxid,
+    },
+    /// Answer with [`Input::Done`] when everything above, appends included, is durable.
+    Barrier {
+        /// Its number; they grow.
+        step: u64,
+    },
+    /// The transaction is committed: apply it. In zxid order, each once.
+    Commit {
+        /// Its zxid.
+        zxid: Zxid,
+        /// Its bytes.
+        payload: Bytes,
+    },
+    /// Everything from this zxid on was taken back: it is not in the log and never will be.
+    Withdrawn {
+        /// The first zxid, which will be given out again.
+        zxid: Zxid,
+    },
+    /// Send an election message.
+    Notify {
+        /// To this member (never to ourselves).
+        to: Sid,
+        /// Its bytes, without the length.
+        message: Bytes,
+    },
+    /// Connect to the leader's quorum port; answered by [`Input::LinkUp`] or [`Input::LinkDown`].
+    Dial {
+        /// The new link's number.
+        link: LinkId,
+        /// Whom.
+        leader: Sid,
+    },
+    /// Accept learners on our quorum port, or stop.
+    Listen {
+        /// Whether.
+        on: bool,
+    },
+    /// Send a packet.
+    Send {
+        /// On this link.
+        link: LinkId,
+        /// The packet.
+        packet: Packet,
+    },
+    /// Close a link; nothing of it comes in after this.
+    Close {
+        /// The link.
+        link: LinkId,
+    },
+    /// Bring a learner to the end of our committed history from the files. Everything sent to the link afterwards
+    /// comes behind it on the wire.
+    Synchronise {
+        /// The learner's link.
+        link: LinkId,
+        /// From where to where.
+        job: SyncJob,
+    },
+    /// The role has ended: no request can be carried out until [`Output::Lead`] or [`Output::Serve`].
+    Look {
+        /// Why.
+        reason: &'static str,
+    },
+    /// Established as leader: everything before is committed and has been put out.
+    Lead {
+        /// The epoch.
+        epoch: i64,
+    },
+    /// A learner is up to date: likewise.
+    Serve,
+    /// Leading: a learner's client wants something.
+    Request {
+        /// The learner's link.
+        link: LinkId,
+        /// The client's session.
+        session: SessionId,
+        /// Its number of the request.
+        cxid: i32,
+        /// The operation; for [`OpCode::SYNC`] answer with [`Input::Sync`].
+        op: OpCode,
+        /// The request's record.
+        body: Bytes,
+        /// The client's identities.
+        auth: Vec<AuthId>,
+    },
+    /// Leading: these sessions were heard of by a learner; timeouts in milliseconds.
+    Touched {
+        /// The sessions.
+        sessions: Vec<(SessionId, i32)>,
+    },
+    /// Leading: a learner asks whether a session lives; answer with [`Peer::answer_revalidate`].
+    Revalidate {
+        /// The learner's link.
+        link: LinkId,
+        /// The session.
+        session: SessionId,
+        /// The timeout of its connection, milliseconds.
+        timeout_ms: i32,
+    },
+    /// Learner: answer with [`Peer::answer_ping`] and the sessions that were heard of.
+    Ping {
+        /// To be given back.
+        zxid: Zxid,
+    },
+    /// Learner: the answer to [`Peer::revalidate`].
+    Revalidated {
+        /// The session.
+        session: SessionId,
+        /// Whether it lives.
+        is_valid: bool,
+    },
+    /// Learner: the oldest of our syncs is answered, behind everything that came before this.
+    Synced,
+    /// Leading: the answer to [`SyncOrigin::Local`].
+    SyncDone {
+        /// Its ticket.
+        ticket: u64,
+    },
+}
+
+enum State {
+    /// The last role has ended; the election begins when everything it left behind is durable, so that a vote is what
+    /// the disk holds and no report about an earlier role comes in during the next (trap 22).
+    Ending {
+        step: u64,
+    },
+    Looking,
+    Leading(Leading),
+    Following(Following),
+}
+
+/// See the module.
+pub struct Peer {
+    shared: Shared,
+    /// None for a standalone server.
+    election: Option<Election>,
+    state: State,
+    /// The epoch that answers to servers that are looking speak of already.
+    announced: Option<i64>,
+}
+
+impl Peer {
+    /// The established leader of an ensemble of one: no election, no epoch files, no timers. It keeps the epoch of its
+    /// last zxid and rolls over into the next one.
+    pub fn standalone(me: Sid, last_zxid: Zxid) -> Self {
+        let options = PeerOptions { cache_entries: 0, ..PeerOptions::new(me) };
+        let config = Config::majority([(me, Member::participant("localhost", 0, 0))].into());
+        let shared = Shared::new(options, config, History::new(last_zxid, 0, 0), 0, 0, false).without_epochs();
+        Self { state: State::Leading(Leading::standalone(&shared)), shared, election: None, announced: None }
+    }
+
+    /// A member of an ensemble, which begins with an election.
+    pub fn member(options: PeerOptions, config: Config, durable: Durable, now_ms: u64) -> Self {
+        let times = ElectionOptions {
+            finalize_wait_ms: options.finalize_wait_ms,
+            min_notification_ms: options.min_notification_ms,
+            max_notification_ms: options.max_notification_ms,
+        };
+        let election = Election::new(options.me, is_observer(&options, &config), times, &config);
+        let history = History::new(durable.last_zxid, options.cache_entries, options.cache_bytes);
+        let shared = Shared::new(options, config, history, durable.accepted, durable.current, durable.in_doubt);
+        let mut peer = Self { shared, election: Some(election), state: State::Looking, announced: None };
+        peer.look(now_ms);
+        peer.follow_election(now_ms);
+        peer
+    }
+
+    /// Takes in one thing that happened.
+    ///
+    /// # Panics
+    /// When a proposal does not carry [`Peer::next_zxid`], or there is no established leader here.
+    pub fn handle(&mut self, now_ms: u64, input: Input) {
+        if let Input::Notification { from, message } = &input {
+            if let Some(election) = &mut self.election
+                && let Err(error) = election.receive(now_ms, *from, message)
+            {
+                warn!("A message from server {from} is not a notification: {error}");
+            }
+            return self.follow_election(now_ms);
+        }
+        if input == Input::HistoryLost {
+            self.shared.history.reset(Zxid::ZERO);
+            self.shared.in_doubt = true;
+            return self.leave(now_ms, "the log could not be cut");
+        }
+        let result = match &mut self.state {
+            State::Leading(leading) => leading.handle(now_ms, &mut self.shared, input),
+            State::Following(following) => following.handle(now_ms, &mut self.shared, input),
+            State::Ending { .. } | State::Looking => {
+                self.handle_alone(now_ms, input);
+                Ok(())
+            }
+        };
+        if let Err(reason) = result {
+            self.leave(now_ms, reason);
+        }
+        self.follow_state();
+        self.follow_election(now_ms);
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.shared.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due, milliseconds on the clock of [`Peer::handle`].
+    pub fn next_timer_ms(&self) -> Option<u64> {
+        match &self.state {
+            State::Ending { .. } => None,
+            State::Looking => self.election.as_ref().and_then(Election::next_timer_ms),
+            State::Leading(leading) => Some(leading.next_timer_ms(&self.shared)).filter(|at| *at != u64::MAX),
+            State::Following(following) => Some(following.next_timer_ms()),
+        }
+    }
+
+    /// Sends a learner's request to the leader; lost, with its connection, if there is none.
+    pub fn request(&mut self, session: SessionId, cxid: i32, op: OpCode, body: Bytes, auth: Option<Vec<AuthId>>) {
+        let data = RequestData { session, cxid, op, body }.encode();
+        self.send_to_leader(Packet { kind: PacketKind::REQUEST, zxid: Zxid(-1), data: Some(data), auth });
+    }
+
+    /// Asks the leader whether a session lives; answered by [`Output::Revalidated`].
+    pub fn revalidate(&mut self, session: SessionId, timeout_ms: i32) {
+        let data = packet::encode_revalidate(session, timeout_ms);
+        self.send_to_leader(Packet::with_data(PacketKind::REVALIDATE, Zxid(-1), data));
+    }
+
+    /// See [`Output::Ping`].
+    pub fn answer_ping(&mut self, zxid: Zxid, touched: &[(SessionId, i32)]) {
+        self.send_to_leader(Packet::with_data(PacketKind::PING, zxid, packet::encode_touched(touched)));
+    }
+
+    fn send_to_leader(&mut self, packet: Packet) {
+        if let State::Following(following) = &self.state
+            && following.is_serving()
+            && let Some(link) = following.link()
+        {
+            self.shared.send(link, packet);
+        }
+    }
+
+    /// See [`Output::Revalidate`].
+    pub fn answer_revalidate(&mut self, link: LinkId, session: SessionId, is_valid: bool) {
+        if let State::Leading(leading) = &self.state
+            && leading.links().any(|learner| learner == link)
+        {
+            let data = packet::encode_revalidated(session, is_valid);
+            self.shared.send(link, Packet::with_data(PacketKind::REVALIDATE, Zxid(-1), data));
+        }
+    }
+
+    /// What the server is.
+    pub fn role(&self) -> Role {
+        match &self.state {
+            State::Ending { .. } | State::Looking => Role::Looking,
+            State::Leading(_) => Role::Leading,
+            State::Following(following) if following.is_observer() => Role::Observing,
+            State::Following(_) => Role::Following,
+        }
+    }
+
+    /// Whether clients can be served: an established leader, or a learner that is up to date.
+    pub fn is_serving(&self) -> bool {
+        match &self.state {
+            State::Ending { .. } | State::Looking => false,
+            State::Leading(leading) => leading.is_established(),
+            State::Following(following) => following.is_serving(),
+        }
+    }
+
+    /// The leader, ourselves included, while there is one.
+    pub fn leader(&self) -> Option<Sid> {
+        match &self.state {
+            State::Ending { .. } | State::Looking => None,
+            State::Leading(_) => Some(self.shared.me()),
+            State::Following(following) => Some(following.leader()),
+        }
+    }
+
+    /// The epoch of our history (`currentEpoch`; a standalone server's is that of its last zxid).
+    pub fn epoch(&self) -> i64 {
+        match &self.state {
+            State::Leading(leading) if self.election.is_none() => leading.last_proposed().0 >> 32,
+            _ => self.shared.current,
+        }
+    }
+
+    /// The zxid of the next proposal.
+    pub fn next_zxid(&self) -> Zxid {
+        match &self.state {
+            State::Leading(leading) => leading.next_zxid(),
+            _ => self.shared.history.last_logged().next(),
+        }
+    }
+
+    /// The last zxid that was proposed, or logged by a learner; (epoch,0) before the first proposal of a leader.
+    pub fn last_proposed(&self) -> Zxid {
+        match &self.state {
+            State::Leading(leading) => leading.last_proposed(),
+            _ => self.shared.history.last_logged(),
+        }
+    }
+
+    /// The last zxid of the log, durable or on its way.
+    pub fn last_logged(&self) -> Zxid {
+        self.shared.history.last_logged()
+    }
+
+    /// The last zxid that was put out as committed.
+    pub fn last_committed(&self) -> Zxid {
+        self.shared.history.last_committed()
+    }
+
+    /// How many proposals are logged and not committed.
+    pub fn outstanding(&self) -> usize {
+        self.shared.history.outstanding()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Our own number.
+    pub fn me(&self) -> Sid {
+        self.shared.me()
+    }
+
+    /// Whether the history may lack something (design rule 6).
+    pub fn is_in_doubt(&self) -> bool {
+        self.shared.in_doubt
+    }
+
+    /// The learners that have said who they are, while leading: for `mntr` and the admin pages.
+    pub fn learners(&self) -> Vec<LearnerView> {
+        match &self.state {
+            State::Leading(leading) => leading.views().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// While there is no role.
+    fn handle_alone(&mut self, now_ms: u64, input: Input) {
+        match input {
+            Input::Done { step } => {
+                self.shared.done(step);
+                if matches!(self.state, State::Ending { step: awaited } if awaited <= step) {
+                    self.look(now_ms);
+                }
+            }
+            Input::LogSynced { through } => self.shared.history.synced(through),
+            Input::LogRefused { from } => {
+                self.shared.history.withdraw(from, &mut self.shared.outputs);
+            }
+            // Nobody is to be led.
+            Input::LinkUp { link } => self.shared.outputs.push_back(Output::Close { link }),
+            Input::Propose { .. } => panic!("proposals need an established leader"),
+            Input::Tick => {
+                if let (State::Looking, Some(election)) = (&self.state, &mut self.election) {
+                    election.tick(now_ms);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn look(&mut self, now_ms: u64) {
+        let Some(election) = &mut self.election else { return };
+        self.shared.history.all_synced();
+        self.state = State::Looking;
+        let candidate = Candidate { zxid: self.shared.history.last_logged().0, epoch: self.shared.current, in_doubt: self.shared.in_doubt };
+        election.start(now_ms, candidate);
+    }
+
+    fn leave(&mut self, _now_ms: u64, reason: Reason) {
+        info!("Back to the election: {reason}");
+        let links: Vec<LinkId> = match &self.state {
+            State::Leading(leading) => leading.links().collect(),
+            State::Following(following) => following.link().into_iter().collect(),
+            State::Ending { .. } | State::Looking => Vec::new(),
+        };
+        self.shared.outputs.extend(links.into_iter().map(|link| Output::Close { link }));
+        if matches!(self.state, State::Leading(_)) {
+            self.shared.outputs.push_back(Output::Listen { on: false });
+        }
+        if let Some(election) = &mut self.election {
+            election.stop();
+        }
+        self.shared.outputs.push_back(Output::Look { reason });
+        self.state = State::Ending { step: self.shared.barrier() };
+    }
+
+    /// Once the epoch is that of our history, it goes into the answers to servers that are looking.
+    fn follow_state(&mut self) {
+        let Some(election) = &mut self.election else { return };
+        let epoch = match &self.state {
+            State::Leading(leading) if leading.is_established() => Some(leading.epoch()),
+            State::Following(following) if following.is_serving() => following.settled_epoch(),
+            _ => None,
+        };
+        if self.announced != epoch
+            && let Some(epoch) = epoch
+        {
+            election.established(epoch);
+        }
+        self.announced = epoch;
+    }
+
+    fn follow_election(&mut self, now_ms: u64) {
+        while let Some(output) = self.election.as_mut().and_then(Election::poll) {
+            match output {
+                ElectionOutput::Send { to, message } => self.shared.outputs.push_back(Output::Notify { to, message }),
+                ElectionOutput::Elected { leader, .. } if leader == self.shared.me() => {
+                    self.state = State::Leading(Leading::begin(now_ms, &mut self.shared));
+                }
+                ElectionOutput::Elected { leader, .. } => {
+                    let is_observer = is_observer(&self.shared.options, &self.shared.config);
+                    self.state = State::Following(Following::begin(now_ms, &mut self.shared, leader, is_observer));
+                }
+                ElectionOutput::NewerConfig { .. } => {}
+            }
+        }
+    }
+}
+
+/// The configuration says it, if it names us.
+fn is_observer(options: &PeerOptions, config: &Config) -> bool {
+    config.members.get(&options.me).map_or(options.is_observer, |member| member.role == MemberRole::Observer)
+}
+
+/// One learner of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnerView {
+    /// Its link.
+    pub link: LinkId,
+    /// Its number.
+    pub sid: Sid,
+    /// Whether it is an observer.
+    pub is_observer: bool,
+    /// Whether it has acknowledged NEWLEADER and has been heard of within the limit.
+    pub is_synced: bool,
+}

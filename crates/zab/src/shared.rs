@@ -1,0 +1,163 @@
+//! What the roles of one server share: configuration, history, epochs, and the outputs on their way.
+
+use crate::config::Config;
+use crate::history::History;
+use crate::packet::{Packet, PacketKind};
+use crate::peer::{LinkId, Output, PeerOptions};
+use crate::quorum::{Quorum, Sid};
+use bytes::Bytes;
+use oxkeeper_proto::Zxid;
+use std::collections::VecDeque;
+
+/// Why a role ends.
+pub(crate) type Reason = &'static str;
+
+/// See the module.
+pub(crate) struct Shared {
+    pub options: PeerOptions,
+    pub config: Config,
+    pub quorum: Quorum,
+    pub history: History,
+    /// Durable, both of them.
+    pub accepted: i64,
+    pub current: i64,
+    /// On its way to the disk, with the barrier behind it.
+    accepting: Option<(u64, i64)>,
+    committing: Option<(u64, i64)>,
+    /// What `currentEpoch.tmp` says, or will say; `None` for a standalone server, which has no epochs.
+    announced: Option<i64>,
+    /// Our history may lack something (design rule 6).
+    pub in_doubt: bool,
+    /// A server has promised this epoch, though our quorum had not heard of it: as leader we take a higher one.
+    pub epoch_floor: i64,
+    pub outputs: VecDeque<Output>,
+    last_step: u64,
+    last_link: u64,
+}
+
+impl Shared {
+    pub fn new(options: PeerOptions, config: Config, history: History, accepted: i64, current: i64, in_doubt: bool) -> Self {
+        Self {
+            quorum: config.quorum(),
+            options,
+            config,
+            history,
+            accepted,
+            current,
+            accepting: None,
+            committing: None,
+            announced: Some(0),
+            in_doubt,
+            epoch_floor: 0,
+            outputs: VecDeque::new(),
+            last_step: 0,
+            last_link: LinkId::DIALLED,
+        }
+    }
+
+    pub fn me(&self) -> Sid {
+        self.options.me
+    }
+
+    pub fn ticks_ms(&self, ticks: u32) -> u64 {
+        u64::from(ticks) * self.options.tick_ms
+    }
+
+    pub fn send(&mut self, link: LinkId, packet: Packet) {
+        self.outputs.push_back(Output::Send { link, packet });
+    }
+
+    pub fn send_plain(&mut self, link: LinkId, kind: PacketKind, zxid: Zxid) {
+        self.send(link, Packet::new(kind, zxid));
+    }
+
+    /// For a standalone server.
+    #[must_use]
+    pub fn without_epochs(self) -> Self {
+        Self { announced: None, ..self }
+    }
+
+    pub fn append(&mut self, zxid: Zxid, payload: Bytes) {
+        self.announce(epoch_of(zxid));
+        self.history.append(zxid, payload, &mut self.outputs);
+    }
+
+    pub fn install(&mut self, zxid: Zxid) {
+        self.announce(epoch_of(zxid));
+        self.history.install(zxid, &mut self.outputs);
+    }
+
+    /// The log must not get ahead of `currentEpoch`: Java refuses to start on that (trap 7). A history that ends in an
+    /// epoch is that of a follower of its leader, so that is the epoch to say, exactly; the one that we are being
+    /// synchronised for would claim what is not there yet, and others would cut what is committed (trap 18).
+    fn announce(&mut self, epoch: i64) {
+        if epoch > self.current && self.announced.is_some_and(|announced| announced != epoch) {
+            self.announced = Some(epoch);
+            self.outputs.push_back(Output::AnnounceEpoch { epoch });
+        }
+    }
+
+    pub fn commit_through(&mut self, through: Zxid) {
+        self.history.commit_through(through, &mut self.outputs);
+    }
+
+    /// Asks for [`crate::peer::Input::Done`] and says with which number.
+    pub fn barrier(&mut self) -> u64 {
+        self.last_step += 1;
+        self.outputs.push_back(Output::Barrier { step: self.last_step });
+        self.last_step
+    }
+
+    /// Promises an epoch; it counts once the step is done.
+    pub fn accept(&mut self, epoch: i64) -> u64 {
+        self.outputs.push_back(Output::SaveAccepted { epoch });
+        let step = self.barrier();
+        self.accepting = Some((step, epoch));
+        step
+    }
+
+    /// Makes the epoch that of our history; likewise.
+    pub fn commit_epoch(&mut self, epoch: i64) -> u64 {
+        self.outputs.push_back(Output::CommitEpoch { epoch });
+        let step = self.barrier();
+        self.committing = Some((step, epoch));
+        step
+    }
+
+    /// A step is done, and so are all before it.
+    pub fn done(&mut self, step: u64) {
+        if let Some((_, epoch)) = self.accepting.take_if(|(at, _)| *at <= step) {
+            self.accepted = epoch;
+        }
+        if let Some((_, epoch)) = self.committing.take_if(|(at, _)| *at <= step) {
+            self.current = epoch;
+        }
+        // (I1) What we have promised is never below what we have.
+        assert!(self.accepted >= self.current, "accepted {} and current {}", self.accepted, self.current);
+    }
+
+    /// The configuration as NEWLEADER carries it. The first leader of a dynamic ensemble gives version 0 a number.
+    pub fn newleader_config(&self, epoch: i64) -> Bytes {
+        if self.options.reconfig_enabled && self.config.version == 0 {
+            let numbered = Config { version: epoch_zxid(epoch).0.cast_unsigned(), ..self.config.clone() };
+            return numbered.to_text().into();
+        }
+        self.config.to_text().into()
+    }
+
+    /// The number of a link that we dial.
+    pub fn new_link(&mut self) -> LinkId {
+        self.last_link += 1;
+        LinkId(self.last_link)
+    }
+}
+
+/// The zxid that stands for an epoch in FOLLOWERINFO, LEADERINFO and NEWLEADER. Epochs are at most `i32::MAX`.
+pub(crate) fn epoch_zxid(epoch: i64) -> Zxid {
+    Zxid(epoch << 32)
+}
+
+/// The epoch that such a zxid stands for.
+pub(crate) fn epoch_of(zxid: Zxid) -> i64 {
+    zxid.0 >> 32
+}

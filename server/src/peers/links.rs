@@ -1,0 +1,267 @@
+//! The links between learners and a leader: what waits to be sent on each, and the sending, by whichever thread has
+//! something for it. Reading is left to the thread of the peers ([`super::Peers`]).
+//!
+//! Packets are put into a link's buffer under the core's lock, so that their order is the core's; they are sent after it
+//! has been let go. What a socket does not take at once is sent by the thread of the peers when there is room.
+
+use oxkeeper_ledger::{Received, synchronise};
+use oxkeeper_net::{FlushOutcome, Queue, Stream, Wakeup, WriteBuffer};
+use oxkeeper_proto::Zxid;
+use oxkeeper_store::Store;
+use oxkeeper_zab::{LinkId, Packet, Sid, SyncJob, SyncPlan};
+use bytes::Bytes;
+use log::{info, warn};
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A learner that does not take what it is sent is dropped beyond this: it comes back and gets it from the files.
+const LONGEST_BACKLOG_BYTES: usize = 256 << 20;
+/// A synchronisation waits while so much is on its way.
+const SYNC_WINDOW_BYTES: usize = 4 << 20;
+/// How often the core is told that a synchronisation goes on: more often than the shortest tick asks for.
+const PROGRESS_EVERY: Duration = Duration::from_millis(20);
+/// How long it waits at a time before it looks whether the link lives.
+const SYNC_WAIT: Duration = Duration::from_millis(200);
+
+/// What the thread of the peers is asked to do.
+pub enum Work {
+    /// Send an election message.
+    Notify { to: Sid, message: Bytes },
+    /// Connect to a leader.
+    Dial { link: LinkId, leader: Sid },
+    /// The addresses of a leader.
+    Resolved { link: LinkId, addresses: Vec<SocketAddr> },
+    /// Accept learners, or no longer.
+    Listen(bool),
+    /// Close a link when what it waits for has been sent.
+    HangUp(LinkId),
+    /// Part of a synchronisation has gone out.
+    Progress(LinkId),
+    /// A link has failed while something was sent.
+    Failed(LinkId),
+}
+
+/// One link.
+pub struct Link {
+    pub id: LinkId,
+    pub peer: SocketAddr,
+    socket: Mutex<Socket>,
+    /// Woken when there is room again, or none will ever be.
+    room: Condvar,
+}
+
+struct Socket {
+    stream: Stream,
+    out: WriteBuffer,
+    /// What comes behind a synchronisation that is still being sent.
+    held: Option<Vec<u8>>,
+    /// Close it when everything has been sent.
+    is_closing: bool,
+    has_failed: bool,
+}
+
+impl Link {
+    pub fn new(id: LinkId, peer: SocketAddr, stream: Stream) -> Arc<Self> {
+        let socket = Socket { stream, out: WriteBuffer::default(), held: None, is_closing: false, has_failed: false };
+        Arc::new(Self { id, peer, socket: Mutex::new(socket), room: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Socket> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stream, to be registered.
+    pub fn with_stream<T>(&self, what: impl FnOnce(&mut Stream) -> T) -> T {
+        what(&mut self.lock().stream)
+    }
+
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// As the socket's.
+    pub fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.lock().stream.read(into)
+    }
+
+    /// Puts a packet behind everything else.
+    fn push(&self, packet: &Packet) {
+        let socket = &mut *self.lock();
+        let into = socket.held.as_mut().unwrap_or_else(|| socket.out.tail());
+        packet.encode(into);
+        if into.len() > LONGEST_BACKLOG_BYTES {
+            warn!("The link with {} is dropped: {} bytes wait to be sent", self.peer, into.len());
+            socket.has_failed = true;
+        }
+    }
+
+    /// Sends what the socket takes. Returns whether the link lives.
+    pub fn flush(&self) -> bool {
+        let mut socket = self.lock();
+        let Socket { stream, out, held, is_closing, has_failed } = &mut *socket;
+        if !*has_failed {
+            match out.flush(stream) {
+                Ok(FlushOutcome::Done) => {
+                    if *is_closing && held.is_none() {
+                        *has_failed = true;
+                        let _ = stream.shutdown();
+                    }
+                }
+                Ok(FlushOutcome::WouldBlock) => {}
+                Err(_) => *has_failed = true,
+            }
+        }
+        let lives = !*has_failed;
+        drop(socket);
+        self.room.notify_all();
+        lives
+    }
+
+    fn hold(&self) {
+        self.lock().held.get_or_insert_default();
+    }
+
+    fn close_behind(&self) {
+        self.lock().is_closing = true;
+    }
+
+    /// Nothing more is sent; whoever waits for room learns it.
+    pub fn fail(&self) {
+        let mut socket = self.lock();
+        socket.has_failed = true;
+        let _ = socket.stream.shutdown();
+        drop(socket);
+        self.room.notify_all();
+    }
+
+    /// Sends a piece of a synchronisation, and waits while too much is on its way.
+    fn send_piece(&self, bytes: &[u8]) -> io::Result<()> {
+        {
+            let mut socket = self.lock();
+            while socket.out.pending_bytes() > SYNC_WINDOW_BYTES && !socket.has_failed {
+                socket = self.room.wait_timeout(socket, SYNC_WAIT).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if socket.has_failed {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            socket.out.tail().extend_from_slice(bytes);
+        }
+        if self.flush() { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
+    }
+
+    /// The synchronisation has been sent: now what came behind it.
+    fn release(&self) {
+        {
+            let socket = &mut *self.lock();
+            if let Some(held) = socket.held.take() {
+                socket.out.tail().extend_from_slice(&held);
+            }
+        }
+        self.flush();
+    }
+}
+
+/// All links of a server.
+pub struct Links {
+    links: Mutex<HashMap<LinkId, Arc<Link>>>,
+    pub work: Arc<Queue<Work>>,
+    /// Of the thread of the peers.
+    pub wakeup: Arc<Wakeup>,
+    /// A snapshot that has come in, until it is installed.
+    pub received: Mutex<Option<Received>>,
+}
+
+impl Links {
+    pub fn new(wakeup: Arc<Wakeup>) -> Arc<Self> {
+        // Bounded by what the core asks for: a few things for each link and election.
+        let work = Queue::new(usize::MAX, wakeup.clone());
+        Arc::new(Self { links: Mutex::default(), work, wakeup, received: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<Link>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn insert(&self, link: Arc<Link>) {
+        self.lock().insert(link.id, link);
+    }
+
+    pub fn remove(&self, id: LinkId) -> Option<Arc<Link>> {
+        self.lock().remove(&id)
+    }
+
+    pub fn get(&self, id: LinkId) -> Option<Arc<Link>> {
+        self.lock().get(&id).cloned()
+    }
+
+    /// Asks the thread of the peers for something.
+    pub fn ask(&self, work: Work) {
+        let _ = self.work.push(work);
+    }
+
+    /// Puts a packet into the buffer of a link, if there is still one; [`Links::flush`] sends it.
+    pub fn send(&self, id: LinkId, packet: &Packet, touched: &mut Vec<Arc<Link>>) {
+        let Some(link) = self.get(id) else { return };
+        link.push(packet);
+        if !touched.iter().any(|one| one.id == id) {
+            touched.push(link);
+        }
+    }
+
+    /// Sends what was put into these buffers.
+    pub fn flush(&self, touched: &[Arc<Link>]) {
+        for link in touched {
+            if !link.flush() {
+                self.ask(Work::Failed(link.id));
+            }
+        }
+    }
+
+    /// Closes a link behind what waits on it.
+    pub fn hang_up(&self, id: LinkId) {
+        if let Some(link) = self.get(id) {
+            link.close_behind();
+        }
+        self.ask(Work::HangUp(id));
+    }
+
+    /// Serves a learner from the files, on a thread of its own. What is sent on the link meanwhile waits behind it.
+    pub fn synchronise(self: &Arc<Self>, id: LinkId, job: SyncJob, store: &Arc<Mutex<Store>>) {
+        let Some(link) = self.get(id) else { return };
+        link.hold();
+        let (links, store) = (self.clone(), store.clone());
+        let spawned = std::thread::Builder::new().name(format!("LearnerHandler-{}", link.peer)).spawn(move || {
+            let peer_last: Zxid = job.peer_last;
+            let mut told = Instant::now();
+            let mut send = |piece: &[u8]| {
+                link.send_piece(piece)?;
+                if told.elapsed() >= PROGRESS_EVERY {
+                    told = Instant::now();
+                    links.ask(Work::Progress(link.id));
+                }
+                Ok(())
+            };
+            match synchronise(&store, &job, &mut send) {
+                Ok(plan) => {
+                    let (how, at) = match plan {
+                        SyncPlan::Diff { after } => ("DIFF", after),
+                        SyncPlan::Trunc { to } => ("TRUNC", to),
+                        SyncPlan::Snap => ("SNAP", job.through),
+                    };
+                    info!("Synchronised the learner at {} with {how} {at}: its history ended with {peer_last}, ours with {}", link.peer, job.through);
+                    link.release();
+                }
+                Err(failure) => {
+                    warn!("The learner at {} cannot be synchronised: {failure}", link.peer);
+                    links.ask(Work::Failed(link.id));
+                }
+            }
+        });
+        if let Err(failure) = spawned {
+            warn!("No thread to synchronise a learner: {failure}");
+            self.ask(Work::Failed(id));
+        }
+    }
+}

@@ -1,0 +1,830 @@
+//! The world of an ensemble: members on disks of their own, links that break, clients that go from one to another, power
+//! that goes; all from one seed.
+
+use crate::client::{Client, Line, Told};
+use crate::cluster_oracle::ClusterOracle;
+use crate::member::{Member, MemberOptions, Wish};
+use crate::process::{Death, FRONTS, Seen};
+use crate::random::Random;
+use bytes::Bytes;
+use oxkeeper_ledger::{Arrival, LinkReader, synchronise};
+use oxkeeper_replica::core::Input;
+use oxkeeper_replica::front::Flow;
+use oxkeeper_replica::request::Now;
+use oxkeeper_store::DiskRef;
+use oxkeeper_store::sim_disk::SimDisk;
+use oxkeeper_zab::{Config, LinkId, Packet, Sid, SyncPlan};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+const CLIENTS: usize = 6;
+/// The longest packet that is believed.
+const LONGEST: usize = 4 << 20;
+const MOST_FAILED_STARTS: usize = 40;
+
+/// What goes wrong, each once in so many steps; 0 for never.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClusterFaults {
+    /// A member loses its power.
+    pub power_cut: u64,
+    /// All members lose their power.
+    pub blackout: u64,
+    /// kill -9.
+    pub kill: u64,
+    /// A member stands still for a while.
+    pub pause: u64,
+    /// A direction between two members is cut, or heals.
+    pub cut: u64,
+    /// A connection between two members is reset.
+    pub reset: u64,
+    /// A sync to come fails.
+    pub sync: u64,
+    /// A write to come fails.
+    pub write: u64,
+    /// A clock is set.
+    pub clock: u64,
+    /// A disk is emptied. Only while all others are well, since more than a minority would be lost.
+    pub wipe: u64,
+}
+
+impl ClusterFaults {
+    /// Kinds and rates drawn from a seed: no two runs are alike, and none has everything.
+    pub fn draw(random: &mut Random) -> Self {
+        let mut rate = |one_in: u64, steps: u64| if random.one_in(one_in) { 0 } else { steps / 2 + random.below(steps) };
+        Self {
+            power_cut: rate(3, 600),
+            blackout: rate(2, 2000),
+            kill: rate(3, 500),
+            pause: rate(2, 600),
+            cut: rate(3, 300),
+            reset: rate(3, 400),
+            sync: rate(2, 1500),
+            write: rate(2, 2000),
+            clock: rate(2, 800),
+            wipe: 0,
+        }
+    }
+}
+
+/// What a run has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClusterReport {
+    pub steps: usize,
+    pub virtual_ms: u64,
+    pub acknowledged: usize,
+    pub leads: usize,
+    pub follows: usize,
+    pub starts: usize,
+    pub power_cuts: usize,
+    pub kills: usize,
+    pub pauses: usize,
+    pub cuts: usize,
+    pub resets: usize,
+    pub failed_logs: usize,
+    pub clock_steps: usize,
+    pub snapshots: usize,
+    pub diffs: usize,
+    pub truncs: usize,
+    pub snaps: usize,
+    /// A number made of everything that happened: two runs of one seed have the same.
+    pub trace: u64,
+}
+
+impl std::ops::AddAssign for ClusterReport {
+    fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.virtual_ms += other.virtual_ms;
+        self.acknowledged += other.acknowledged;
+        self.leads += other.leads;
+        self.follows += other.follows;
+        self.starts += other.starts;
+        self.power_cuts += other.power_cuts;
+        self.kills += other.kills;
+        self.pauses += other.pauses;
+        self.cuts += other.cuts;
+        self.resets += other.resets;
+        self.failed_logs += other.failed_logs;
+        self.clock_steps += other.clock_steps;
+        self.snapshots += other.snapshots;
+        self.diffs += other.diffs;
+        self.truncs += other.truncs;
+        self.snaps += other.snaps;
+        self.trace = self.trace.rotate_left(7) ^ other.trace;
+    }
+}
+
+struct Host {
+    disk: SimDisk,
+    member: Option<Member>,
+    listens: bool,
+    /// It stands still until then.
+    paused_until_ms: u64,
+    /// What its wall clock is off.
+    wall_offset_ms: i64,
+    /// A full start each time.
+    restart_at_ms: u64,
+}
+
+/// A connection between two members, as two directions of bytes.
+struct Link {
+    /// Who dialled, and the number that it gave the link.
+    learner: (usize, LinkId),
+    /// Who was dialled, once it has accepted.
+    leader: (usize, LinkId),
+    /// Bytes on their way, to the leader and to the learner.
+    to_leader: VecDeque<Vec<u8>>,
+    to_learner: VecDeque<Vec<u8>>,
+    readers: [LinkReader; 2],
+    /// Each side, the leader's first, still has its end open.
+    open: [bool; 2],
+    /// Something was lost on the way to the leader, or to the learner: nothing behind it arrives.
+    stalled: [bool; 2],
+}
+
+/// See the module.
+pub struct Cluster {
+    seed: u64,
+    random: Random,
+    faults: ClusterFaults,
+    is_healing: bool,
+    /// What was to fail may do so after everything else has healed.
+    disks_fail: bool,
+    config: Config,
+    options: MemberOptions,
+    hosts: Vec<Host>,
+    /// Election messages on their way, and the last one that a cut held back.
+    election: BTreeMap<(usize, usize), VecDeque<Bytes>>,
+    held_back: BTreeMap<(usize, usize), Bytes>,
+    /// Directions that are cut.
+    cuts: BTreeMap<(usize, usize), bool>,
+    links: BTreeMap<u64, Link>,
+    next_link: u64,
+    clients: Vec<Client>,
+    /// The server that each client is connected to.
+    at: Vec<usize>,
+    oracle: ClusterOracle,
+    now: Now,
+    report: ClusterReport,
+}
+
+impl Cluster {
+    /// Members with empty directories, and clients without sessions.
+    pub fn new(seed: u64, faults: Option<ClusterFaults>) -> Self {
+        let mut random = Random::new(seed);
+        let drawn = ClusterFaults::draw(&mut random);
+        let members = if random.one_in(4) { 5 } else { 3 };
+        let observers = usize::from(random.one_in(4));
+        let total = members + observers;
+        let lines: Vec<String> = (1..=total)
+            .map(|sid| {
+                let role = if sid > members { "observer" } else { "participant" };
+                format!("server.{sid}=127.0.0.1:{}:{}:{role};127.0.0.1:{}", 2000 + sid, 3000 + sid, 4000 + sid)
+            })
+            .collect();
+        let config = Config::parse(&format!("{}\nversion=0", lines.join("\n"))).expect("a configuration");
+        let options = MemberOptions {
+            tick_ms: 200 + random.below(1800),
+            init_limit: 10,
+            sync_limit: 5,
+            cache_entries: [1, 3, 20, 500][random.below(4) as usize],
+        };
+        let host = |_| Host { disk: SimDisk::new(), member: None, listens: false, paused_until_ms: 0, wall_offset_ms: 0, restart_at_ms: 0 };
+        let faults = faults.unwrap_or(drawn);
+        Self {
+            seed,
+            faults,
+            is_healing: false,
+            disks_fail: faults.sync + faults.write > 0,
+            random,
+            config,
+            options,
+            hosts: (0..total).map(host).collect(),
+            election: BTreeMap::new(),
+            held_back: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            links: BTreeMap::new(),
+            next_link: 1,
+            clients: (0..CLIENTS).map(Client::new).collect(),
+            at: vec![0; CLIENTS],
+            oracle: ClusterOracle::new(total, members),
+            now: Now { mono_ms: 86_400_000, wall_ms: 1_700_000_000_000 },
+            report: ClusterReport::default(),
+        }
+    }
+
+    /// Runs so many steps with faults, then heals everything and demands progress.
+    ///
+    /// # Panics
+    /// At the first violation; the message names it.
+    pub fn run(mut self, steps: usize) -> ClusterReport {
+        let begun_ms = self.now.mono_ms;
+        for _ in 0..steps {
+            self.report.steps += 1;
+            self.fault();
+            self.step();
+        }
+        self.heal();
+        self.report.virtual_ms = self.now.mono_ms - begun_ms;
+        self.report.acknowledged = self.oracle.acknowledged;
+        self.report.leads = self.oracle.leads;
+        self.report.follows = self.oracle.follows;
+        self.report
+    }
+
+    fn trace(&mut self, what: u64) {
+        self.report.trace = (self.report.trace ^ what).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+    }
+
+    fn heal(&mut self) {
+        self.faults = ClusterFaults::default();
+        self.is_healing = true;
+        self.cuts.clear();
+        for (path, message) in std::mem::take(&mut self.held_back) {
+            self.election.entry(path).or_default().push_back(message);
+        }
+        for host in &mut self.hosts {
+            host.disk.set_capacity(None);
+            host.paused_until_ms = 0;
+        }
+        let before = self.oracle.acknowledged;
+        // Long enough for the longest notification interval and a few elections.
+        let limit_ms = self.now.mono_ms + 400_000;
+        let mut steps = 0;
+        while self.oracle.acknowledged < before + 30 {
+            self.step();
+            steps += 1;
+            assert!(self.now.mono_ms < limit_ms && steps < 400_000, "seed {}: healed and yet no progress: {}", self.seed, self.roles());
+        }
+        // Nothing new: all have to become equal.
+        let limit_ms = self.now.mono_ms + 400_000;
+        self.clients.iter_mut().for_each(|client| client.is_done = true);
+        loop {
+            self.step();
+            steps += 1;
+            let last = self.oracle.last_committed();
+            let all = self.hosts.iter().all(|host| host.member.as_ref().is_some_and(|m| m.is_serving && m.tree().last_zxid() == last));
+            if all {
+                break;
+            }
+            assert!(self.now.mono_ms < limit_ms && steps < 800_000, "seed {}: members do not become equal: {}", self.seed, self.roles());
+        }
+        self.oracle.all_equal();
+    }
+
+    fn roles(&self) -> String {
+        let role = |host: &Host| {
+            host.member.as_ref().map_or("down".to_owned(), |m| {
+                format!("{:?}{} e{} at {} logged {}", m.peer().role(), if m.is_serving { "+" } else { "" }, m.peer().epoch(), m.tree().last_zxid(), m.peer().last_logged())
+            })
+        };
+        self.hosts.iter().map(role).collect::<Vec<_>>().join(", ")
+    }
+
+    fn some_host(&mut self) -> usize {
+        self.random.below(self.hosts.len() as u64) as usize
+    }
+
+    fn fault(&mut self) {
+        let faults = self.faults;
+        if self.random.one_in(faults.power_cut) {
+            let (host, seed) = (self.some_host(), self.random.bits());
+            self.report.power_cuts += 1;
+            self.end(host, Some(seed));
+        }
+        if self.random.one_in(faults.blackout) {
+            self.report.power_cuts += 1;
+            for host in 0..self.hosts.len() {
+                let seed = self.random.bits();
+                self.end(host, Some(seed));
+            }
+        }
+        if self.random.one_in(faults.kill) {
+            let host = self.some_host();
+            self.report.kills += 1;
+            self.end(host, None);
+        }
+        if self.random.one_in(faults.pause) {
+            let host = self.some_host();
+            self.report.pauses += 1;
+            self.hosts[host].paused_until_ms = self.now.mono_ms + self.random.below(10_000);
+        }
+        if self.random.one_in(faults.cut) {
+            let (from, to) = (self.some_host(), self.some_host());
+            self.report.cuts += 1;
+            let both = self.random.one_in(2);
+            let cut = !self.cuts.get(&(from, to)).copied().unwrap_or(false);
+            self.set_cut(from, to, cut);
+            if both {
+                self.set_cut(to, from, cut);
+            }
+            if self.random.one_in(4) {
+                let all: Vec<(usize, usize)> = self.cuts.keys().copied().collect();
+                all.into_iter().for_each(|(from, to)| self.set_cut(from, to, false));
+            }
+        }
+        if self.random.one_in(faults.reset) {
+            let ids: Vec<u64> = self.links.keys().copied().collect();
+            if !ids.is_empty() {
+                self.report.resets += 1;
+                let id = ids[self.random.below(ids.len() as u64) as usize];
+                self.reset(id);
+            }
+        }
+        if self.random.one_in(faults.sync) {
+            let (host, after) = (self.some_host(), self.random.below(6));
+            self.hosts[host].disk.fail_sync(after);
+        }
+        if self.random.one_in(faults.write) {
+            let (host, after) = (self.some_host(), self.random.below(10));
+            self.hosts[host].disk.fail_write(after);
+        }
+        if self.random.one_in(faults.clock) {
+            let host = self.some_host();
+            self.report.clock_steps += 1;
+            self.hosts[host].wall_offset_ms = self.random.below(20_000_000) as i64 - 10_000_000;
+        }
+    }
+
+    fn set_cut(&mut self, from: usize, to: usize, cut: bool) {
+        if from == to {
+            return;
+        }
+        self.cuts.insert((from, to), cut);
+        if cut {
+            // What is on its way is lost; the newest is sent again when there is a way.
+            if let Some(last) = self.election.remove(&(from, to)).and_then(|mut queue| queue.pop_back()) {
+                self.held_back.insert((from, to), last);
+            }
+        } else if let Some(message) = self.held_back.remove(&(from, to)) {
+            self.election.entry((from, to)).or_default().push_back(message);
+        }
+    }
+
+    fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.cuts.get(&(from, to)).copied().unwrap_or(false)
+    }
+
+    /// A connection is reset: a suffix each way is lost, and both sides learn of it.
+    fn reset(&mut self, id: u64) {
+        let Some(link) = self.links.remove(&id) else { return };
+        for (side, (host, number)) in [link.leader, link.learner].into_iter().enumerate() {
+            if link.open[side] {
+                self.bring(host, vec![Input::LinkDown { link: number }]);
+            }
+        }
+    }
+
+    fn local_now(&self, host: usize) -> Now {
+        Now { mono_ms: self.now.mono_ms, wall_ms: self.now.wall_ms + self.hosts[host].wall_offset_ms }
+    }
+
+    /// The process is gone; with a seed, the power too.
+    fn end(&mut self, host: usize, power_cut: Option<u64>) {
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("{host}: ends, power cut {}", power_cut.is_some());
+        }
+        self.hosts[host].member = None;
+        self.hosts[host].listens = false;
+        self.hosts[host].disk.crash();
+        if let Some(seed) = power_cut {
+            self.hosts[host].disk.power_cut(seed);
+        }
+        self.hosts[host].restart_at_ms = self.now.mono_ms + self.random.below(3000);
+        self.oracle.retired(host);
+        self.election.retain(|(from, to), _| *from != host && *to != host);
+        self.held_back.retain(|(from, to), _| *from != host && *to != host);
+        let ids: Vec<u64> = self.links.iter().filter(|(_, l)| l.leader.0 == host || l.learner.0 == host).map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            let side = usize::from(link.learner.0 == host);
+            link.open[side] = false;
+            // The other side learns of it now, or only by the silence if the way is cut.
+            let (other, number) = if side == 0 { link.learner } else { link.leader };
+            let was_open = link.open[1 - side];
+            if !self.is_cut(host, other) {
+                self.links.remove(&id);
+                if was_open {
+                    self.bring(other, vec![Input::LinkDown { link: number }]);
+                }
+            }
+        }
+        for index in 0..CLIENTS {
+            if self.at[index] == host {
+                self.clients[index].hung_up();
+            }
+        }
+    }
+
+    fn start(&mut self, host: usize) {
+        for _ in 0..MOST_FAILED_STARTS {
+            let disk: DiskRef = Arc::new(self.hosts[host].disk.clone());
+            let (now, seed) = (self.local_now(host), self.random.bits());
+            match Member::start(&disk, Sid(host as i64 + 1), &self.config, &self.options, now, seed) {
+                Ok((member, begun)) => {
+                    self.oracle.begun(host, &begun);
+                    self.hosts[host].member = Some(member);
+                    self.report.starts += 1;
+                    self.look(host);
+                    return;
+                }
+                Err(Death::Damaged(reason)) => panic!("seed {}: nothing rots here, and yet member {host}: {reason}", self.seed),
+                Err(death) => {
+                    assert!(self.disks_fail, "seed {}: member {host}: {death:?}", self.seed);
+                    let power_cut = self.random.one_in(2).then(|| self.random.bits());
+                    self.end(host, power_cut);
+                }
+            }
+        }
+        panic!("seed {}: member {host} does not start", self.seed);
+    }
+
+    fn step(&mut self) {
+        // Time passes slowly while there is something to do, and otherwise to the next thing that waits for it.
+        let passed_ms = match self.random.below(1000) {
+            0..700 => 0,
+            700..990 => self.random.below(3),
+            _ if self.is_healing => self.random.below(10),
+            990..998 => self.random.below(self.options.tick_ms),
+            _ => self.random.below(4 * self.options.tick_ms),
+        };
+        let passed_ms = if self.random.one_in(10) { passed_ms.max(self.idle_ms()) } else { passed_ms };
+        self.now.mono_ms += passed_ms;
+        self.now.wall_ms += passed_ms as i64;
+        for host in 0..self.hosts.len() {
+            if self.hosts[host].member.is_none() && self.hosts[host].restart_at_ms <= self.now.mono_ms {
+                self.start(host);
+            }
+        }
+        let host = self.some_host();
+        if self.hosts[host].member.is_none() || self.hosts[host].paused_until_ms > self.now.mono_ms {
+            return;
+        }
+        let now = self.local_now(host);
+        let random = self.random.below(100);
+        let member = self.hosts[host].member.as_mut().expect("looked at just now");
+        let outcome = match random {
+            0..20 => {
+                self.deliver_election(host);
+                Ok(())
+            }
+            20..50 => {
+                self.deliver_packets(host);
+                Ok(())
+            }
+            50..68 => member.log(now),
+            68..78 => {
+                member.tick(now);
+                Ok(())
+            }
+            78..86 => {
+                let front = self.random.below(FRONTS as u64) as usize;
+                self.hosts[host].member.as_mut().expect("there").drain(now, front);
+                Ok(())
+            }
+            86..97 => {
+                let client = self.random.below(CLIENTS as u64) as usize;
+                self.client_step(client, host);
+                Ok(())
+            }
+            97..99 => member.snapshot(&mut self.random),
+            _ => {
+                member.purge();
+                Ok(())
+            }
+        };
+        self.look(host);
+        if let Err(death) = outcome {
+            assert!(self.disks_fail, "seed {}: member {host}: {death:?}", self.seed);
+            self.report.failed_logs += 1;
+            let power_cut = self.random.one_in(2).then(|| self.random.bits());
+            self.end(host, power_cut);
+        }
+    }
+
+    /// How long nothing will happen, if nobody has anything to do.
+    fn idle_ms(&self) -> u64 {
+        let is_paused = |host: usize| self.hosts[host].paused_until_ms > self.now.mono_ms;
+        let waits = |queue: &VecDeque<Vec<u8>>, host: usize| !queue.is_empty() && !is_paused(host);
+        let is_busy = self.election.iter().any(|((_, to), queue)| !queue.is_empty() && !is_paused(*to))
+            || self.links.values().any(|link| waits(&link.to_leader, link.leader.0) || waits(&link.to_learner, link.learner.0))
+            || self.hosts.iter().enumerate().any(|(at, host)| !is_paused(at) && host.member.as_ref().is_some_and(Member::has_work));
+        if is_busy {
+            return 0;
+        }
+        let timers = self.hosts.iter().filter_map(|host| host.member.as_ref()?.next_timer_ms());
+        let restarts = self.hosts.iter().filter(|host| host.member.is_none()).map(|host| host.restart_at_ms);
+        let next = timers.chain(restarts).min().unwrap_or(self.now.mono_ms + 100);
+        next.saturating_sub(self.now.mono_ms).min(2_000)
+    }
+
+    fn bring(&mut self, host: usize, inputs: Vec<Input>) {
+        let now = self.local_now(host);
+        if let Some(member) = self.hosts[host].member.as_mut() {
+            member.bring(now, inputs);
+            self.look(host);
+        }
+    }
+
+    fn deliver_election(&mut self, to: usize) {
+        let from: Vec<usize> = self.election.iter().filter(|((_, t), queue)| *t == to && !queue.is_empty()).map(|((f, _), _)| *f).collect();
+        if from.is_empty() {
+            return;
+        }
+        let from = from[self.random.below(from.len() as u64) as usize];
+        let message = self.election.get_mut(&(from, to)).and_then(VecDeque::pop_front).expect("not empty");
+        self.trace((from as u64) << 8 | to as u64);
+        self.bring(to, vec![Input::Notification { from: Sid(from as i64 + 1), message }]);
+    }
+
+    /// Some of what has come in on one of its links.
+    fn deliver_packets(&mut self, host: usize) {
+        let mine = |link: &Link| (link.leader.0 == host && !link.to_leader.is_empty()) || (link.learner.0 == host && !link.to_learner.is_empty());
+        let ids: Vec<u64> = self.links.iter().filter(|(_, link)| mine(link)).map(|(id, _)| *id).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = ids[self.random.below(ids.len() as u64) as usize];
+        let count = 1 + self.random.below(6) as usize;
+        let tears = self.random.one_in(4);
+        let cut_at = self.random.bits() as usize;
+        let store = self.hosts[host].member.as_ref().map(|member| member.store().clone());
+        let link = self.links.get_mut(&id).expect("found just now");
+        let is_leader = link.leader.0 == host;
+        let side = usize::from(!is_leader);
+        let number = if is_leader { link.leader.1 } else { link.learner.1 };
+        let queue = if is_leader { &mut link.to_leader } else { &mut link.to_learner };
+        let mut arrivals = Vec::new();
+        let mut failed = false;
+        for _ in 0..count {
+            let Some(mut piece) = queue.pop_front() else { break };
+            if tears && piece.len() > 1 {
+                let rest = piece.split_off(1 + cut_at % (piece.len() - 1));
+                queue.push_front(rest);
+            }
+            let store = if is_leader { None } else { store.as_deref() };
+            failed |= link.readers[side].feed(&piece, LONGEST, store, |arrival| arrivals.push(arrival)).is_err();
+        }
+        if !link.open[side] {
+            return;
+        }
+        let now = self.local_now(host);
+        for arrival in arrivals {
+            let Some(member) = self.hosts[host].member.as_mut() else { return };
+            match arrival {
+                Arrival::Packet(packet) => {
+                    self.report.trace = self.report.trace.wrapping_mul(31).wrapping_add(packet.zxid.0 as u64 ^ packet.kind.0 as u64);
+                    member.bring(now, vec![Input::Packet { link: number, packet }]);
+                }
+                Arrival::Snapshot(received) => member.receive(now, number, received),
+            }
+            self.look(host);
+        }
+        if failed {
+            // The disk has refused the snapshot, as it was told to.
+            self.reset(id);
+        }
+    }
+
+    /// Carries out what a member asks for, and shows the oracle what it did.
+    fn look(&mut self, host: usize) {
+        let Some(member) = self.hosts[host].member.as_mut() else { return };
+        let (events, wishes) = (std::mem::take(&mut member.events), std::mem::take(&mut member.wishes));
+        let serves = member.is_serving;
+        self.report.snapshots += std::mem::take(&mut member.snapshots);
+        for event in events {
+            self.oracle.event(host, event);
+        }
+        if !serves {
+            self.oracle.retired(host);
+        }
+        for wish in wishes {
+            self.grant(host, wish);
+        }
+        self.show_clients(host);
+    }
+
+    fn grant(&mut self, host: usize, wish: Wish) {
+        match wish {
+            Wish::Notify { to, message } => {
+                let to = to.0 as usize - 1;
+                assert_ne!(to, host, "nobody sends to himself over the network");
+                if self.hosts.get(to).is_none_or(|other| other.member.is_none()) || self.is_cut(host, to) {
+                    self.held_back.insert((host, to), message);
+                } else {
+                    let queue = self.election.entry((host, to)).or_default();
+                    queue.push_back(message);
+                    if queue.len() > 100 {
+                        queue.pop_front();
+                    }
+                }
+            }
+            Wish::Listen(on) => self.hosts[host].listens = on,
+            Wish::Dial { link, leader } => {
+                let to = leader.0 as usize - 1;
+                let reachable = self.hosts[to].listens && self.hosts[to].member.is_some() && !self.is_cut(host, to) && !self.is_cut(to, host);
+                if !reachable {
+                    return self.bring(host, vec![Input::LinkDown { link }]);
+                }
+                let id = self.next_link;
+                self.next_link += 1;
+                let number = LinkId(id);
+                self.links.insert(
+                    id,
+                    Link {
+                        learner: (host, link),
+                        leader: (to, number),
+                        to_leader: VecDeque::new(),
+                        to_learner: VecDeque::new(),
+                        readers: [LinkReader::default(), LinkReader::default()],
+                        open: [true, true],
+                        stalled: [false, false],
+                    },
+                );
+                self.bring(to, vec![Input::LinkUp { link: number }]);
+                self.bring(host, vec![Input::LinkUp { link }]);
+            }
+            Wish::Send { link, packet } => self.send(host, link, &packet),
+            Wish::Synchronise { link, job } => {
+                let store = self.hosts[host].member.as_ref().expect("it has asked").store().clone();
+                let mut pieces = Vec::new();
+                let outcome = synchronise(&store, &job, &mut |piece| {
+                    pieces.push(piece.to_vec());
+                    Ok(())
+                });
+                match outcome {
+                    Ok(plan) => {
+                        self.count(plan);
+                        for piece in pieces {
+                            self.push(host, link, piece);
+                        }
+                    }
+                    Err(error) => {
+                        if std::env::var_os("SIM_TRACE").is_some() {
+                            eprintln!("   {host} cannot synchronise {link:?}: {error} ({job:?})");
+                        }
+                        if let Some(id) = self.find(host, link) {
+                            self.reset(id);
+                        }
+                    }
+                }
+            }
+            Wish::HangUp(link) => {
+                let Some(id) = self.find(host, link) else { return };
+                let link = self.links.get_mut(&id).expect("found just now");
+                let side = usize::from(link.learner.0 == host);
+                link.open[side] = false;
+                let (other, number) = if side == 0 { link.learner } else { link.leader };
+                let other_open = link.open[1 - side];
+                // What was sent before is lost or not, as it happens.
+                if !other_open || !self.is_cut(host, other) {
+                    self.links.remove(&id);
+                    if other_open {
+                        self.bring(other, vec![Input::LinkDown { link: number }]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, plan: SyncPlan) {
+        match plan {
+            SyncPlan::Diff { .. } => self.report.diffs += 1,
+            SyncPlan::Trunc { .. } => self.report.truncs += 1,
+            SyncPlan::Snap => self.report.snaps += 1,
+        }
+    }
+
+    fn find(&self, host: usize, number: LinkId) -> Option<u64> {
+        self.links.iter().find(|(_, link)| link.leader == (host, number) || link.learner == (host, number)).map(|(id, _)| *id)
+    }
+
+    fn send(&mut self, host: usize, link: LinkId, packet: &Packet) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        self.push(host, link, bytes);
+    }
+
+    fn push(&mut self, host: usize, number: LinkId, bytes: Vec<u8>) {
+        let Some(id) = self.find(host, number) else { return };
+        let link = &self.links[&id];
+        let to_leader = link.learner == (host, number);
+        let other = if to_leader { link.leader.0 } else { link.learner.0 };
+        if self.is_cut(host, other) {
+            // A stream does not lose its middle: from here on nothing comes through any more, and nobody knows.
+            self.links.get_mut(&id).expect("found just now").stalled[usize::from(!to_leader)] = true;
+            return;
+        }
+        let link = self.links.get_mut(&id).expect("found just now");
+        let (queue, stalled) = if to_leader { (&mut link.to_leader, link.stalled[0]) } else { (&mut link.to_learner, link.stalled[1]) };
+        if !stalled {
+            queue.push_back(bytes);
+        }
+    }
+
+    fn client_step(&mut self, index: usize, host: usize) {
+        let now = self.local_now(host);
+        if matches!(self.clients[index].line, Line::Down) {
+            if self.clients[index].is_done {
+                return;
+            }
+            self.at[index] = host;
+        }
+        if self.at[index] != host {
+            return;
+        }
+        let member = self.hosts[host].member.as_mut().expect("it is its turn");
+        match self.clients[index].line {
+            Line::Down => {
+                let front = self.random.below(FRONTS as u64) as usize;
+                let slot = member.accept(now, front);
+                let frame = self.clients[index].connect(front, slot);
+                let flow = member.frame(now, front, slot, &frame);
+                self.follow(index, host, front, slot, flow);
+            }
+            Line::Asking { front, slot } => {
+                // It loses patience now and then.
+                if self.random.one_in(60) {
+                    member.hang_up(now, front, slot);
+                    self.clients[index].hung_up();
+                }
+            }
+            Line::Up { front, slot } => {
+                if self.random.one_in(120) {
+                    member.hang_up(now, front, slot);
+                    self.clients[index].hung_up();
+                    return;
+                }
+                for _ in 0..1 + self.random.below(4) {
+                    if !self.clients[index].can_send() || self.clients[index].is_done {
+                        break;
+                    }
+                    let frame = self.clients[index].request(&mut self.random);
+                    let Some(member) = self.hosts[host].member.as_mut() else { return };
+                    let flow = member.frame(now, front, slot, &frame);
+                    self.follow(index, host, front, slot, flow);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, index: usize, host: usize, front: usize, slot: u32, flow: Flow) {
+        match flow {
+            Flow::Continue => {}
+            Flow::Pause => self.clients[index].readable = false,
+            Flow::Drop | Flow::Close => {
+                self.look(host);
+                if matches!(self.clients[index].line, Line::Up { .. } | Line::Asking { .. }) {
+                    let now = self.local_now(host);
+                    if let Some(member) = self.hosts[host].member.as_mut() {
+                        member.hang_up(now, front, slot);
+                    }
+                    self.clients[index].hung_up();
+                }
+            }
+        }
+    }
+
+    fn client_at(&self, host: usize, front: usize, slot: u32) -> Option<usize> {
+        (0..CLIENTS).find(|index| {
+            self.at[*index] == host
+                && matches!(self.clients[*index].line, Line::Up { front: f, slot: s } | Line::Asking { front: f, slot: s } if (f, s) == (front, slot))
+        })
+    }
+
+    /// Whatever the reactors have for their sockets goes out.
+    fn show_clients(&mut self, host: usize) {
+        let now = self.local_now(host);
+        for front in 0..FRONTS {
+            let Some(member) = self.hosts[host].member.as_mut() else { return };
+            for seen in member.take_seen(front) {
+                let (Seen::Bytes(slot, _) | Seen::Resume(slot) | Seen::Close(slot)) = &seen;
+                let Some(index) = self.client_at(host, front, *slot) else { continue };
+                match seen {
+                    Seen::Bytes(_, bytes) => {
+                        for told in self.clients[index].receive(&bytes) {
+                            self.tell(host, told);
+                        }
+                    }
+                    Seen::Resume(_) => self.clients[index].readable = true,
+                    Seen::Close(slot) => {
+                        if let Some(member) = self.hosts[host].member.as_mut() {
+                            member.hang_up(now, front, slot);
+                        }
+                        self.clients[index].hung_up();
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, host: usize, told: Told) {
+        if let Told::Session(session) = told {
+            let holders = self.clients.iter().filter(|client| client.session == session).count();
+            assert_eq!(holders, 1, "seed {}: {session} was given to two clients", self.seed);
+        }
+        if let Told::Write { zxid, .. } = told {
+            self.trace(zxid as u64);
+        }
+        self.oracle.told(host, told);
+    }
+}

@@ -1,0 +1,252 @@
+//! What an ensemble has to hold to, whatever goes wrong: one list of committed transactions, of which every member
+//! applies a prefix, each with the same digest after it; at most one leader an epoch; and everything that a client was
+//! told is in that list for good.
+
+use crate::client::Told;
+use crate::member::{Begun, Event};
+use bytes::Bytes;
+use oxkeeper_proto::txn::LoggedTxn;
+use oxkeeper_proto::{OpCode, Zxid};
+use oxkeeper_zab::Role;
+use std::collections::{BTreeMap, BTreeSet};
+
+const SESSION_EXPIRED: i32 = -112;
+const SESSION_MOVED: i32 = -118;
+
+/// What is known of one member.
+#[derive(Default)]
+struct Known {
+    /// The log as it was given out, durable or not, from the snapshot that it begins with on.
+    log: BTreeMap<Zxid, Bytes>,
+    /// Everything up to here is in that snapshot.
+    base: Zxid,
+    /// The end of the tree.
+    applied: Zxid,
+    /// Between its synchronisation and the end of its role: what it applies is committed.
+    serves: bool,
+}
+
+/// See the module.
+pub struct ClusterOracle {
+    members: Vec<Known>,
+    /// The first so many vote.
+    voters: usize,
+    /// The one list.
+    committed: BTreeMap<Zxid, Bytes>,
+    /// The digest of a tree that holds the list up to here.
+    digests: BTreeMap<Zxid, u64>,
+    /// Who led each epoch.
+    leaders: BTreeMap<i64, usize>,
+    /// Session and cxid of everything committed.
+    names: BTreeSet<(i64, i32)>,
+    /// Writes that clients were told of.
+    pub acknowledged: usize,
+    /// Roles taken up.
+    pub leads: usize,
+    pub follows: usize,
+}
+
+impl ClusterOracle {
+    /// Of so many empty members, the first of which vote.
+    pub fn new(members: usize, voters: usize) -> Self {
+        Self {
+            voters,
+            members: (0..members).map(|_| Known::default()).collect(),
+            committed: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            names: BTreeSet::new(),
+            acknowledged: 0,
+            leads: 0,
+            follows: 0,
+        }
+    }
+
+    /// The end of the list.
+    pub fn last_committed(&self) -> Zxid {
+        self.committed.last_key_value().map_or(Zxid::ZERO, |(zxid, _)| *zxid)
+    }
+
+    /// A member has started from its files.
+    pub fn begun(&mut self, member: usize, begun: &Begun) {
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("{member}: starts: snapshot {}, records {:?}", begun.snapshot, begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>());
+        }
+        let known = &mut self.members[member];
+        known.base = begun.snapshot;
+        known.log = begun.records.iter().cloned().collect();
+        known.applied = begun.records.last().map_or(begun.snapshot, |(zxid, _)| *zxid);
+        known.serves = false;
+        // What a snapshot holds was committed.
+        assert!(begun.snapshot <= self.last_committed(), "member {member}: a snapshot of {}, which was never committed", begun.snapshot);
+    }
+
+    /// A member did something.
+    pub fn event(&mut self, member: usize, event: Event) {
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("{member}: {event:?}");
+        }
+        match event {
+            Event::Appended(zxid, payload) => {
+                let known = &mut self.members[member];
+                let last = known.log.last_key_value().map_or(known.base, |(zxid, _)| *zxid);
+                assert!(
+                    zxid.0 == last.0 + 1 || (zxid.epoch() > last.epoch() && zxid.counter() == 1),
+                    "member {member}: {zxid} is appended behind {last}"
+                );
+                known.log.insert(zxid, payload);
+            }
+            Event::Truncated(to) => {
+                let gone = self.members[member].log.split_off(&Zxid(to.0 + 1));
+                // A proposal that is committed while a learner that had it already is cut back to be sent it again.
+                for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
+                    let holders = self.members.iter().take(self.voters).filter(|known| known.base >= *zxid || known.log.get(zxid) == Some(payload));
+                    assert!(holders.count() > self.voters / 2, "member {member}: {zxid} was committed and is cut off, and no quorum has it");
+                }
+            }
+            Event::Installing(zxid) => {
+                let known = &mut self.members[member];
+                (known.log, known.base) = (BTreeMap::new(), zxid);
+            }
+            Event::Installed(zxid, digest) => {
+                self.members[member].applied = zxid;
+                self.same_digest(member, zxid, digest);
+            }
+            Event::Lost => {
+                let known = &mut self.members[member];
+                (known.log, known.base, known.applied, known.serves) = (BTreeMap::new(), Zxid::ZERO, Zxid::ZERO, false);
+            }
+            Event::Rebuilt(zxid, digest) => {
+                self.members[member].applied = zxid;
+                self.same_digest(member, zxid, digest);
+            }
+            Event::Applied(zxid, payload, digest) => self.applied(member, zxid, &payload, digest),
+            Event::Serving(role, epoch, zxid, digest) => self.serving(member, role, epoch, zxid, digest),
+        }
+    }
+
+    /// The trees of two members that end with the same committed transaction are the same.
+    fn same_digest(&mut self, member: usize, zxid: Zxid, digest: u64) {
+        if zxid > self.last_committed() {
+            return;
+        }
+        let known = *self.digests.entry(zxid).or_insert(digest);
+        assert_eq!(known, digest, "member {member}: the digest at {zxid}");
+    }
+
+    fn applied(&mut self, member: usize, zxid: Zxid, payload: &Bytes, digest: u64) {
+        let known = &mut self.members[member];
+        assert!(zxid > known.applied, "member {member}: {zxid} is applied after {}", known.applied);
+        let logged = known.log.get(&zxid);
+        assert!(logged == Some(payload), "member {member}: {zxid} is applied and was not logged so");
+        let next = known.log.range(Zxid(known.applied.0 + 1)..).next().map(|(zxid, _)| *zxid);
+        assert_eq!(next, Some(zxid), "member {member}: what is applied after {}", known.applied);
+        known.applied = zxid;
+        if known.serves {
+            self.commit(member, zxid, payload);
+        }
+        self.same_digest(member, zxid, digest);
+    }
+
+    fn commit(&mut self, member: usize, zxid: Zxid, payload: &Bytes) {
+        if let Some(committed) = self.committed.get(&zxid) {
+            assert!(committed == payload, "member {member}: another {zxid} is committed than before");
+            return;
+        }
+        assert!(zxid > self.last_committed(), "member {member}: {zxid} is committed behind {}", self.last_committed());
+        let name = name(payload);
+        // The leader's own transactions have no cxid.
+        assert!(name.1 == 0 || self.names.insert(name), "session {:#x} cxid {} is committed twice", name.0, name.1);
+        self.committed.insert(zxid, payload.clone());
+    }
+
+    /// A member begins to serve: its whole history is the list, or a prefix of it; that of a leader is all of it.
+    fn serving(&mut self, member: usize, role: Role, epoch: i64, zxid: Zxid, digest: u64) {
+        if role == Role::Leading {
+            self.leads += 1;
+            let leader = *self.leaders.entry(epoch).or_insert(member);
+            assert_eq!(leader, member, "epoch {epoch} has two leaders");
+        } else {
+            self.follows += 1;
+        }
+        let known = &mut self.members[member];
+        known.serves = true;
+        assert_eq!(known.applied, zxid, "member {member}: where the tree ends");
+        let history: Vec<(Zxid, Bytes)> = known.log.range(..=zxid).map(|(zxid, payload)| (*zxid, payload.clone())).collect();
+        let base = known.base;
+        let mut expected = self.committed.range(Zxid(base.0 + 1)..).map(|(zxid, payload)| (*zxid, payload.clone()));
+        let mut behind = Vec::new();
+        for (zxid, payload) in history {
+            if zxid <= base {
+                continue;
+            }
+            match expected.next() {
+                Some((next, committed)) => {
+                    assert_eq!(next, zxid, "member {member}: its history has {zxid} where {next} is committed");
+                    assert!(committed == payload, "member {member}: its history has another {zxid} than is committed");
+                }
+                None => behind.push((zxid, payload)),
+            }
+        }
+        let missing = expected.next().map(|(zxid, _)| zxid);
+        drop(expected);
+        if role == Role::Leading {
+            assert_eq!(missing, None, "member {member} leads epoch {epoch} without what was committed");
+        }
+        // What a new leader has beyond the list is committed by its quorum; what a learner has, by its leader's.
+        for (zxid, payload) in behind {
+            self.commit(member, zxid, &payload);
+        }
+        self.same_digest(member, zxid, digest);
+    }
+
+    /// A member is gone, or no longer serves.
+    pub fn retired(&mut self, member: usize) {
+        self.members[member].serves = false;
+    }
+
+    /// A client was told something by this member.
+    pub fn told(&mut self, member: usize, told: Told) {
+        match told {
+            // Answers that spend no transaction, or one of another.
+            Told::Write { error: SESSION_EXPIRED | SESSION_MOVED, .. } | Told::Zxid(_) => {}
+            Told::Write { session, xid, zxid, .. } => {
+                self.acknowledged += 1;
+                let payload = self.committed.get(&Zxid(zxid));
+                let payload = payload.unwrap_or_else(|| panic!("member {member}: {zxid:#x} was acknowledged and is not committed"));
+                assert_eq!(name(payload), (session.0, xid), "{zxid:#x} was acknowledged to another");
+            }
+            Told::Session(_) => {}
+            Told::NoSession(session) => {
+                let of = |kind: OpCode| self.committed.values().any(|payload| is(payload, session.0, kind));
+                assert!(
+                    !of(OpCode::CREATE_SESSION) || of(OpCode::CLOSE_SESSION) || self.has_close_proposed(session.0),
+                    "{session} lives and was denied by member {member}"
+                );
+            }
+        }
+    }
+
+    /// The end of a session may be on its way when it is denied.
+    fn has_close_proposed(&self, session: i64) -> bool {
+        self.members.iter().any(|known| known.log.values().any(|payload| is(payload, session, OpCode::CLOSE_SESSION)))
+    }
+
+    /// Everything has healed: all members hold the whole list.
+    pub fn all_equal(&self) {
+        for (member, known) in self.members.iter().enumerate() {
+            assert_eq!(known.applied, self.last_committed(), "member {member} has not caught up");
+        }
+    }
+}
+
+fn is(payload: &[u8], session: i64, kind: OpCode) -> bool {
+    let header = LoggedTxn::read(payload).expect("a transaction").header;
+    header.client_id == session && header.kind == kind.0
+}
+
+/// Session and cxid of a transaction.
+fn name(payload: &[u8]) -> (i64, i32) {
+    let header = LoggedTxn::read(payload).expect("a transaction").header;
+    (header.client_id, header.cxid)
+}

@@ -1,0 +1,524 @@
+//! One life of a member of an ensemble: `Core`, `Front`s, tree and ledger as `server` joins them, with what its threads
+//! do taken apart into steps that the world calls in any order.
+
+use crate::process::{Death, FRONTS, Outputs, Seen};
+use crate::random::Random;
+use bytes::Bytes;
+use oxkeeper_auth::{SchemeOptions, Schemes};
+use oxkeeper_ledger::{Ledger, LedgerOptions, Received, Stepped};
+use oxkeeper_proto::Zxid;
+use oxkeeper_proto::txn::{DIGEST_VERSION, LoggedTxn};
+use oxkeeper_replica::apply::{Commit, Outcome, apply};
+use oxkeeper_replica::core::{Core, CoreOptions, DiskStep, Input, Output};
+use oxkeeper_replica::front::{Flow, Front, FrontOptions};
+use oxkeeper_replica::inbox::{FrontShared, Item};
+use oxkeeper_replica::prepare::PrepareOptions;
+use oxkeeper_replica::request::Now;
+use oxkeeper_store::names::Compression;
+use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotWriter};
+use oxkeeper_store::{AppendError, Directories, DiskRef, LogOptions, OpenError, OpenOptions, Store};
+use oxkeeper_tree::{NoopSink, Tree, TreeOptions, View};
+use oxkeeper_zab::{Config, Durable, LinkId, Packet, Peer, PeerOptions, Role, Sid, SyncJob};
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What all members have in common.
+#[derive(Clone, Debug)]
+pub struct MemberOptions {
+    pub tick_ms: u64,
+    pub init_limit: u32,
+    pub sync_limit: u32,
+    /// How many committed transactions are kept in memory for learners.
+    pub cache_entries: usize,
+}
+
+const MAX_LENGTH: i32 = 1 << 20;
+/// The disk keeps every sector in memory, so files are short.
+const PRE_ALLOC_BYTES: i64 = 32 << 10;
+
+/// What waits for the log thread.
+enum Work {
+    Append(Entry),
+    Step(DiskStep),
+}
+
+struct Entry {
+    zxid: Zxid,
+    payload: Bytes,
+}
+
+impl AsRef<[u8]> for Entry {
+    fn as_ref(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
+/// What a member asks of the world.
+#[derive(Debug)]
+pub enum Wish {
+    Notify { to: Sid, message: Bytes },
+    Dial { link: LinkId, leader: Sid },
+    Listen(bool),
+    Send { link: LinkId, packet: Packet },
+    Synchronise { link: LinkId, job: SyncJob },
+    HangUp(LinkId),
+}
+
+/// What the oracle has to know, in order.
+#[derive(Debug)]
+pub enum Event {
+    /// Given to the log.
+    Appended(Zxid, Bytes),
+    /// The log ends here now.
+    Truncated(Zxid),
+    /// A snapshot is to become the history.
+    Installing(Zxid),
+    /// It has.
+    Installed(Zxid, u64),
+    /// Put into the tree; the digest after it.
+    Applied(Zxid, Bytes, u64),
+    /// There was nothing to be cut back to: the history is empty.
+    Lost,
+    /// The tree was built anew, and ends here.
+    Rebuilt(Zxid, u64),
+    /// Clients are served: the role, the epoch, and the end of the tree.
+    Serving(Role, i64, Zxid, u64),
+}
+
+struct Reactor {
+    front: Front,
+    shared: Arc<FrontShared>,
+    outputs: Outputs,
+}
+
+struct Snapshotting {
+    view: View,
+    zxid: Zxid,
+    digest: u64,
+    writer: Option<SnapshotWriter>,
+}
+
+/// What the files said at the start.
+pub struct Begun {
+    /// The zxid of the snapshot.
+    pub snapshot: Zxid,
+    /// The records behind it.
+    pub records: Vec<(Zxid, Bytes)>,
+    pub digest: u64,
+}
+
+/// See the module.
+pub struct Member {
+    schemes: Arc<Schemes>,
+    store: Arc<Mutex<Store>>,
+    ledger: Ledger,
+    tree: Tree,
+    core: Core,
+    reactors: Vec<Reactor>,
+    work: VecDeque<Work>,
+    commits: Vec<Commit>,
+    snapshot: Option<Snapshotting>,
+    received: Option<Received>,
+    pub events: Vec<Event>,
+    pub wishes: Vec<Wish>,
+    pub is_serving: bool,
+    /// Snapshots finished in this life.
+    pub snapshots: usize,
+}
+
+fn tree_options() -> TreeOptions {
+    TreeOptions { extended_types: true, ..TreeOptions::default() }
+}
+
+impl Member {
+    /// Starts on a disk, as the server does it.
+    ///
+    /// # Errors
+    /// What ends the server.
+    pub fn start(disk: &DiskRef, sid: Sid, config: &Config, options: &MemberOptions, now: Now, seed: u64) -> Result<(Self, Begun), Death> {
+        let directories = Directories::one("/data");
+        let opened = Store::open(disk, &directories, &OpenOptions::default(), |reader| {
+            oxkeeper_tree::snapshot::load(reader, tree_options()).map_err(|error| error.to_string())
+        })
+        .map_err(|error| match error {
+            OpenError::Damaged(damaged) => Death::Damaged(damaged.to_string()),
+            other => Death::Start(other.to_string()),
+        })?;
+        let start = |error: &dyn std::fmt::Display| Death::Start(error.to_string());
+        let mut tree = match opened.snapshot {
+            Some(snapshot) => {
+                let mut tree: Tree = snapshot.state;
+                tree.set_last_zxid(snapshot.zxid);
+                if let Some(digest) = snapshot.digest.filter(|digest| digest.version == DIGEST_VERSION) {
+                    tree.expect_digest_at(digest.zxid, Some(digest.digest));
+                }
+                tree
+            }
+            None => Tree::new(tree_options()),
+        };
+        let mut begun = Begun { snapshot: tree.last_zxid(), records: Vec::new(), digest: 0 };
+        for record in opened.log.records() {
+            let logged = LoggedTxn::read(record.payload).expect("a logged transaction can be read");
+            let applied = tree.apply(&logged, &mut NoopSink);
+            assert!(applied.digest_mismatch.is_none(), "digests agree: {:?}", applied.digest_mismatch);
+            begun.records.push((record.zxid, Bytes::copy_from_slice(record.payload)));
+        }
+        tree.set_last_zxid(opened.last_zxid);
+        begun.digest = tree.digest();
+        assert!(tree.orphaned_owners().is_empty(), "an exact snapshot and its log leave no ephemerals without a session");
+        let mut store = opened.store;
+        if opened.needs_snapshot {
+            first_snapshot(&mut store, &mut tree).map_err(|error| start(&error))?;
+        }
+        let epochs = store.epochs().load(opened.last_zxid).map_err(|damaged| match damaged.to_string() {
+            // Loading may have to write.
+            reason if reason.contains("injected") => Death::Start(reason),
+            reason => Death::Damaged(reason),
+        })?;
+        let in_doubt = store.in_doubt().map_err(|error| start(&error))? || (epochs.is_guessed && opened.last_zxid.epoch() > 0);
+        let durable = Durable { last_zxid: opened.last_zxid, accepted: epochs.accepted, current: epochs.current, in_doubt };
+        let mut peer_options = PeerOptions::new(sid);
+        peer_options.is_observer = !config.is_voter(sid);
+        peer_options.tick_ms = options.tick_ms;
+        peer_options.init_limit = options.init_limit;
+        peer_options.sync_limit = options.sync_limit;
+        peer_options.cache_entries = options.cache_entries;
+        peer_options.seed = seed;
+        let peer = Peer::member(peer_options, config.clone(), durable, now.mono_ms);
+        let store = Arc::new(Mutex::new(store));
+        let log = LogOptions { pre_alloc_bytes: PRE_ALLOC_BYTES, size_limit_bytes: None, force_sync: true, reserve_bytes: 0 };
+        let ledger = Ledger::new(store.clone(), LedgerOptions { tree: tree_options(), log }).map_err(|error| start(&error))?;
+        let schemes = Arc::new(Schemes::new(&SchemeOptions::default()).expect("the defaults are good"));
+        let core_options = CoreOptions {
+            tick_ms: options.tick_ms,
+            sid: sid.0 as u8,
+            prepare: PrepareOptions { extended_types: true, emulate_353_ttl: false, enforce_quota: false, reconfig_enabled: false },
+            digest_enabled: true,
+            close_session_txn: true,
+            max_length: MAX_LENGTH,
+        };
+        let core = Core::member(core_options, schemes.clone(), peer, &tree, now);
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let front_options = FrontOptions {
+            tick_ms: options.tick_ms,
+            min_session_timeout_ms: 1000,
+            max_session_timeout_ms: 20_000,
+            max_length: MAX_LENGTH,
+            outstanding_limit: 1000,
+            limits: Arc::default(),
+            serves: false,
+            syncs: true,
+        };
+        let reactor = |index: usize| {
+            let shared = Arc::new(FrontShared::default());
+            let front = Front::new(index as u16, shared.clone(), schemes.clone(), front_options.clone(), in_flight.clone());
+            Reactor { front, shared, outputs: Outputs::default() }
+        };
+        let mut member = Self {
+            reactors: (0..FRONTS).map(reactor).collect(),
+            schemes,
+            store,
+            ledger,
+            tree,
+            core,
+            work: VecDeque::new(),
+            commits: Vec::new(),
+            snapshot: None,
+            received: None,
+            events: Vec::new(),
+            wishes: Vec::new(),
+            is_serving: false,
+            snapshots: 0,
+        };
+        member.bring(now, Vec::new());
+        Ok((member, begun))
+    }
+
+    /// The committed tree.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The role, and so on.
+    pub fn peer(&self) -> &Peer {
+        self.core.peer()
+    }
+
+    /// Where a snapshot that comes in goes to, and what a learner lacks comes from.
+    pub fn store(&self) -> &Arc<Mutex<Store>> {
+        &self.store
+    }
+
+    /// When time is of importance again.
+    pub fn next_timer_ms(&self) -> Option<u64> {
+        self.core.next_timer_ms()
+    }
+
+    /// Whether the log thread has something to do.
+    pub fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
+    /// A connection comes in; its slot.
+    pub fn accept(&mut self, now: Now, front: usize) -> u32 {
+        self.reactors[front].front.accept(now, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))
+    }
+
+    /// A connection is gone.
+    pub fn hang_up(&mut self, now: Now, front: usize, slot: u32) {
+        let reactor = &mut self.reactors[front];
+        reactor.front.closed(slot);
+        reactor.outputs.buffer(slot).clear();
+        self.submit(now, front);
+    }
+
+    /// A reactor reads one frame.
+    pub fn frame(&mut self, now: Now, front: usize, slot: u32, bytes: &[u8]) -> Flow {
+        let reactor = &mut self.reactors[front];
+        reactor.front.drain(now, &self.tree, &mut reactor.outputs);
+        let mut out = std::mem::take(reactor.outputs.buffer(slot));
+        let flow = reactor.front.frame(now, &self.tree, slot, bytes, &mut out);
+        *reactor.outputs.buffer(slot) = out;
+        self.submit(now, front);
+        flow
+    }
+
+    /// A reactor looks into its inbox.
+    pub fn drain(&mut self, now: Now, front: usize) {
+        let reactor = &mut self.reactors[front];
+        reactor.front.drain(now, &self.tree, &mut reactor.outputs);
+        self.submit(now, front);
+    }
+
+    /// What a reactor has for its sockets.
+    pub fn take_seen(&mut self, front: usize) -> Vec<Seen> {
+        self.reactors[front].outputs.take_seen()
+    }
+
+    fn submit(&mut self, now: Now, front: usize) {
+        let inputs = std::mem::take(&mut self.reactors[front].front.submissions);
+        if !inputs.is_empty() {
+            self.bring(now, inputs);
+        }
+    }
+
+    /// Time passes for the core.
+    pub fn tick(&mut self, now: Now) {
+        if self.core.next_timer_ms().is_some_and(|at| at <= now.mono_ms) {
+            self.bring(now, vec![Input::Tick]);
+        }
+    }
+
+    /// A snapshot has come in on a link.
+    pub fn receive(&mut self, now: Now, link: LinkId, received: Received) {
+        self.received = Some(received);
+        self.bring(now, vec![Input::SnapshotReceived { link }]);
+    }
+
+    /// Brings the core what happened and carries out what follows.
+    pub fn bring(&mut self, now: Now, inputs: Vec<Input>) {
+        let mut inputs = VecDeque::from(inputs);
+        loop {
+            for input in inputs.drain(..) {
+                self.core.handle(now, &self.tree, input);
+            }
+            let mut catches_up = false;
+            while let Some(output) = self.core.poll() {
+                match output {
+                    Output::Append { zxid, payload } => {
+                        self.events.push(Event::Appended(zxid, payload.clone()));
+                        self.work.push_back(Work::Append(Entry { zxid, payload }));
+                    }
+                    Output::Disk(step) => {
+                        if std::env::var_os("SIM_TRACE").is_some() {
+                            eprintln!("   {:?} wants {step:?} as {:?} of {:?}", self.core.peer().me(), self.core.peer().role(), self.core.peer().leader());
+                        }
+                        match step {
+                            DiskStep::Truncate(zxid) => self.events.push(Event::Truncated(zxid)),
+                            DiskStep::InstallSnapshot(zxid) => self.events.push(Event::Installing(zxid)),
+                            _ => {}
+                        }
+                        self.work.push_back(Work::Step(step));
+                    }
+                    Output::Apply(commit) => self.commits.push(commit),
+                    Output::Front { front, item } => self.tell(usize::from(front), item),
+                    Output::Serve(serves) => {
+                        self.is_serving = serves;
+                        // What was committed before is in the tree by the time anybody is served.
+                        self.apply();
+                        if serves {
+                            let peer = self.core.peer();
+                            self.events.push(Event::Serving(peer.role(), peer.epoch(), self.tree.last_zxid(), self.tree.digest()));
+                        }
+                        (0..FRONTS).for_each(|front| self.tell(front, Item::Serve(serves)));
+                    }
+                    Output::CatchUp => catches_up = true,
+                    Output::Notify { to, message } => self.wishes.push(Wish::Notify { to, message }),
+                    Output::Dial { link, leader } => self.wishes.push(Wish::Dial { link, leader }),
+                    Output::Listen { on } => self.wishes.push(Wish::Listen(on)),
+                    Output::Send { link, packet } => self.wishes.push(Wish::Send { link, packet }),
+                    Output::Synchronise { link, job } => self.wishes.push(Wish::Synchronise { link, job }),
+                    Output::HangUp { link } => self.wishes.push(Wish::HangUp(link)),
+                }
+            }
+            self.apply();
+            if !catches_up {
+                return;
+            }
+            inputs.push_back(Input::Applied { through: self.tree.last_zxid() });
+        }
+    }
+
+    fn tell(&self, front: usize, item: Item) {
+        self.reactors[front].shared.inbox.lock().expect("one thread").items.push(item);
+    }
+
+    /// One by one, so that the digest after each can be compared.
+    fn apply(&mut self) {
+        for commit in std::mem::take(&mut self.commits) {
+            let applied = match &commit.outcome {
+                Outcome::Txn { zxid, payload } => Some((*zxid, payload.clone())),
+                _ => None,
+            };
+            let fronts: Vec<&FrontShared> = self.reactors.iter().map(|reactor| &*reactor.shared).collect();
+            let effects = apply(&mut self.tree, &fronts, vec![commit], &self.schemes, MAX_LENGTH, &mut ());
+            assert!(effects.digest_mismatches.is_empty(), "the leader and the tree agree: {:?}", effects.digest_mismatches);
+            if let Some((zxid, payload)) = applied {
+                self.events.push(Event::Applied(zxid, payload, self.tree.digest()));
+            }
+        }
+    }
+
+    /// The log thread's turn: a batch of appends up to the next step, or a step.
+    ///
+    /// # Errors
+    /// What ends the process.
+    pub fn log(&mut self, now: Now) -> Result<(), Death> {
+        let mut entries = Vec::new();
+        while matches!(self.work.front(), Some(Work::Append(_))) {
+            let Some(Work::Append(entry)) = self.work.pop_front() else { unreachable!("looked at just now") };
+            entries.push(entry);
+        }
+        if !entries.is_empty() {
+            return if self.ledger.is_lost() { Ok(()) } else { self.write(now, entries) };
+        }
+        match self.work.pop_front() {
+            Some(Work::Step(step)) => self.step(now, step),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&mut self, now: Now, entries: Vec<Entry>) -> Result<(), Death> {
+        match self.ledger.append(&entries) {
+            Ok(()) => {}
+            Err(AppendError::NoSpace) => {
+                // It is tried again when there is room; nothing is acknowledged meanwhile.
+                entries.into_iter().rev().for_each(|entry| self.work.push_front(Work::Append(entry)));
+                return Ok(());
+            }
+            Err(AppendError::Fatal(reason)) => return Err(Death::Log(reason)),
+        }
+        let synced = self.ledger.sync().map_err(|error| Death::Log(error.reason))?;
+        let through = synced.through.expect("something was appended");
+        debug_assert_eq!(Some(through), entries.last().map(|entry| entry.zxid));
+        self.bring(now, vec![Input::Applied { through: self.tree.last_zxid() }, Input::LogSynced { through }]);
+        if let Some(work) = self.ledger.log().prepare_ahead() {
+            let _ = work.run();
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, now: Now, step: DiskStep) -> Result<(), Death> {
+        if let DiskStep::Barrier(step) = step
+            && !self.ledger.is_lost()
+        {
+            self.bring(now, vec![Input::Done { step }]);
+            return Ok(());
+        }
+        if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_))
+            && let Some(Snapshotting { view, .. }) = self.snapshot.take()
+        {
+            self.tree.end_view(view);
+        }
+        let received = if matches!(step, DiskStep::InstallSnapshot(_)) { self.received.take() } else { None };
+        match self.ledger.step(step, received, self.tree.last_zxid()) {
+            Ok(Stepped::Unchanged) => {}
+            Ok(Stepped::Replaced(tree)) => {
+                self.tree = tree;
+                let (zxid, digest) = (self.tree.last_zxid(), self.tree.digest());
+                self.events.push(match step {
+                    DiskStep::InstallSnapshot(zxid) => Event::Installed(zxid, digest),
+                    _ => Event::Rebuilt(zxid, digest),
+                });
+            }
+            Ok(Stepped::Lost(tree)) => {
+                self.tree = tree;
+                self.events.push(Event::Lost);
+                self.bring(now, vec![Input::HistoryLost]);
+            }
+            Err(error) => return Err(Death::Log(error.reason)),
+        }
+        Ok(())
+    }
+
+    /// One step of a snapshot: begins one, writes a piece, or finishes.
+    ///
+    /// # Errors
+    /// What ends the process. A snapshot that fails does not.
+    pub fn snapshot(&mut self, random: &mut Random) -> Result<(), Death> {
+        let Some(current) = &mut self.snapshot else {
+            // Before it serves the tree may hold what was never committed.
+            if !self.is_serving {
+                return Ok(());
+            }
+            self.ledger.log().roll().map_err(|error| Death::Log(error.0))?;
+            let (zxid, digest) = (self.tree.last_zxid(), self.tree.digest());
+            let view = self.tree.begin_view().expect("one at a time");
+            let compression = [Compression::None, Compression::Gz, Compression::Snappy][random.below(3) as usize];
+            let writer = self.lock().snapshot_writer(zxid, compression).ok();
+            self.snapshot = Some(Snapshotting { view, zxid, digest, writer });
+            return Ok(());
+        };
+        let mut chunk = Vec::new();
+        let done = current.view.next_chunk(&self.tree, &mut chunk, 1024);
+        let written = current.writer.as_mut().is_some_and(|writer| writer.write_all(&chunk).is_ok());
+        if done || !written {
+            let Snapshotting { view, zxid, digest, writer } = self.snapshot.take().expect("checked");
+            self.tree.end_view(view);
+            if written && let Some(Ok(file)) = writer.map(|writer| writer.finish(end(zxid, digest))) {
+                self.lock().note_verified(&file);
+                self.snapshots += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().expect("one thread")
+    }
+
+    /// Old snapshots and logs go.
+    pub fn purge(&mut self) {
+        let _ = self.lock().purge(3);
+    }
+}
+
+fn end(zxid: Zxid, digest: u64) -> SnapshotEnd {
+    SnapshotEnd { digest: Some(SnapshotDigest { zxid, version: DIGEST_VERSION, digest }), last_zxid: Some(zxid) }
+}
+
+fn first_snapshot(store: &mut Store, tree: &mut Tree) -> std::io::Result<()> {
+    let mut view = tree.begin_view().expect("nobody has a view yet");
+    let (zxid, digest) = (tree.last_zxid(), tree.digest());
+    let mut chunk = Vec::new();
+    while !view.next_chunk(tree, &mut chunk, 1 << 20) {}
+    tree.end_view(view);
+    let mut writer = store.snapshot_writer(zxid, Compression::None)?;
+    writer.write_all(&chunk)?;
+    let file = writer.finish(end(zxid, digest))?;
+    store.note_verified(&file);
+    Ok(())
+}
