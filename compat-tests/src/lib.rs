@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod c_library;
 pub mod connection;
 pub mod conversation;
 pub mod directory;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{clients, prerequisites};
+use crate::{capi, clients, prerequisites};
 
 /// A step: its name and the command that does it.
 struct Step {
@@ -26,6 +26,8 @@ const STEPS: &[(&str, &[&str])] = &[
     ("unit tests", &["cargo", "test", "--workspace", "--exclude", "oxkeeper-compat-tests"]),
     // All targets; with `--seconds 3600` a soak.
     ("fuzz", &["cargo", "xtask", "fuzz", "--seconds", "5"]),
+    // Not for release: its checks for overflow are wanted in the tests.
+    ("C library", &["cargo", "xtask", "install-capi", "--prefix", "target/capi", "--debug"]),
     ("build of the black box", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--no-run"]),
     ("black box: helpers", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--lib"]),
 ];
@@ -89,7 +91,7 @@ fn run_steps(steps: &[Step]) -> Result<(), String> {
     let mut durations = Vec::new();
     let mut outcome = Ok(());
     let start = Instant::now();
-    let prepared = prerequisites::install().and_then(|()| clients::prerequisites());
+    let prepared = prerequisites::install().and_then(|()| clients::prerequisites()).and_then(|()| capi::prerequisites());
     durations.push(("prerequisites", start.elapsed()));
     if let Err(reason) = prepared {
         outcome = Err(reason);
