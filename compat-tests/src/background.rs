@@ -1,0 +1,1 @@
+//! Real clients as a load in the background.

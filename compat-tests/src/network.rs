@@ -1,0 +1,1 @@
+//! Lines between members that can be cut, each direction by itself.
