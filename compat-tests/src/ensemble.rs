@@ -263,6 +263,20 @@ impl Ensemble {
         *kind = subject;
     }
 
+    /// A server of this kind that stands alone on a member's directory, not started. Its zoo.cfg takes the place of the
+    /// member's until [`Ensemble::write_configuration`].
+    pub fn alone(&self, index: usize, subject: Subject) -> Server {
+        assert!(!self.is_running(index), "server {} runs", index + 1);
+        let mut options = self.options_of(index);
+        options.lines.retain(|(key, _)| !key.starts_with("server.") && key != "peerType");
+        Server::prepare(subject, &options, &self.members[index].server.directory)
+    }
+
+    /// Writes a member's zoo.cfg again.
+    pub fn write_configuration(&self, index: usize) {
+        self.members[index].server.write_configuration();
+    }
+
     /// Takes everything from a member but its number.
     pub fn empty(&mut self, index: usize) {
         assert!(!self.is_running(index), "server {} runs", index + 1);
@@ -448,12 +462,12 @@ pub fn ours() -> Subject {
     }
 }
 
-/// Runs cases in an order drawn by `OXKEEPER_SEED`, or else by the commit, until the time is up, and at least two;
+/// Runs cases in an order drawn by `OXKEEPER_SEED`, or else by the commit, until the time is up, and at least so many;
 /// with `OXKEEPER_CASES=all` every one, with `OXKEEPER_CASES=<text>` those whose name has the text in it.
 ///
 /// # Panics
 /// If a case does, or if no case has the text in its name.
-pub fn draw<T>(what: &str, cases: Vec<(String, T)>, budget: Duration, mut run: impl FnMut(&str, T)) {
+pub fn draw<T>(what: &str, cases: Vec<(String, T)>, least: usize, budget: Duration, mut run: impl FnMut(&str, T)) {
     let seed = seed();
     let mut random = Random(seed);
     let wanted = std::env::var("OXKEEPER_CASES").ok();
@@ -464,7 +478,7 @@ pub fn draw<T>(what: &str, cases: Vec<(String, T)>, budget: Duration, mut run: i
     }
     let begun = Instant::now();
     let mut done = 0;
-    while !left.is_empty() && (!is_drawn || done < 2 || begun.elapsed() < budget) {
+    while !left.is_empty() && (!is_drawn || done < least || begun.elapsed() < budget) {
         let at = if is_drawn { random.below(left.len() as u64) as usize } else { 0 };
         let (name, case) = left.remove(at);
         let since = Instant::now();

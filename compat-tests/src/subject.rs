@@ -79,7 +79,7 @@ pub fn workspace() -> PathBuf {
 }
 
 /// Where cargo builds: `CARGO_TARGET_DIR` or `target`.
-fn target_directory() -> PathBuf {
+pub fn target_directory() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 

@@ -116,7 +116,7 @@ fn live_through(name: &str, mixture: &Mixture) {
 
 #[test]
 fn mixtures_under_load_lose_nothing() {
-    draw("mixture", mixtures(), MIXTURES_BUDGET, |name, mixture| live_through(name, &mixture));
+    draw("mixture", mixtures(), 2, MIXTURES_BUDGET, |name, mixture| live_through(name, &mixture));
 }
 
 /// How a learner is made to need a certain synchronisation.
@@ -327,5 +327,5 @@ fn synchronise_former_leader(name: &str, need: &Need) {
 
 #[test]
 fn every_synchronisation_in_every_direction() {
-    draw("synchronisation", needs(), SYNCHRONISATIONS_BUDGET, |name, need| satisfy(name, &need));
+    draw("synchronisation", needs(), 2, SYNCHRONISATIONS_BUDGET, |name, need| satisfy(name, &need));
 }
