@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("maven", "fetches the judge"),
     ("python3-venv", "the Python client"),
     ("g++", "compiles the engine of the fuzzers"),
+    ("iproute2", "the network that the chaos tests cut"),
     ("strace", "shows that no reply comes before its sync"),
 ];
 
