@@ -159,6 +159,8 @@ impl Ensemble {
             lines,
             host: Some(self.site.hosts[index]),
             namespace: self.site.namespaces[index].clone(),
+            // Members come in threes, and two ensembles may run at once.
+            heap_mib: self.plan.options.heap_mib.or(Some(256)),
             is_talkative: true,
         }
     }

@@ -43,6 +43,8 @@ pub struct Options {
     pub host: Option<Ipv4Addr>,
     /// The network namespace that the process lives in, which wants root.
     pub namespace: Option<String>,
+    /// What a Java server may use of memory; 512 if not given. MiB.
+    pub heap_mib: Option<u32>,
     /// Whether a Java server writes what it does into its log, and not warnings alone.
     pub is_talkative: bool,
 }
@@ -257,7 +259,8 @@ impl Server {
             None => Command::new(program),
         };
         if self.subject != Subject::Oxkeeper {
-            command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
+            let heap = format!("-Xmx{}m", self.options.heap_mib.unwrap_or(512));
+            command.args([&heap, "-Xms32m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
         }
         for (key, value) in &self.options.properties {
             command.arg(format!("-D{key}={value}"));
@@ -265,8 +268,6 @@ impl Server {
         if self.subject != Subject::Oxkeeper {
             let mut class_path = class_path(self.subject);
             if self.options.is_talkative {
-                // Members come in threes, and two ensembles may run at once.
-                command.args(["-Xms32m", "-Xmx256m"]);
                 if self.subject == Subject::Java38 {
                     class_path += TALKATIVE_JAR;
                 }
