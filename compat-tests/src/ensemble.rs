@@ -2,7 +2,7 @@
 //! and directory: start, stop, kill, pause, exchange in place, who leads, and which synchronisation ran. What the
 //! clients do is left to `chronicle`, lines that break to `network`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -517,6 +517,7 @@ pub fn sent_synchronisations(log: &str) -> Vec<(i64, Synchronisation)> {
     let mut found = Vec::new();
     // Java's line about a snapshot does not say whom it is for: one thread serves one learner.
     let mut served: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut from_files = VecDeque::new();
     for line in log.lines() {
         let number_after = |text: &str| -> Option<i64> {
             let rest = line.split_once(text)?.1.trim_start();
@@ -527,13 +528,17 @@ pub fn sent_synchronisations(log: &str) -> Vec<(i64, Synchronisation)> {
             rest[..end].trim_end_matches(':')
         });
         if let Some(sid) = number_after("Synchronising learner ") {
-            let kind = line.split_once(" with ").and_then(|(_, rest)| rest.split(|character: char| !character.is_ascii_uppercase()).next());
-            match kind {
-                Some("DIFF") => found.push((sid, Synchronisation::Diff)),
-                Some("TRUNC") => found.push((sid, Synchronisation::Trunc)),
-                Some("SNAP") => found.push((sid, Synchronisation::Snap)),
-                _ => {}
+            if line.contains("Some(Diff") {
+                found.push((sid, Synchronisation::Diff));
+            } else if line.contains("Some(Trunc") {
+                found.push((sid, Synchronisation::Trunc));
+            } else {
+                // What the files allow is told by the thread that has read them, which knows an address.
+                from_files.push_back(sid);
             }
+        } else if line.contains("Synchronised the learner at ") {
+            let kind = line.split_once(" with ").map_or("", |(_, rest)| rest).split(' ').next().and_then(named);
+            found.extend(from_files.pop_front().zip(kind));
         } else if let Some(sid) = number_after("Synchronizing with Learner sid:") {
             served.insert(thread, sid);
         } else if let Some(sid) = number_after("for peer sid:") {
@@ -551,18 +556,28 @@ pub fn sent_synchronisations(log: &str) -> Vec<(i64, Synchronisation)> {
     found
 }
 
+/// The kind of synchronisation that a packet's name says.
+fn named(word: &str) -> Option<Synchronisation> {
+    match word {
+        "DIFF" => Some(Synchronisation::Diff),
+        "TRUNC" => Some(Synchronisation::Trunc),
+        "SNAP" => Some(Synchronisation::Snap),
+        _ => None,
+    }
+}
+
 /// How a learner was synchronised, in order, by what it logged: Java's lines or ours.
 pub fn received_synchronisations(log: &str) -> Vec<Synchronisation> {
     let kind = |line: &str| {
-        let line = line.to_ascii_lowercase();
-        if line.contains("getting a diff from") {
+        if line.contains("Getting a diff from") {
             Some(Synchronisation::Diff)
-        } else if line.contains("getting a snapshot from") {
+        } else if line.contains("Getting a snapshot from") {
             Some(Synchronisation::Snap)
-        } else if line.contains("truncating log to get in sync with the leader") {
+        } else if line.contains("Truncating log to get in sync with the leader") {
             Some(Synchronisation::Trunc)
         } else {
-            None
+            let rest = line.split_once("The leader ")?.1.split_once(" synchronises us from ")?.1;
+            named(rest.split_once(" with ")?.1.split(' ').next()?)
         }
     };
     log.lines().filter_map(kind).collect()
@@ -676,10 +691,13 @@ mod tests {
             12 [LearnerHandler-/127.1.2.3:41234] INFO org.apache.zookeeper.server.quorum.LearnerHandler - Synchronizing with Learner sid: 5 maxCommittedLog=0x0\n\
             12 [LearnerHandler-/127.1.2.3:41234] INFO org.apache.zookeeper.server.quorum.LearnerHandler - Sending snapshot last zxid of peer is 0x0\n";
         assert_eq!(sent_synchronisations(older), [(5, Snap)]);
-        let ours = "INFO Synchronising learner 1 with SNAP: it has 0x0\nINFO Synchronising learner 2 with TRUNC to 0x1\nINFO Synchronising learner 1 with DIFF";
-        assert_eq!(sent_synchronisations(ours), [(1, Snap), (2, Trunc), (1, Diff)]);
-        let learner =
-            "Getting a snapshot from leader 0x1\nx Truncating log to get in sync with the leader 0x0\ny Getting a diff from the leader 0x5";
-        assert_eq!(received_synchronisations(learner), [Snap, Trunc, Diff]);
+        let ours = "\
+            INFO zab - Synchronising learner 1 from 0x0 to 0x100000012: None\n\
+            INFO zab - Synchronising learner 2 from 0x100000015 to 0x100000012: Some(Trunc { to: Zxid(4294967314) })\n\
+            INFO links - Synchronised the learner at 127.1.2.3:41234 with SNAP 0x100000012: its history ended with 0x0, ours with 0x100000012\n\
+            INFO zab - Synchronising learner 1 from 0x100000012 to 0x100000012: Some(Diff { after: Zxid(1) })\n";
+        assert_eq!(sent_synchronisations(ours), [(2, Trunc), (1, Snap), (1, Diff)]);
+        let learner = "Getting a snapshot from leader 0x1\nx Truncating log to get in sync with the leader 0x0\ny Getting a diff from the leader 0x5\nThe leader 3 synchronises us from 0x0 with SNAP 0x5";
+        assert_eq!(received_synchronisations(learner), [Snap, Trunc, Diff, Snap]);
     }
 }
