@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("g++", "compiles the engine of the fuzzers"),
     ("prometheus", "promtool reads our metrics"),
     ("chromium", "shows the console"),
+    ("iproute2", "the network that the chaos tests cut"),
     ("strace", "shows that no reply comes before its sync"),
     ("lintian", "judges the Debian packages"),
     ("shellcheck", "judges the scripts"),

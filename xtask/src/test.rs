@@ -32,8 +32,8 @@ const STEPS: &[(&str, &[&str])] = &[
     ("black box: helpers", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--lib"]),
 ];
 
-/// Tests that measure what a machine can do: one at a time.
-const ALONE: &[&str] = &["storm"];
+/// Tests that measure what a machine can do, or start whole ensembles: one at a time.
+const ALONE: &[&str] = &["chaos", "members", "mixed", "storm", "swap"];
 
 /// A step for each file of the black box, so that none is forgotten; the real clients, who take longest, come last.
 fn black_box(root: &Path) -> Result<Vec<Step>, String> {
@@ -65,6 +65,27 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
     (
         "kill -9, thousands",
         &["env", "OXKEEPER_KILL_CYCLES=5000", "cargo", "test", "-p", "oxkeeper-compat-tests", "--test", "kill", "--", "--nocapture"],
+    ),
+    (
+        "ensembles, every case",
+        &[
+            "env",
+            "OXKEEPER_CASES=all",
+            "cargo",
+            "test",
+            "-p",
+            "oxkeeper-compat-tests",
+            "--no-fail-fast",
+            "--test",
+            "mixed",
+            "--test",
+            "swap",
+            "--test",
+            "chaos",
+            "--",
+            "--test-threads=1",
+            "--nocapture",
+        ],
     ),
     ("black box, all of it", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--no-fail-fast", "--", "--include-ignored", "--nocapture"]),
 ];
