@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use log::Level;
 use oxkeeper_server::config::args::{self, Invocation};
 use oxkeeper_server::config::table::{Place, Status, TABLE};
-use oxkeeper_server::config::{self, ConfigError, EnsembleConfig, Loaded, ServerConfig, SnapshotCompression, value::Kind};
+use oxkeeper_server::config::{self, ConfigError, EnsembleConfig, Loaded, MetricsProvider, ServerConfig, SnapshotCompression, value::Kind};
 use oxkeeper_server::four_letter::{Command, ConfigurationView, ServerView, render};
 use oxkeeper_zab::Sid;
 
@@ -222,6 +222,13 @@ fn what_is_wrong_is_named_with_exit_code_2() {
         ("a=\\u00zz", "", "zoo.cfg:3: malformed"),
         ("autopurge.purgeInterval=1w", "", "allowed: integer with ms, s, m, h, d, or hours"),
         ("metricsProvider.className=", "", "metricsProvider.className= is wrong"),
+        ("metricsProvider.className=my.Provider", "", "there is no metricsProvider.className=my.Provider"),
+        ("metricsProvider.httpsPort=7001", "", "metricsProvider.httpsPort=7001 asks for protection"),
+        ("admin.commandURL=commands", "", "admin.commandURL=commands is wrong"),
+        ("admin.commandURL=/", "", "admin.commandURL=/ is wrong"),
+        ("admin.forceHttps=true", "", "admin.forceHttps=true asks for protection"),
+        ("admin.portUnification=true", "", "admin.portUnification=true asks"),
+        ("log.maxfilesize=many", "", "log.maxfilesize=many is wrong"),
         // Protection.
         ("secureClientPort=2281", "", "secureClientPort=2281 asks for protection"),
         ("ssl.keyStore.location=/k", "", "TLS is not supported yet"),
@@ -297,9 +304,8 @@ fn what_is_odd_is_warned_of() {
         ("largeRequestThreshold=-7", "", "taken as -1"),
         ("4lw.commands.whitelist=ruok,rouk", "", "no four-letter word rouk"),
         ("digest.enabled=", "", "digest.enabled is empty, which Java takes for false"),
-        ("audit.enable=true", "", "audit.enable=true is not supported yet"),
-        ("admin.serverPort=8081", "", "admin.serverPort=8081 is not supported yet"),
-        ("admin.enableServer=true", "", "There is no AdminServer yet"),
+        ("audit.impl.class=my.Logger", "", "audit.impl.class=my.Logger is not supported yet"),
+        ("IPAuthenticationProvider.usexforwardedfor=true", "", "That field is never trusted"),
         ("metricsProvider.ssl.keyStore.password=hunter2", "", "metricsProvider.ssl.keyStore.password=***"),
         ("superUser.a=b", "", "superUser.a=b is not supported yet"),
         ("server.1=a:1:2", "", "runs standalone"),
@@ -316,7 +322,8 @@ fn what_is_odd_is_warned_of() {
 fn what_is_ordinary_is_not_warned_of() {
     for (lines, flags) in [
         ("tickTime=2000\ninitLimit=10\nsyncLimit=5\n", ""),
-        ("admin.enableServer=false\nadmin.serverPort=8081", ""),
+        ("admin.enableServer=false\nadmin.serverPort=8081\nadmin.forceHttps=true", ""),
+        ("admin.serverPort=8081\nadmin.commandURL=/zk/\naudit.enable=true", ""),
         ("audit.enable=false\nmetricsProvider.className=org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", ""),
         ("fips-mode=true\nmaxResponseCacheSize=0", ""),
         ("4lw.commands.whitelist=*", ""),
@@ -353,6 +360,8 @@ fn every_known_option_does_what_its_status_says() {
             Kind::Choice(choices) => choices.last().unwrap().to_string(),
             Kind::HoursOrDuration => "5h".to_owned(),
             Kind::Host => "127.0.0.1".to_owned(),
+            _ if row.name == "metricsProvider.className" => row.default.to_owned(),
+            _ if row.name == "log.maxfilesize" => "5MB".to_owned(),
             _ => "/nonexistent/example".to_owned(),
         };
         if matches!(row.name, "dynamicConfigFile" | "minSessionTimeout" | "maxSessionTimeout" | "group*" | "weight*") {
@@ -375,6 +384,23 @@ fn every_known_option_does_what_its_status_says() {
             _ => assert!(loaded.is_ok(), "{name}={text}: {}", loaded.unwrap_err()),
         }
     }
+}
+
+#[test]
+fn doors_for_operators_are_read() {
+    let operator = load("", "").unwrap().config.operator;
+    let admin = operator.admin.expect("on by default");
+    assert_eq!((admin.address, admin.port, admin.command_url.as_str(), admin.idle_timeout_ms), (None, 8080, "/commands", 30_000));
+    assert!(admin.console_enabled && !admin.console_edit && !operator.audit);
+    assert_eq!((operator.metrics, operator.log_file_bytes), (MetricsProvider::Default, 256 << 20));
+    assert_eq!(load("admin.enableServer=false", "").unwrap().config.operator.admin, None);
+    let lines = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\nmetricsProvider.exportJvmInfo=false\n\
+                 admin.serverAddress=127.0.0.1\nadmin.serverPort=0x50\nadmin.commandURL=/zk/\nlog.maxfilesize=10 kb\nauditlog.file=a.log\nlog.dir=/l";
+    let operator = load(lines, "").unwrap().config.operator;
+    assert_eq!(operator.metrics, MetricsProvider::Prometheus { address: None, port: 7000, process_info: false });
+    let admin = operator.admin.expect("on");
+    assert_eq!((admin.address, admin.port, admin.command_url.as_str()), (Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), 80, "/zk"));
+    assert_eq!((operator.log_file_bytes, operator.audit_file), (10 << 10, Some("/l/a.log".into())));
 }
 
 #[test]

@@ -74,7 +74,11 @@ impl ClusterOracle {
     /// A member has started from its files.
     pub fn begun(&mut self, member: usize, begun: &Begun) {
         if std::env::var_os("SIM_TRACE").is_some() {
-            eprintln!("{member}: starts: snapshot {}, records {:?}", begun.snapshot, begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>());
+            eprintln!(
+                "{member}: starts: snapshot {}, records {:?}",
+                begun.snapshot,
+                begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>()
+            );
         }
         let known = &mut self.members[member];
         known.base = begun.snapshot;
@@ -106,8 +110,12 @@ impl ClusterOracle {
                 self.members[member].cut = gone.clone();
                 // A proposal that is committed while a learner that had it already is cut back to be sent it again.
                 for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
-                    let holders = self.members.iter().take(self.voters).filter(|known| known.base >= *zxid || known.log.get(zxid) == Some(payload));
-                    assert!(holders.count() > self.voters / 2, "member {member}: {zxid} was committed and is cut off, and no quorum has it");
+                    let holders =
+                        self.members.iter().take(self.voters).filter(|known| known.base >= *zxid || known.log.get(zxid) == Some(payload));
+                    assert!(
+                        holders.count() > self.voters / 2,
+                        "member {member}: {zxid} was committed and is cut off, and no quorum has it"
+                    );
                 }
             }
             Event::Installing(zxid) => {

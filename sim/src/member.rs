@@ -338,7 +338,12 @@ impl Member {
                     }
                     Output::Disk(step) => {
                         if std::env::var_os("SIM_TRACE").is_some() {
-                            eprintln!("   {:?} wants {step:?} as {:?} of {:?}", self.core.peer().me(), self.core.peer().role(), self.core.peer().leader());
+                            eprintln!(
+                                "   {:?} wants {step:?} as {:?} of {:?}",
+                                self.core.peer().me(),
+                                self.core.peer().role(),
+                                self.core.peer().leader()
+                            );
                         }
                         match step {
                             DiskStep::Truncate(zxid) => self.events.push(Event::Truncated(zxid)),

@@ -2,8 +2,8 @@
 
 use log::info;
 use oxkeeper_proto::Zxid;
-use oxkeeper_store::snapshot::SnapshotWriter;
 use oxkeeper_store::Store;
+use oxkeeper_store::snapshot::SnapshotWriter;
 use oxkeeper_tree::body_scanner::BodyScanner;
 use std::fmt;
 use std::io::{self, Write};

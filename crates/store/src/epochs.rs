@@ -45,7 +45,8 @@ impl EpochFiles {
     pub fn load(&self, last_zxid: Zxid) -> Result<Epochs, Damaged> {
         let epoch_of_zxid = i64::from(last_zxid.epoch()).max(0) * i64::from(last_zxid.0 >= 0);
         let (mut accepted, mut current) = (self.read(ACCEPTED)?, self.read(CURRENT)?);
-        let write = |outcome: io::Result<()>, name: &str| outcome.map_err(|error| self.damaged(format!("{name} cannot be written: {error}")));
+        let write =
+            |outcome: io::Result<()>, name: &str| outcome.map_err(|error| self.damaged(format!("{name} cannot be written: {error}")));
         if last_zxid <= Zxid::ZERO {
             // A new member. Both numbers are written down before anything else is: if they were missing later, what a
             // half-done synchronisation has left could not be told from a whole history.

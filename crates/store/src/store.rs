@@ -199,9 +199,12 @@ impl Store {
         let logs = self.logs().map_err(io_error)?;
         let Some(at) = logs.iter().rposition(|(first, _)| *first <= peer) else {
             // A snapshot that was received may be all there is of the history up to its zxid.
-            let has_snapshot = self.disk.list(&self.directories.snapshots()).map_err(io_error)?.iter().any(|entry| {
-                names::is_plain_snapshot(&entry.name) && names::snapshot_zxid(&entry.name) == Some(peer)
-            });
+            let has_snapshot = self
+                .disk
+                .list(&self.directories.snapshots())
+                .map_err(io_error)?
+                .iter()
+                .any(|entry| names::is_plain_snapshot(&entry.name) && names::snapshot_zxid(&entry.name) == Some(peer));
             return if has_snapshot { Ok(Some((peer, self.read_log(peer)?))) } else { Ok(None) };
         };
         let file = self.disk.open(&directory.join(&logs[at].1), OpenMode::Read).map_err(io_error)?;

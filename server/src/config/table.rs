@@ -228,13 +228,11 @@ const NO_TLS: &str = "TLS is not supported yet.";
 const NO_SASL: &str = "SASL is not supported yet.";
 const NO_SASL_EFFECT: &str = "Without SASL it has no effect.";
 const NO_QUORUM_AUTH: &str = "Authentication between servers is not supported yet.";
-const NO_ADMIN: &str = "There is no AdminServer yet.";
-const NO_METRICS: &str = "Metrics are given by the four-letter word mntr only.";
 const OWN_THREADS: &str = "Threads here are one reactor per core and one log thread.";
 const NO_NETTY: &str = "There is one network layer, and it is not Netty.";
 const JVM_ONLY: &str = "There is no JVM here.";
 const CLIENT_ONLY: &str = "A client's option; scripts share JVMFLAGS between client and server.";
-const LOGS_TO_STDERR: &str = "Logs go to standard error.";
+const LOGS_TO_STDERR: &str = "There is no trace log.";
 const NO_TRACKER: &str = "Packets are not kept for show yet.";
 const OWN_ADDRESSES: &str = "All addresses of a server are tried, a quarter of a second apart.";
 const NEVER_BLOCKS: &str = "Sockets never block here.";
@@ -291,8 +289,15 @@ pub const TABLE: &[OptionRow] = &[
     row("quorum.auth.learner.saslLoginContext", File, Text, "QuorumLearner", "", "JAAS section of a learner.", KnownNotYet(NO_QUORUM_AUTH)),
     row("quorum.auth.server.saslLoginContext", File, Text, "QuorumServer", "", "JAAS section of a server.", KnownNotYet(NO_QUORUM_AUTH)),
     row("quorum.auth.kerberos.servicePrincipal", File, Text, "zkquorum/localhost", "", "Kerberos principal of the servers.", KnownNotYet(NO_QUORUM_AUTH)),
-    row("metricsProvider.className", File, Class, "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "", "Where metrics go.", KnownNotYet(NO_METRICS)),
-    row("metricsProvider.*", File, Text, "", "", "Options of the metrics provider.", KnownNotYet(NO_METRICS)),
+    row("metricsProvider.className", File, Class, "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "", "Where metrics go: `org.apache.zookeeper.metrics.impl.DefaultMetricsProvider` (mntr and the AdminServer), `org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider` (those, in its own spelling, and `/metrics`), `org.apache.zookeeper.metrics.impl.NullMetricsProvider` (none).", Supported),
+    row("metricsProvider.httpHost", File, Host, "0.0.0.0", "", "Address of the Prometheus provider's `/metrics`.", Supported),
+    row("metricsProvider.httpPort", File, PORT, "7000", "", "Its port; 0 for any free one.", Supported),
+    row("metricsProvider.exportJvmInfo", File, Bool, "true", "", "Whether it shows the process, too (`process_*`; there is no JVM whose state `jvm_*` could tell).", Supported),
+    row("metricsProvider.numWorkerThreads", File, ANY_INT, "1", "threads", "Threads that take values into summaries.", Ignored(OWN_THREADS)),
+    row("metricsProvider.maxQueueSize", File, ANY_INT, "1000000", "values", "Values that wait for these threads.", Ignored(OWN_THREADS)),
+    row("metricsProvider.workerShutdownTimeoutMs", File, ANY_INT, "1000", "ms", "Time for these threads to end.", Ignored(OWN_THREADS)),
+    row("metricsProvider.httpsPort", File, PORT, "0", "", "TLS port of `/metrics`.", Protective(NO_TLS)),
+    row("metricsProvider.*", File, Text, "", "", "Options of other metrics providers.", KnownNotYet("There are no other providers.")),
     row("jvm.pause.monitor", File, StrictBool, "false", "", "Watches for pauses of the JVM.", Ignored(JVM_ONLY)),
     row("jvm.pause.info-threshold.ms", File, int(i64::MIN, i64::MAX), "1000", "ms", "Pause that is logged.", Ignored(JVM_ONLY)),
     row("jvm.pause.warn-threshold.ms", File, int(i64::MIN, i64::MAX), "10000", "ms", "Pause that is warned of.", Ignored(JVM_ONLY)),
@@ -353,7 +358,7 @@ pub const TABLE: &[OptionRow] = &[
     row("DigestAuthenticationProvider.enabled", FileOrProperty, Bool, "true", "", "Scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.digestAlg", FileOrProperty, Kind::Choice(&["SHA1", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512", "SHA-512/224", "SHA-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512", "SHA512/224", "SHA512/256"]), "SHA1", "", "Hash of the scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.superDigest", FileOrProperty, Secret, "", "", "`super:<hash>`: who authenticates with that user and password may do everything.", Supported),
-    row("IPAuthenticationProvider.usexforwardedfor", FileOrProperty, Bool, "false", "", "The AdminServer takes the address from X-Forwarded-For.", KnownNotYet(NO_ADMIN)),
+    row("IPAuthenticationProvider.usexforwardedfor", FileOrProperty, Bool, "false", "", "The AdminServer takes the address from X-Forwarded-For.", KnownNotYet("That field is never trusted: whoever sends a request writes it.")),
     row("authProvider.*", FileOrProperty, Class, "", "", "A further authentication scheme. The classes of the built-in schemes ip and digest are accepted.", Protective("Further authentication providers are not supported yet.")),
     row("ensembleAuthName", FileOrProperty, List, "", "", "Names by which clients must ask for this ensemble.", Protective("The ensemble authentication provider is not supported yet.")),
     row("enforce.auth.enabled", FileOrProperty, Bool, "false", "", "Only authenticated clients are served.", Protective("Enforced authentication is not supported yet.")),
@@ -420,20 +425,25 @@ pub const TABLE: &[OptionRow] = &[
     row("ssl.sslProvider", FileOrProperty, Text, "JDK", "", "TLS, client port: library.", Protective(NO_TLS)),
     row("ssl.*", FileOrProperty, Text, "", "", "Any other option of TLS.", Protective(NO_TLS)),
     // Administration that is not there yet.
-    row("admin.enableServer", FileOrProperty, Bool, "true", "", "The HTTP server for administration. (false in ZooKeeper 3.10.)", KnownNotYet(NO_ADMIN)),
-    row("admin.serverAddress", FileOrProperty, Host, "0.0.0.0", "", "Its address.", KnownNotYet(NO_ADMIN)),
-    row("admin.serverPort", FileOrProperty, java_int(0, 65535), "8080", "", "Its port.", KnownNotYet(NO_ADMIN)),
-    row("admin.idleTimeout", FileOrProperty, ANY_JAVA_INT, "30000", "ms", "Time after which it closes an idle connection.", KnownNotYet(NO_ADMIN)),
-    row("admin.commandURL", FileOrProperty, Text, "/commands", "", "Path of its commands.", KnownNotYet(NO_ADMIN)),
-    row("admin.httpVersion", FileOrProperty, ANY_JAVA_INT, "11", "", "HTTP version, 10 or 11.", KnownNotYet(NO_ADMIN)),
-    row("admin.portUnification", FileOrProperty, Bool, "false", "", "TLS and plain on its port.", KnownNotYet(NO_ADMIN)),
-    row("admin.forceHttps", FileOrProperty, Bool, "false", "", "TLS only on its port.", KnownNotYet(NO_ADMIN)),
-    row("admin.needClientAuth", FileOrProperty, Bool, "false", "", "Clients must show a certificate.", KnownNotYet(NO_ADMIN)),
-    row("admin.rateLimiterIntervalInMS", FileOrProperty, ANY_INT, "300000", "ms", "Shortest time between snapshots asked of it.", KnownNotYet(NO_ADMIN)),
-    row("admin.snapshot.enabled", FileOrProperty, Bool, "true", "", "Its command snapshot.", KnownNotYet(NO_ADMIN)),
-    row("admin.restore.enabled", FileOrProperty, Bool, "true", "", "Its command restore.", KnownNotYet(NO_ADMIN)),
-    row("audit.enable", FileOrProperty, Bool, "false", "", "The audit log.", KnownNotYet("There is no audit log yet.")),
-    row("audit.impl.class", FileOrProperty, Class, "", "", "Where it goes.", KnownNotYet("There is no audit log yet.")),
+    row("admin.enableServer", FileOrProperty, Bool, "true", "", "The HTTP server for administration and the console page. (false in ZooKeeper 3.10.)", Supported),
+    row("admin.serverAddress", FileOrProperty, Host, "0.0.0.0", "", "Its address.", Supported),
+    row("admin.serverPort", FileOrProperty, java_int(0, 65535), "8080", "", "Its port.", Supported),
+    row("admin.idleTimeout", FileOrProperty, ANY_JAVA_INT, "30000", "ms", "Time after which it closes an idle connection.", Supported),
+    row("admin.commandURL", FileOrProperty, Text, "/commands", "", "Path of its commands.", Supported),
+    row("admin.httpVersion", FileOrProperty, ANY_JAVA_INT, "11", "", "HTTP version of its TLS port, 10 or 11.", Ignored("Each answer speaks HTTP/1.1, which clients of 1.0 understand.")),
+    row("admin.portUnification", FileOrProperty, Bool, "false", "", "TLS and plain on its port.", Protective(NO_TLS)),
+    row("admin.forceHttps", FileOrProperty, Bool, "false", "", "TLS only on its port.", Protective(NO_TLS)),
+    row("admin.needClientAuth", FileOrProperty, Bool, "false", "", "Clients must show a certificate.", Protective(NO_TLS)),
+    row("admin.rateLimiterIntervalInMS", FileOrProperty, ANY_INT, "300000", "ms", "Shortest time between snapshots asked of it.", Supported),
+    row("admin.snapshot.enabled", FileOrProperty, Bool, "true", "", "Its command snapshot.", Supported),
+    row("admin.restore.enabled", FileOrProperty, Bool, "true", "", "Its command restore.", KnownNotYet("The command tells how to restore at a start.")),
+    row("oxkeeper.console.enabled", FileOrProperty, Bool, "true", "", "The console page at `/` of the AdminServer. (Not of ZooKeeper.)", Supported),
+    row("oxkeeper.console.edit", FileOrProperty, Bool, "false", "", "Whether the console may create, change and delete znodes, as the user who logs in there. (Not of ZooKeeper.)", Supported),
+    row("oxkeeper.slowRequestMs", FileOrProperty, int(0, i32::MAX as i64), "0", "ms", "A request that takes longer is named in the log with what held it up; 0: off. (Not of ZooKeeper.)", Supported),
+    row("oxkeeper.log.format", FileOrProperty, Kind::Choice(&["text", "json"]), "text", "", "Layout of the log: lines as ZooKeeper's, or a JSON object a line. (Not of ZooKeeper.)", Supported),
+    row("audit.enable", FileOrProperty, Bool, "false", "", "The audit log: a line for each change, its author and its outcome.", Supported),
+    row("audit.impl.class", FileOrProperty, Class, "org.apache.zookeeper.audit.Slf4jAuditLogger", "", "Where it goes.", KnownNotYet("There is one audit log, that of Slf4jAuditLogger.")),
+    row("auditlog.file", FileOrProperty, Path, "", "", "File of the audit log in log.dir, ten old ones of 10 MB kept; the log itself if not set.", Supported),
     row("pathStats.enabled", FileOrProperty, Bool, "false", "", "Statistics of the busiest paths in the log.", KnownNotYet("There are no path statistics yet.")),
     row("pathStats.*", FileOrProperty, Text, "", "", "Options of these statistics.", KnownNotYet("There are no path statistics yet.")),
     row("messageTracker.Enabled", FileOrProperty, Bool, "false", "", "Keeps a learner's last packets to show them when its link breaks.", KnownNotYet(NO_TRACKER)),
@@ -493,15 +503,15 @@ pub const TABLE: &[OptionRow] = &[
     row("jmx.log4j.disable", FileOrProperty, Bool, "false", "", "No JMX beans of log4j.", Ignored(JVM_ONLY)),
     row("jmx.log4j.mbean", FileOrProperty, Text, "", "", "Name of such a bean.", Ignored(JVM_ONLY)),
     row("root.logger", FileOrProperty, Text, "INFO", "", "`LEVEL[,APPENDER]`: the level of the log; RUST_LOG wins. Only as -D: the log begins before zoo.cfg is read.", Supported),
-    row("log.dir", FileOrProperty, Path, "", "", "Directory of the log file.", Ignored(LOGS_TO_STDERR)),
-    row("log.file", FileOrProperty, Path, "", "", "Name of the log file.", Ignored(LOGS_TO_STDERR)),
-    row("log.threshold", FileOrProperty, Text, "", "", "Level of the log file.", Ignored(LOGS_TO_STDERR)),
-    row("log.maxfilesize", FileOrProperty, Text, "", "", "Size of the log file.", Ignored(LOGS_TO_STDERR)),
-    row("log.maxbackupindex", FileOrProperty, Text, "", "", "Number of old log files.", Ignored(LOGS_TO_STDERR)),
+    row("log.dir", FileOrProperty, Path, ".", "", "Directory of the log file.", Supported),
+    row("log.file", FileOrProperty, Path, "zookeeper.log", "", "Name of the log file, which is written if `zookeeper.root.logger` names ROLLINGFILE.", Supported),
+    row("log.threshold", FileOrProperty, Text, "", "", "Level of the log file.", Ignored("The level is root.logger's.")),
+    row("log.maxfilesize", FileOrProperty, Text, "256MB", "bytes, or with KB, MB, GB", "Size at which the log file is put aside and a new one begun.", Supported),
+    row("log.maxbackupindex", FileOrProperty, int(0, 1000), "20", "files", "Number of old log files.", Supported),
     row("console.threshold", FileOrProperty, Text, "", "", "Level on the console.", Ignored("The level is root.logger's.")),
     row("tracelog.dir", FileOrProperty, Path, "", "", "Directory of the trace log.", Ignored(LOGS_TO_STDERR)),
     row("tracelog.file", FileOrProperty, Path, "", "", "Name of the trace log.", Ignored(LOGS_TO_STDERR)),
-    row("auditlog.*", FileOrProperty, Text, "", "", "The audit log's file.", Ignored(LOGS_TO_STDERR)),
+    row("auditlog.threshold", FileOrProperty, Text, "INFO", "", "Level of the audit log.", Ignored("All of it is written.")),
     row("test.allowDiscontinuousProposals", FileOrProperty, Bool, "false", "", "Gaps in zxids.", Ignored(TEST_ONLY)),
     row("testingonly.initialZxid", FileOrProperty, LONG, "", "", "First zxid.", Ignored(TEST_ONLY)),
     row("controllerPort", FileOrProperty, java_int(0, 65535), "", "", "Port of the fault-injection server.", Ignored(TEST_ONLY)),

@@ -120,6 +120,13 @@ pub enum Input {
         /// Its bytes, without the length.
         message: Bytes,
     },
+    /// The election connection with another member has come or ended.
+    ElectionLink {
+        /// The member.
+        peer: Sid,
+        /// Whether it is there.
+        is_up: bool,
+    },
     /// A link between a learner and a leader is up.
     LinkUp {
         /// Its number.
@@ -502,6 +509,7 @@ impl Core {
             }
             Input::Done { step } => self.zab.handle(at, Zab::Done { step }),
             Input::Notification { from, message } => self.zab.handle(at, Zab::Notification { from, message }),
+            Input::ElectionLink { peer, is_up } => self.zab.handle(at, Zab::ElectionLink { peer, is_up }),
             Input::LinkUp { link } => self.zab.handle(at, Zab::LinkUp { link }),
             Input::Packet { link, packet } => self.zab.handle(at, Zab::Packet { link, packet }),
             Input::SnapshotReceived { link } => self.zab.handle(at, Zab::SnapshotReceived { link }),
