@@ -427,3 +427,75 @@ fn a_session_that_is_over_says_so() {
         assert_eq!(next(&third_events).state, State::AuthFailed);
     }
 }
+
+/// One client under fire: requests under way all the time, and a watch that must tell of each change, seen or missed.
+/// Gives how many requests ended well, how many with the connection, and how many watches told.
+fn under_fire(address: &str, number: usize, is_over: &AtomicBool) -> [usize; 3] {
+    let (sender, events) = mpsc::channel();
+    let builder = Builder::new(address, 30_000).expect("a good list").on_event(move |event| drop(sender.send(event)));
+    let zookeeper = builder.start().expect("a thread");
+    let path = format!("/fire-{number}");
+    let mut ended = [0; 3];
+    let is_lost = |error: &Error| [ErrorCode::CONNECTION_LOSS, ErrorCode::OPERATION_TIMEOUT].contains(&error.code());
+    let mut until_done = |call: &dyn Fn() -> Result<(), Error>| {
+        loop {
+            match call() {
+                Ok(()) => return ended[0] += 1,
+                Err(Error::Code(ErrorCode::NODE_EXISTS)) => return,
+                Err(error) if is_lost(&error) => ended[1] += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    until_done(&|| zookeeper.create(&path, None, &Acl::open(), CreateMode::PERSISTENT, -1).map(drop));
+    let mut told = 0;
+    let mut pipelined = [0; 2];
+    while !is_over.load(Ordering::SeqCst) {
+        until_done(&|| zookeeper.get(&path, true).map(drop));
+        // Some may be refused at once while nobody listens: each of them ends.
+        let pending: Vec<_> = (0..20).map(|_| zookeeper.send(&Operation::Sync { path: b"/" }).expect("the session goes on")).collect();
+        until_done(&|| zookeeper.set(&path, Some(b"x"), -1).map(drop));
+        for pending in pending {
+            match pending.wait() {
+                Ok(_) => pipelined[0] += 1,
+                Err(error) if is_lost(&error) => pipelined[1] += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // A set whose answer was lost may have told already, or tell once more.
+        while next(&events).kind != 3 {}
+        told += 1;
+        while events.try_recv().is_ok() {}
+    }
+    assert_eq!(zookeeper.handle().pending_count(), 0);
+    zookeeper.close();
+    [ended[0] + pipelined[0], ended[1] + pipelined[1], told]
+}
+
+#[test]
+fn under_fire_every_request_ends_and_no_watch_is_lost() {
+    const CLIENTS: usize = 20;
+    const KILLS: usize = 15;
+    let mut server = Server::start(Subject::Oxkeeper, &options());
+    let address = server.address().to_string();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (sender, results) = mpsc::channel();
+    for number in 0..CLIENTS {
+        let (address, is_over, sender) = (address.clone(), Arc::clone(&is_over), sender.clone());
+        std::thread::spawn(move || sender.send(under_fire(&address, number, &is_over)).expect("it is waited for"));
+    }
+    drop(sender);
+    for kill in 0..KILLS {
+        std::thread::sleep(Duration::from_millis(100 + 37 * (kill as u64 % 5)));
+        server.kill();
+        server.restart();
+    }
+    is_over.store(true, Ordering::SeqCst);
+    let mut sums = [0; 3];
+    for _ in 0..CLIENTS {
+        let ended = results.recv_timeout(PATIENCE).expect("every client comes to its end");
+        sums.iter_mut().zip(ended).for_each(|(sum, count)| *sum += count);
+    }
+    println!("{KILLS} kills: {} requests ended well, {} with the connection, {} watches told", sums[0], sums[1], sums[2]);
+    assert!(sums[0] > 0 && sums[1] > 0 && sums[2] >= CLIENTS);
+}

@@ -801,6 +801,7 @@ impl Client {
             return;
         }
         if self.pending.is_empty() && self.now_ms >= self.last_sent_ms + self.timeout_ms / 3 {
+            self.release();
             let out = self.unsent.tail();
             out.int(8);
             out.int(PING_XID);
@@ -1092,6 +1093,18 @@ impl Client {
         self.state = State::Closed;
         self.phase = Phase::Over;
         self.queue.push_back(Queued::Closed);
+    }
+
+    /// Gives back the memory of what was busier than now.
+    fn release(&mut self) {
+        for buffer in [&mut self.unsent, &mut self.received] {
+            if buffer.is_empty() {
+                *buffer = Buffer::default();
+            }
+        }
+        self.held = Vec::new();
+        self.pending.shrink_to_fit();
+        self.queue.shrink_to_fit();
     }
 
     /// Forgets all that belongs to one link.

@@ -272,4 +272,15 @@ fn memory_goes_back_after_a_large_reply() {
     }
     assert!(matches!(world.next(), Seen::Completed(1, 0, body) if body.len() == 8 << 20));
     assert!(world.client.held_bytes() < 1 << 20, "{}", world.client.held_bytes());
+    for tag in 0..1000 {
+        world.submit(tag, &Operation::GetData { path: b"/a", watch: None }).expect("it is open");
+    }
+    world.sent();
+    for xid in 2..1002 {
+        world.reply(xid, 1, ErrorCode::OK, b"");
+    }
+    assert!(world.client.held_bytes() > 1 << 10);
+    world.until_timer();
+    assert_eq!(world.sent_headers(), [(-2, OpCode::PING)]);
+    assert!(world.client.held_bytes() < 100, "an idle client holds {} bytes", world.client.held_bytes());
 }

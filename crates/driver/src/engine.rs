@@ -25,6 +25,8 @@ pub(crate) struct Turn {
     pub log: Vec<(Level, String)>,
     /// Events since the last turn. The link's stay true until the socket says that it would block.
     pub is_link_readable: bool,
+    /// The end has come behind what there is to read, and no further event will tell of it.
+    pub is_link_ended: bool,
     pub is_link_writable: bool,
     pub is_probe_ready: bool,
     /// The socket may have more, and no event will tell.
@@ -38,6 +40,7 @@ impl Turn {
             batch: Batch::default(),
             log: Vec::new(),
             is_link_readable: false,
+            is_link_ended: false,
             is_link_writable: false,
             is_probe_ready: false,
             has_more: false,
@@ -166,8 +169,9 @@ impl Engine {
                     self.link_failed(now_ms, &io::Error::from_raw_os_error(libc::EHOSTDOWN));
                 }
                 Ok(count) => {
-                    // A short read has emptied the socket, and an event tells of more.
-                    turn.is_link_readable = count == turn.buffer.len();
+                    // A short read has emptied the socket, and an event tells of more; save for the end, if the event
+                    // that told of these bytes was also that of the end.
+                    turn.is_link_readable = count == turn.buffer.len() || turn.is_link_ended;
                     self.client.handle(now_ms, Input::Received(&turn.buffer[..count]));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -265,6 +269,7 @@ impl Engine {
             }
             Action::Connect(address) => {
                 turn.is_link_readable = false;
+                turn.is_link_ended = false;
                 turn.is_link_writable = false;
                 match self.connect(address, LINK) {
                     Ok(stream) => self.link = Some(Link { stream, is_up: false, is_writable: false, failure: None }),

@@ -470,7 +470,8 @@ fn run(shared: &Shared, mut poll: Poll, mut sink: Box<dyn Sink>) {
         for event in &events {
             match event.token() {
                 LINK => {
-                    turn.is_link_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                    turn.is_link_ended |= event.is_read_closed() || event.is_error();
+                    turn.is_link_readable |= event.is_readable() || turn.is_link_ended;
                     turn.is_link_writable |= event.is_writable() || event.is_error();
                 }
                 PROBE => turn.is_probe_ready = true,

@@ -244,6 +244,46 @@ fn watches_and_the_session_tell_of_themselves_over_a_reconnect() {
 }
 
 #[test]
+fn an_end_right_behind_a_reply_is_seen() {
+    // The reply and the end come in one event of the poll when the client is busy in between, so it is kept busy.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let Ok(_) = read_frame(&mut stream) else { continue };
+            let mut answer = Vec::new();
+            answer.int(0);
+            answer.int(60_000);
+            answer.long(SESSION);
+            answer.buffer(Some(&[1; 16]));
+            answer.boolean(false);
+            drop(stream.write_all(&frame(&answer)));
+            let Ok(_) = read_frame(&mut stream) else { continue };
+            drop(stream.write_all(&reply(-2, 0, 0, b"")));
+            // The client sleeps in its callback until this connection has been closed.
+        }
+    });
+    let (sender, events) = mpsc::channel();
+    let on_event = move |event: Event| {
+        if event.state == State::Connected {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(sender.send(event.state));
+    };
+    let zookeeper = Builder::new(&address.to_string(), 60_000).unwrap().on_event(on_event).start().unwrap();
+    for _ in 0..3 {
+        // Written by this thread while the other one sleeps in the callback.
+        while !zookeeper.state().is_connected() {
+            std::thread::yield_now();
+        }
+        drop(zookeeper.handle().submit_now(1 << 63, &Operation::WhoAmI));
+        assert_eq!(events.recv_timeout(LONG), Ok(State::Connected));
+        assert_eq!(events.recv_timeout(LONG), Ok(State::Connecting));
+    }
+}
+
+#[test]
 fn nobody_listens() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let logged = Arc::new(Mutex::new(Vec::new()));

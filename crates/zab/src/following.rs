@@ -4,11 +4,12 @@
 //! Nothing is committed to the tree before UPTODATE, and nothing acknowledged before it is durable; so an
 //! interrupted synchronisation leaves at worst a log that the next leader cuts or replaces (traps 13 to 24).
 
+use crate::config::Config;
 use crate::packet::{self, LearnerInfo, PROTOCOL_VERSION, Packet, PacketKind};
 use crate::peer::{Input, LinkId, Output};
 use crate::quorum::Sid;
 use crate::shared::{Reason, Shared, epoch_of, epoch_zxid};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use log::{info, warn};
 use oxkeeper_proto::Zxid;
 
@@ -49,6 +50,12 @@ pub(crate) struct Following {
     epoch: i64,
     /// When the role ends unless something is heard, milliseconds.
     deadline_ms: u64,
+    /// The configuration of NEWLEADER, which UPTODATE puts in force.
+    new_config: Option<Config>,
+    /// Our history cannot be cut as the leader wants it: only a snapshot will do.
+    wants_snapshot: bool,
+    /// Where we have said that it ends.
+    reported: Zxid,
     /// Committed as far as the leader has said; at most our last zxid.
     committed: Zxid,
     /// Every proposal up to here is acknowledged, or needs no acknowledgement.
@@ -65,6 +72,9 @@ impl Following {
             link: None,
             epoch: 0,
             deadline_ms: now_ms + shared.ticks_ms(limit),
+            new_config: None,
+            wants_snapshot: false,
+            reported: Zxid::ZERO,
             committed: shared.history.last_committed(),
             acknowledged: Zxid::ZERO,
         };
@@ -122,6 +132,17 @@ impl Following {
             Input::Done { step } => {
                 shared.done(step);
                 self.done(now_ms, shared, step);
+            }
+            Input::CutRefused => {
+                // A snapshot does not need the log to reach back. The promise has counted already.
+                warn!("The log does not reach back to where leader {} wants it cut: a snapshot is needed", self.leader.0);
+                shared.cut_refused();
+                self.wants_snapshot = true;
+                if let Some(link) = self.link.take() {
+                    shared.outputs.push_back(Output::Close { link });
+                }
+                self.heard(now_ms, shared);
+                self.dial(shared, 0);
             }
             Input::Tick => return self.tick(now_ms, shared),
             // Links of an earlier role, and what only a leader is told.
@@ -221,8 +242,10 @@ impl Following {
     /// A server in doubt has no say either (design rule 6).
     fn acknowledge_epoch(&mut self, shared: &mut Shared, current: i64) {
         let current = if shared.in_doubt { -1 } else { current };
+        // With a promise that counts the leader must know what we have, or it might lack it itself.
+        self.reported = if self.wants_snapshot && current == -1 { Zxid::ZERO } else { shared.history.last_logged() };
         let data = Bytes::copy_from_slice(&(current as i32).to_be_bytes());
-        self.send(shared, Packet::with_data(PacketKind::ACKEPOCH, shared.history.last_logged(), data));
+        self.send(shared, Packet::with_data(PacketKind::ACKEPOCH, self.reported, data));
         self.stage = Stage::Deciding;
     }
 
@@ -230,12 +253,18 @@ impl Following {
         let last = shared.history.last_logged();
         info!("The leader {} synchronises us from {last} with {} {}", self.leader.0, packet.kind, packet.zxid);
         match packet.kind {
-            PacketKind::DIFF => self.begin_proposals(now_ms, shared),
+            PacketKind::DIFF => {
+                if self.reported != last {
+                    // All there is from the first transaction on, instead of a snapshot.
+                    shared.install(Zxid::ZERO);
+                }
+                self.begin_proposals(now_ms, shared);
+            }
             PacketKind::TRUNC => {
-                if packet.zxid > last || packet.zxid.0 < 0 {
+                if packet.zxid > self.reported || packet.zxid.0 < 0 {
                     return Err("the leader cuts what we do not have");
                 }
-                shared.history.truncate(packet.zxid, &mut shared.outputs);
+                shared.truncate(packet.zxid);
                 self.begin_proposals(now_ms, shared);
             }
             PacketKind::SNAP => {
@@ -265,9 +294,14 @@ impl Following {
                 self.propose(shared, packet)?;
                 self.commit(shared, zxid)
             }
+            PacketKind::COMMITANDACTIVATE | PacketKind::INFORMANDACTIVATE => self.commit_and_activate(shared, packet),
             PacketKind::NEWLEADER if self.stage == Stage::Synchronising => {
                 if packet.zxid != epoch_zxid(self.epoch) {
                     return Err("NEWLEADER of another epoch");
+                }
+                self.new_config = read_config(shared, packet.data.as_deref());
+                if let Some(config) = &self.new_config {
+                    shared.see(config.clone());
                 }
                 // Nothing in here may be acknowledged by itself before NEWLEADER is (trap 19).
                 self.acknowledged = self.committed;
@@ -275,6 +309,9 @@ impl Following {
                 Ok(())
             }
             PacketKind::UPTODATE if self.stage == Stage::Settled => {
+                if let Some(config) = self.new_config.take() {
+                    self.activate(shared, config, None)?;
+                }
                 self.up_to_date(now_ms, shared);
                 Ok(())
             }
@@ -318,6 +355,7 @@ impl Following {
                 self.propose(shared, packet)?;
                 return self.commit(shared, zxid);
             }
+            PacketKind::COMMITANDACTIVATE | PacketKind::INFORMANDACTIVATE => return self.commit_and_activate(shared, packet),
             PacketKind::PING => shared.outputs.push_back(Output::Ping { zxid: packet.zxid }),
             PacketKind::REVALIDATE => match packet::decode_revalidated(packet.data.as_ref()) {
                 Some((session, is_valid)) => shared.outputs.push_back(Output::Revalidated { session, is_valid }),
@@ -340,8 +378,43 @@ impl Following {
             warn!("The leader {} sent transaction {zxid} behind {last}", self.leader.0);
             return Err("a gap in the leader's proposals");
         }
+        if let Some(config) = shared.reconfiguration(&payload) {
+            shared.see(config);
+        }
         shared.append(zxid, payload);
         Ok(())
+    }
+
+    /// COMMITANDACTIVATE carries the leader of the new configuration, INFORMANDACTIVATE the transaction behind it.
+    fn commit_and_activate(&mut self, shared: &mut Shared, packet: Packet) -> Result<(), Reason> {
+        let Some(mut data) = packet.data.filter(|data| data.len() >= 8) else { return Err("an activation without a leader") };
+        let designated = Sid(data.get_i64());
+        if packet.kind == PacketKind::INFORMANDACTIVATE {
+            self.propose(shared, Packet::with_data(PacketKind::PROPOSAL, packet.zxid, data))?;
+        }
+        let proposal = shared.history.tail_after(self.committed).next().filter(|(zxid, _)| *zxid == packet.zxid);
+        let config = proposal.and_then(|(_, payload)| shared.reconfiguration(payload));
+        self.commit(shared, packet.zxid)?;
+        config.map_or(Ok(()), |config| self.activate(shared, config, Some(designated)))
+    }
+
+    /// # Errors
+    /// When the new configuration has another role for us, or another leader.
+    fn activate(&self, shared: &mut Shared, config: Config, designated: Option<Sid>) -> Result<(), Reason> {
+        let address = |config: &Config| {
+            let member = config.members.get(&self.leader).filter(|_| config.is_voter(self.leader));
+            member.and_then(|member| member.addresses.first()).map(|address| address.quorum())
+        };
+        let before = address(&shared.config);
+        let is_other = shared.activate(config);
+        let has_other_leader = match designated {
+            Some(designated) => designated != self.leader,
+            None => before.is_none() || before != address(&shared.config),
+        };
+        match is_other && (has_other_leader || shared.is_observer() != self.is_observer) {
+            true => Err("the new configuration has another role for us, or another leader"),
+            false => Ok(()),
+        }
     }
 
     fn commit(&mut self, shared: &mut Shared, zxid: Zxid) -> Result<(), Reason> {
@@ -385,4 +458,11 @@ impl Following {
         }
         self.acknowledged = durable;
     }
+}
+
+/// The configuration in NEWLEADER. Java takes less than two bytes for none, and goes on without one that it cannot read.
+fn read_config(shared: &Shared, data: Option<&[u8]>) -> Option<Config> {
+    let data = data.filter(|data| data.len() > 1 && shared.options.reconfig_enabled)?;
+    let text = std::str::from_utf8(data).ok()?;
+    Config::parse(text).inspect_err(|error| warn!("The leader's configuration cannot be read: {error}")).ok()
 }
