@@ -39,6 +39,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         arguments: server_arguments,
         run: Run::Raw(|rest| oxkeeper_server::main(rest.to_vec())),
     },
+    Subcommand {
+        name: "cli",
+        about: "Talk to servers as zkCli.sh does: a shell, or a single command",
+        arguments: raw_arguments,
+        run: Run::Raw(|rest| oxkeeper_cli::main(rest.to_vec(), &version::full())),
+    },
     Subcommand { name: "status", about: "Show how servers do, a line for each", arguments: status_arguments, run: Run::Parsed(status) },
     Subcommand { name: "4lw", about: "Ask a server a four-letter word", arguments: word_arguments, run: Run::Parsed(word) },
     Subcommand {

@@ -37,6 +37,12 @@ pub fn run(arguments: &[String]) -> Option<ExitCode> {
         }
     }
     let class = arguments.get(at)?.strip_prefix("org.apache.zookeeper.")?;
+    if class == "ZooKeeperMain" {
+        // The client's properties stand before the class.
+        let properties = arguments[..at].iter().filter(|flag| flag.starts_with("-D"));
+        let words = properties.chain(&arguments[at + 1..]).cloned();
+        return Some(oxkeeper_cli::main(words, &version::full()));
+    }
     let (_, main) = CLASSES.iter().find(|(name, _)| *name == class)?;
     Some(ended(main(&arguments[at + 1..])))
 }

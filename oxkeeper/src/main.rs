@@ -30,9 +30,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    if arguments.first().is_some_and(|first| first == "cli") {
-        return oxkeeper_cli::main(arguments.into_iter().skip(1).peekable(), &oxkeeper_server::version::full());
-    }
     if let Some(code) = container::run(&program, &arguments) {
         return code;
     }
