@@ -7,6 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+/// Prints a line. A reader that has gone (`| head`, `| grep -q`) has seen what it wanted: that is no failure.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod calendar;
 mod commands;
 mod container;
