@@ -14,6 +14,7 @@ mod console;
 mod logger;
 mod loopback;
 mod reactor;
+mod restore;
 mod scrape;
 pub(crate) mod shared;
 mod snapshots;
