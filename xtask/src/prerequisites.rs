@@ -17,7 +17,13 @@ const PACKAGES: &[(&str, &str)] = &[
     ("g++", "compiles the engine of the fuzzers"),
     ("prometheus", "promtool reads our metrics"),
     ("chromium", "shows the console"),
+    ("iproute2", "the network that the chaos tests cut"),
     ("strace", "shows that no reply comes before its sync"),
+    ("lintian", "judges the Debian packages"),
+    ("shellcheck", "judges the scripts"),
+    ("rpm", "builds and installs the RPM"),
+    ("systemd", "judges the unit"),
+    ("debootstrap", "makes the root that packages are installed into"),
 ];
 
 /// Where the judge's jars go, below the target directory; `compat-tests` looks for them there.

@@ -49,6 +49,10 @@ pub(crate) struct Following {
     epoch: i64,
     /// When the role ends unless something is heard, milliseconds.
     deadline_ms: u64,
+    /// Our history cannot be cut as the leader wants it: only a snapshot will do.
+    wants_snapshot: bool,
+    /// Where we have said that it ends.
+    reported: Zxid,
     /// Committed as far as the leader has said; at most our last zxid.
     committed: Zxid,
     /// Every proposal up to here is acknowledged, or needs no acknowledgement.
@@ -65,6 +69,8 @@ impl Following {
             link: None,
             epoch: 0,
             deadline_ms: now_ms + shared.ticks_ms(limit),
+            wants_snapshot: false,
+            reported: Zxid::ZERO,
             committed: shared.history.last_committed(),
             acknowledged: Zxid::ZERO,
         };
@@ -122,6 +128,17 @@ impl Following {
             Input::Done { step } => {
                 shared.done(step);
                 self.done(now_ms, shared, step);
+            }
+            Input::CutRefused => {
+                // A snapshot does not need the log to reach back. The promise has counted already.
+                warn!("The log does not reach back to where leader {} wants it cut: a snapshot is needed", self.leader.0);
+                shared.cut_refused();
+                self.wants_snapshot = true;
+                if let Some(link) = self.link.take() {
+                    shared.outputs.push_back(Output::Close { link });
+                }
+                self.heard(now_ms, shared);
+                self.dial(shared, 0);
             }
             Input::Tick => return self.tick(now_ms, shared),
             // Links of an earlier role, and what only a leader is told.
@@ -221,8 +238,10 @@ impl Following {
     /// A server in doubt has no say either (design rule 6).
     fn acknowledge_epoch(&mut self, shared: &mut Shared, current: i64) {
         let current = if shared.in_doubt { -1 } else { current };
+        // With a promise that counts the leader must know what we have, or it might lack it itself.
+        self.reported = if self.wants_snapshot && current == -1 { Zxid::ZERO } else { shared.history.last_logged() };
         let data = Bytes::copy_from_slice(&(current as i32).to_be_bytes());
-        self.send(shared, Packet::with_data(PacketKind::ACKEPOCH, shared.history.last_logged(), data));
+        self.send(shared, Packet::with_data(PacketKind::ACKEPOCH, self.reported, data));
         self.stage = Stage::Deciding;
     }
 
@@ -230,12 +249,18 @@ impl Following {
         let last = shared.history.last_logged();
         info!("The leader {} synchronises us from {last} with {} {}", self.leader.0, packet.kind, packet.zxid);
         match packet.kind {
-            PacketKind::DIFF => self.begin_proposals(now_ms, shared),
+            PacketKind::DIFF => {
+                if self.reported != last {
+                    // All there is from the first transaction on, instead of a snapshot.
+                    shared.install(Zxid::ZERO);
+                }
+                self.begin_proposals(now_ms, shared);
+            }
             PacketKind::TRUNC => {
-                if packet.zxid > last || packet.zxid.0 < 0 {
+                if packet.zxid > self.reported || packet.zxid.0 < 0 {
                     return Err("the leader cuts what we do not have");
                 }
-                shared.history.truncate(packet.zxid, &mut shared.outputs);
+                shared.truncate(packet.zxid);
                 self.begin_proposals(now_ms, shared);
             }
             PacketKind::SNAP => {

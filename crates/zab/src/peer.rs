@@ -141,6 +141,13 @@ pub enum Input {
         /// The barrier's number.
         step: u64,
     },
+    /// The election connection with a server has come or ended.
+    ElectionLink {
+        /// The server.
+        peer: Sid,
+        /// Whether it is there.
+        is_up: bool,
+    },
     /// An election message, without its length.
     Notification {
         /// Who sent it.
@@ -176,9 +183,10 @@ pub enum Input {
         /// The link.
         link: LinkId,
     },
-    /// [`Output::Truncate`] could not be carried out, the log does not reach down to it: all files were put aside and
-    /// the history is empty. A leader elected by others has to fill it (design rule 6).
-    HistoryLost,
+    /// [`Output::Truncate`] could not be carried out, since the log does not reach down to it. Nothing was changed, and
+    /// nothing that came behind is carried out; barriers are answered all the same. The tree is to be built from the
+    /// whole log, as at a start.
+    CutRefused,
     /// While leading and established: answer when everything that was proposed so far is committed and a quorum has
     /// confirmed us since.
     Sync {
@@ -204,28 +212,33 @@ pub enum Output {
         /// The epoch.
         epoch: i64,
     },
-    /// Make `currentEpoch.tmp` durable, once everything before is: the first record of this epoch comes next, or a
-    /// snapshot that ends in it, and `currentEpoch` is lower. If it still is at the next start, and the history has
+    /// Make `currentEpoch.tmp` durable, once everything before is: the first record of this epoch comes next, and
+    /// `currentEpoch` is lower. If it still is at the next start, and the history has
     /// got there, this becomes the current epoch.
     AnnounceEpoch {
         /// The epoch of the record that comes next.
         epoch: i64,
     },
-    /// Write `currentEpoch`, once everything before is durable, and not in doubt any longer.
+    /// Write `currentEpoch`, once everything before is durable; the history is not in doubt any longer, and an installed
+    /// snapshot takes the place of the old one.
     CommitEpoch {
         /// The epoch.
         epoch: i64,
     },
-    /// Cut the log behind this zxid; if the log does not reach down to it, [`Input::HistoryLost`].
+    /// Cut the log behind this zxid; if the log does not reach down to it, [`Input::CutRefused`].
     Truncate {
         /// The last zxid that stays.
         zxid: Zxid,
     },
-    /// The body that was received becomes the only history.
+    /// The body that was received becomes the tree, and it and what is appended from now on will be the only history:
+    /// with [`Output::CommitEpoch`]. Until then the old one must stay what a restart begins with, since it may hold
+    /// what was acknowledged (traps 15 and 24). Zxid 0 comes without a body: an empty history.
     InstallSnapshot {
         /// The zxid of the SNAP packet.
         zxid: Zxid,
     },
+    /// The role has ended before that: the old history counts again, and the tree is built from it as at a start.
+    AbandonSnapshot,
     /// Answer with [`Input::Done`] when everything above, appends included, is durable.
     Barrier {
         /// Its number; they grow.
@@ -404,10 +417,11 @@ impl Peer {
             }
             return self.follow_election(now_ms);
         }
-        if input == Input::HistoryLost {
-            self.shared.history.reset(Zxid::ZERO);
-            self.shared.in_doubt = true;
-            return self.leave(now_ms, "the log could not be cut");
+        if let Input::ElectionLink { peer, is_up } = input {
+            if let Some(election) = &mut self.election {
+                election.set_gone(peer, !is_up);
+            }
+            return self.follow_election(now_ms);
         }
         let result = match &mut self.state {
             State::Leading(leading) => leading.handle(now_ms, &mut self.shared, input),
@@ -575,6 +589,7 @@ impl Peer {
                 }
             }
             Input::LogSynced { through } => self.shared.history.synced(through),
+            Input::CutRefused => self.shared.cut_refused(),
             Input::LogRefused { from } => {
                 self.shared.history.withdraw(from, &mut self.shared.outputs);
             }
@@ -612,6 +627,7 @@ impl Peer {
         if let Some(election) = &mut self.election {
             election.stop();
         }
+        self.shared.abandon_snapshot();
         self.shared.outputs.push_back(Output::Look { reason });
         self.state = State::Ending { step: self.shared.barrier() };
     }

@@ -24,6 +24,10 @@ pub(crate) struct Shared {
     /// On its way to the disk, with the barrier behind it.
     accepting: Option<(u64, i64)>,
     committing: Option<(u64, i64)>,
+    /// The end of the history that a snapshot is about to replace.
+    replaced: Option<Zxid>,
+    /// The end of the history before it was cut the last time.
+    before_cut: Zxid,
     /// What `currentEpoch.tmp` says, or will say; `None` for a standalone server, which has no epochs.
     announced: Option<i64>,
     /// Our history may lack something (design rule 6).
@@ -46,6 +50,8 @@ impl Shared {
             current,
             accepting: None,
             committing: None,
+            replaced: None,
+            before_cut: Zxid::ZERO,
             announced: Some(0),
             in_doubt,
             epoch_floor: 0,
@@ -82,16 +88,31 @@ impl Shared {
         self.history.append(zxid, payload, &mut self.outputs);
     }
 
+    pub fn truncate(&mut self, zxid: Zxid) {
+        self.before_cut = self.history.last_logged();
+        self.history.truncate(zxid, &mut self.outputs);
+    }
+
+    /// A snapshot takes the place of our history, once [`Shared::commit_epoch`] says so.
     pub fn install(&mut self, zxid: Zxid) {
-        self.announce(epoch_of(zxid));
+        self.replaced.get_or_insert(self.history.last_logged());
         self.history.install(zxid, &mut self.outputs);
+    }
+
+    /// The role has ended: without [`Shared::commit_epoch`] the history is what it was, as after a restart.
+    pub fn abandon_snapshot(&mut self) {
+        if let Some(last) = self.replaced.take() {
+            self.history.reset(last);
+            self.outputs.push_back(Output::AbandonSnapshot);
+        }
     }
 
     /// The log must not get ahead of `currentEpoch`: Java refuses to start on that (trap 7). A history that ends in an
     /// epoch is that of a follower of its leader, so that is the epoch to say, exactly; the one that we are being
     /// synchronised for would claim what is not there yet, and others would cut what is committed (trap 18).
     fn announce(&mut self, epoch: i64) {
-        if epoch > self.current && self.announced.is_some_and(|announced| announced != epoch) {
+        let current = self.committing.map_or(self.current, |(_, epoch)| epoch);
+        if epoch > current && self.replaced.is_none() && self.announced.is_some_and(|announced| announced != epoch) {
             self.announced = Some(epoch);
             self.outputs.push_back(Output::AnnounceEpoch { epoch });
         }
@@ -118,6 +139,7 @@ impl Shared {
 
     /// Makes the epoch that of our history; likewise.
     pub fn commit_epoch(&mut self, epoch: i64) -> u64 {
+        self.replaced = None;
         self.outputs.push_back(Output::CommitEpoch { epoch });
         let step = self.barrier();
         self.committing = Some((step, epoch));
@@ -143,6 +165,13 @@ impl Shared {
             return numbered.to_text().into();
         }
         self.config.to_text().into()
+    }
+
+    /// The log was not cut, and nothing that was to follow is carried out: the history is what it was.
+    pub fn cut_refused(&mut self) {
+        self.history.reset(self.before_cut);
+        self.committing = None;
+        self.announced = self.announced.map(|_| 0);
     }
 
     /// The number of a link that we dial.

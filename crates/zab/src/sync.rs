@@ -80,6 +80,10 @@ pub(crate) fn plan_from_memory(history: &History, through: Zxid, peer_last: Zxid
     if peer_last < history.base() {
         return None;
     }
+    // One of our own proposals that is not committed: what comes before it is ours, whatever its epoch.
+    if peer_last > through && is_transaction(through) && history.tail_after(through).any(|(zxid, _)| *zxid == peer_last) {
+        return Some(SyncPlan::Trunc { to: through });
+    }
     let zxids = || std::iter::once(history.base()).chain(history.known(through).map(|(zxid, _)| *zxid));
     Some(plan_from_log(peer_last, zxids()))
 }
@@ -158,6 +162,8 @@ mod tests {
         ] {
             assert_eq!(plan_from_memory(&history, through, peer), plan, "{peer} against {through}");
         }
+        history.append(z(5, 1), Bytes::new(), &mut outputs);
+        assert_eq!(plan_from_memory(&history, z(4, 2), z(5, 1)), Some(SyncPlan::Trunc { to: z(4, 2) }), "our own proposal");
         let empty = History::new(z(0, 0), 3, 1000);
         assert_eq!(plan_from_memory(&empty, z(0, 0), z(0, 0)), Some(SyncPlan::Diff { after: z(0, 0) }));
         assert_eq!(plan_from_memory(&empty, z(0, 0), z(0, 5)), Some(SyncPlan::Snap), "nothing of ours to cut it to");

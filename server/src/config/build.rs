@@ -313,7 +313,7 @@ impl Loader {
         let own = members.as_ref().and_then(|members| members.members.get(&Sid(my_id?)));
         let client_port_is_static = own.is_none_or(|own| own.client.is_none());
         let (client_port, client_port_address) = self.client_address(own, my_id);
-        if client_port.is_none() && !is_distributed {
+        if client_port.is_none() && !is_distributed && (members.is_some() || self.quorum_lines.is_empty()) {
             self.problems.push("clientPort is not set".to_owned());
         }
         let takes_clients = client_port.is_some();

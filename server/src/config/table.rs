@@ -48,7 +48,7 @@ pub enum Place {
 pub enum Status {
     /// It does what it says.
     Supported,
-    /// It concerns members of an ensemble; on a standalone server it does nothing, as in Java.
+    /// It does what it says on a member of an ensemble; on a standalone server it does nothing, as in Java.
     EnsembleOnly,
     /// Named in a warning at start; the text says what happens instead.
     KnownNotYet(&'static str),
@@ -181,9 +181,11 @@ const SECTIONS: [Section; 5] = [
     ("Known, not supported yet", "Each one that is set is named in a warning at start; the server runs without it.", |status| {
         matches!(status, Status::KnownNotYet(_))
     }),
-    ("For members of an ensemble", "These are read and checked, and have no effect on a standalone server, as in Java.", |status| {
-        matches!(status, Status::EnsembleOnly)
-    }),
+    (
+        "For members of an ensemble",
+        "These do what they say on a member of an ensemble, and nothing on a standalone server, as in Java.",
+        |status| matches!(status, Status::EnsembleOnly),
+    ),
     ("Ignored", "These steer the inside of the Java program and have nothing to steer here; each states why.", |status| {
         matches!(status, Status::Ignored(_))
     }),
@@ -225,12 +227,16 @@ const LONG: Kind = java_int(i64::MIN, i64::MAX);
 const NO_TLS: &str = "TLS is not supported yet.";
 const NO_SASL: &str = "SASL is not supported yet.";
 const NO_SASL_EFFECT: &str = "Without SASL it has no effect.";
-const NO_QUORUM_AUTH: &str = "Ensembles and their authentication are not supported yet.";
+const NO_QUORUM_AUTH: &str = "Authentication between servers is not supported yet.";
 const OWN_THREADS: &str = "Threads here are one reactor per core and one log thread.";
 const NO_NETTY: &str = "There is one network layer, and it is not Netty.";
 const JVM_ONLY: &str = "There is no JVM here.";
 const CLIENT_ONLY: &str = "A client's option; scripts share JVMFLAGS between client and server.";
 const LOGS_TO_STDERR: &str = "There is no trace log.";
+const NO_TRACKER: &str = "Packets are not kept for show yet.";
+const OWN_ADDRESSES: &str = "All addresses of a server are tried, a quarter of a second apart.";
+const NEVER_BLOCKS: &str = "Sockets never block here.";
+const OWN_CHAIN: &str = "There are no chains of processors here.";
 const TEST_ONLY: &str = "Only Java's own tests use it.";
 
 /// The largest tickTime whose default session timeouts (2 and 20 ticks) still fit Java's int.
@@ -253,24 +259,24 @@ pub const TABLE: &[OptionRow] = &[
     row("autopurge.purgeInterval", File, HoursOrDuration, "0", "hours, or with a suffix ms, s, m, h, d", "Time between purges of old snapshots and logs; 0 or less: never. (The suffixes are of ZooKeeper 3.10.)", Supported),
     row("standaloneEnabled", File, StrictBool, "true", "", "Whether a configuration with one voting server runs standalone.", Supported),
     row("reconfigEnabled", File, StrictBool, "false", "", "Whether reconfig is answered at all; a standalone server refuses it either way, with the error that fits.", Supported),
-    row("server.*", File, Text, "", "", "A member of the ensemble: `host:port:port[:role][;[address:]port]`. A single one means standalone.", Supported),
-    row("dynamicConfigFile", File, Path, "", "", "File that holds the `server.N` lines.", Supported),
+    row("server.*", File, Text, "", "", "A member of the ensemble: `host:port:port[:role][;[address:]port]`, with multiAddress.enabled several addresses joined by `|`. A single one that votes means standalone, unless standaloneEnabled is false.", Supported),
+    row("dynamicConfigFile", File, Path, "", "", "File that holds the `server.N`, `group.N` and `weight.N` lines; a hexadecimal number behind the last dot of its name is the version.", Supported),
     row("initLimit", File, ANY_INT, "0", "ticks", "Time a follower has to connect and synchronise.", EnsembleOnly),
     row("syncLimit", File, ANY_INT, "0", "ticks", "Time a follower may lag behind.", EnsembleOnly),
     row("connectToLearnerMasterLimit", File, ANY_INT, "0", "ticks", "Time to connect to the leader; 0 is initLimit.", EnsembleOnly),
     row("electionAlg", File, int(3, 3), "3", "", "Election algorithm; 3 is the only one.", EnsembleOnly),
-    row("peerType", File, Kind::Choice(&["participant", "observer"]), "participant", "", "Role of this server.", EnsembleOnly),
-    row("group*", File, Text, "", "", "A group of a hierarchical quorum.", EnsembleOnly),
-    row("weight*", File, Text, "", "", "A vote's weight in a hierarchical quorum.", EnsembleOnly),
+    row("peerType", File, Kind::Choice(&["participant", "observer"]), "participant", "", "Role of this server; the `server.N` lines overrule it.", EnsembleOnly),
+    row("group*", File, Text, "", "", "`group.N=sid:sid:...`: a group of a hierarchical quorum.", EnsembleOnly),
+    row("weight*", File, Text, "", "", "`weight.N=n`: the weight of server N in a hierarchical quorum, 1 if not given; who weighs 0 cannot lead.", EnsembleOnly),
     row("localSessionsEnabled", File, StrictBool, "false", "", "Sessions that only their server knows.", EnsembleOnly),
     row("localSessionsUpgradingEnabled", File, StrictBool, "false", "", "Such sessions become global at their first ephemeral node.", EnsembleOnly),
     row("syncEnabled", File, StrictBool, "true", "", "Observers write a log and snapshots.", EnsembleOnly),
     row("quorumListenOnAllIPs", File, StrictBool, "false", "", "Quorum and election ports listen on all addresses.", EnsembleOnly),
     row("observerMasterPort", File, int(i32::MIN as i64, 65535), "0", "", "Port on which a follower feeds observers; 0 or less: off.", EnsembleOnly),
-    row("quorum.cnxn.threads.size", File, ANY_INT, "0", "threads", "Threads for election connections.", EnsembleOnly),
+    row("quorum.cnxn.threads.size", File, ANY_INT, "0", "threads", "Threads for election connections.", Ignored(OWN_THREADS)),
     row("multiAddress.enabled", FileOrProperty, StrictBool, "false", "", "Several addresses for one server.", EnsembleOnly),
-    row("multiAddress.reachabilityCheckEnabled", FileOrProperty, StrictBool, "true", "", "Look for the reachable one with ICMP.", EnsembleOnly),
-    row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, ANY_INT, "1000", "ms", "Time for that.", EnsembleOnly),
+    row("multiAddress.reachabilityCheckEnabled", FileOrProperty, StrictBool, "true", "", "Look for the reachable one with ICMP.", Ignored(OWN_ADDRESSES)),
+    row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, ANY_INT, "1000", "ms", "Time for that.", Ignored(OWN_ADDRESSES)),
     row("oraclePath", File, Path, "", "", "File with the word of an outside oracle, for ensembles of two.", EnsembleOnly),
     row("secureClientPort", File, PORT, "", "", "TLS port for clients.", Protective(NO_TLS)),
     row("secureClientPortAddress", File, Host, "", "", "Address of the TLS port.", Protective(NO_TLS)),
@@ -440,8 +446,8 @@ pub const TABLE: &[OptionRow] = &[
     row("auditlog.file", FileOrProperty, Path, "", "", "File of the audit log in log.dir, ten old ones of 10 MB kept; the log itself if not set.", Supported),
     row("pathStats.enabled", FileOrProperty, Bool, "false", "", "Statistics of the busiest paths in the log.", KnownNotYet("There are no path statistics yet.")),
     row("pathStats.*", FileOrProperty, Text, "", "", "Options of these statistics.", KnownNotYet("There are no path statistics yet.")),
-    row("messageTracker.Enabled", FileOrProperty, Bool, "false", "", "Keeps a learner's last packets to show them when its link breaks.", EnsembleOnly),
-    row("messageTracker.BufferSize", FileOrProperty, ANY_JAVA_INT, "10", "packets", "How many.", EnsembleOnly),
+    row("messageTracker.Enabled", FileOrProperty, Bool, "false", "", "Keeps a learner's last packets to show them when its link breaks.", KnownNotYet(NO_TRACKER)),
+    row("messageTracker.BufferSize", FileOrProperty, ANY_JAVA_INT, "10", "packets", "How many.", KnownNotYet(NO_TRACKER)),
     // Ensemble.
     row("cnxTimeout", FileOrProperty, ANY_INT, "5000", "ms", "Time for an election connection.", EnsembleOnly),
     row("commitLogCount", FileOrProperty, ANY_INT, "500", "transactions", "Transactions kept in memory for learners; at least 500.", EnsembleOnly),
@@ -453,13 +459,13 @@ pub const TABLE: &[OptionRow] = &[
     row("electionPortBindRetry", FileOrProperty, ANY_JAVA_INT, "3", "", "Tries to bind the election port; 0: for ever.", EnsembleOnly),
     row("fastleader.minNotificationInterval", FileOrProperty, ANY_JAVA_INT, "200", "ms", "Shortest wait for votes.", EnsembleOnly),
     row("fastleader.maxNotificationInterval", FileOrProperty, ANY_JAVA_INT, "60000", "ms", "Longest wait for votes.", EnsembleOnly),
-    row("follower.skipLearnerRequestToNextProcessor", FileOrProperty, Bool, "false", "", "A follower's own writes skip its commit processor.", EnsembleOnly),
+    row("follower.skipLearnerRequestToNextProcessor", FileOrProperty, Bool, "false", "", "A follower's own writes skip its commit processor.", Ignored(OWN_CHAIN)),
     row("forceSnapshotSync", FileOrProperty, Bool, "false", "", "Learners always get a snapshot.", EnsembleOnly),
-    row("forward_learner_requests_to_commit_processor_disabled", FileOrProperty, Bool, "false", "", "Learners' writes skip the leader's commit processor.", EnsembleOnly),
-    row("leader.ackLoggingFrequency", FileOrProperty, ANY_JAVA_INT, "1000", "ACKs", "How often the leader logs an ACK.", EnsembleOnly),
-    row("leader.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "The leader closes learners' sockets in the background.", EnsembleOnly),
-    row("learner.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "A learner closes its socket in the background.", EnsembleOnly),
-    row("learner.asyncSending", FileOrEitherProperty, Bool, "false", "", "A learner sends in the background.", EnsembleOnly),
+    row("forward_learner_requests_to_commit_processor_disabled", FileOrProperty, Bool, "false", "", "Learners' writes skip the leader's commit processor.", Ignored(OWN_CHAIN)),
+    row("leader.ackLoggingFrequency", FileOrProperty, ANY_JAVA_INT, "1000", "ACKs", "How often the leader logs an ACK.", Ignored("ACKs are not logged.")),
+    row("leader.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "The leader closes learners' sockets in the background.", Ignored(NEVER_BLOCKS)),
+    row("learner.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "A learner closes its socket in the background.", Ignored(NEVER_BLOCKS)),
+    row("learner.asyncSending", FileOrEitherProperty, Bool, "false", "", "A learner sends in the background.", Ignored(NEVER_BLOCKS)),
     row("leader.maxConcurrentSnapSyncs", FileOrProperty, ANY_JAVA_INT, "10", "learners", "Snapshots sent at the same time.", EnsembleOnly),
     row("leader.maxConcurrentDiffSyncs", FileOrProperty, ANY_JAVA_INT, "100", "learners", "Differences sent at the same time.", EnsembleOnly),
     row("leader.maxTimeToWaitForEpoch", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Time to wait for followers' epochs.", EnsembleOnly),
@@ -469,7 +475,7 @@ pub const TABLE: &[OptionRow] = &[
     row("observer.reconnectDelayMs", FileOrProperty, LONG, "0", "ms", "An observer's wait before it connects again.", EnsembleOnly),
     row("observer.syncEnabled", FileOrProperty, Bool, "", "", "Overrides syncEnabled.", EnsembleOnly),
     row("observerMaster.sizeLimit", FileOrProperty, ANY_JAVA_INT, "33554432", "bytes", "Packets kept for observers.", EnsembleOnly),
-    row("quorumCnxnTimeoutMs", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Read timeout of quorum links; -1 is tickTime times syncLimit.", EnsembleOnly),
+    row("quorumCnxnTimeoutMs", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Time for whoever connects to the election port to say who it is; -1 is tickTime times syncLimit.", EnsembleOnly),
     row("tcpKeepAlive", FileOrProperty, Bool, "false", "", "TCP keep-alive on election links.", EnsembleOnly),
     row("leader.nodelay", BareProperty, Bool, "true", "", "TCP_NODELAY on the leader's links.", EnsembleOnly),
     row("follower.nodelay", BareProperty, Bool, "true", "", "TCP_NODELAY on a follower's link.", EnsembleOnly),

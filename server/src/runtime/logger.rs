@@ -116,7 +116,7 @@ impl Logger {
 
     /// Appends these, syncs once for all of them, and reports it.
     fn write(&mut self, entries: &mut Vec<LogEntry>, applied: &mut Zxid, pace: &mut SnapshotPace) {
-        if entries.is_empty() || self.log.is_lost() {
+        if entries.is_empty() || self.log.is_refusing() {
             return entries.clear();
         }
         let (taken, begun) = (self.shared.now(), Instant::now());
@@ -180,14 +180,12 @@ impl Logger {
 
     /// Carries out a step of a change of role. What was appended before is durable.
     fn step(&mut self, step: DiskStep) {
-        if let DiskStep::Barrier(step) = step
-            && !self.log.is_lost()
-        {
+        if let DiskStep::Barrier(step) = step {
             return self.shared.bring(self.shared.now(), [Input::Done { step }]);
         }
         let links = self.shared.links.as_ref().filter(|_| matches!(step, DiskStep::InstallSnapshot(_)));
         let received = links.and_then(|links| unpoisoned(links.received.lock()).take());
-        if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_)) {
+        if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_) | DiskStep::AbandonSnapshot) {
             // The tree that is being written may be about to go.
             self.shared.abandon_snapshot.store(true, Ordering::SeqCst);
             while self.snapshot_running.load(Ordering::SeqCst) {
@@ -199,10 +197,7 @@ impl Logger {
         match self.log.step(step, received, applied) {
             Ok(Stepped::Unchanged) => {}
             Ok(Stepped::Replaced(tree)) => self.replace(tree),
-            Ok(Stepped::Lost(tree)) => {
-                self.replace(tree);
-                self.shared.bring(self.shared.now(), [Input::HistoryLost]);
-            }
+            Ok(Stepped::CutRefused) => self.shared.bring(self.shared.now(), [Input::CutRefused]),
             Err(failure) => die(&failure.reason),
         }
     }

@@ -73,9 +73,9 @@ fn receive(shared: &Shared, from: &mut dyn Read, path: PathBuf) -> io::Result<St
 pub fn install(shared: &Shared, staged: &Staged) -> io::Result<()> {
     let directory = shared.config.snap_dir();
     let zxid = staged.zxid.max(shared.tree().last_zxid());
-    fs::rename(&staged.path, directory.join(names::snapshot_name(zxid, Compression::None)))?;
+    fs::rename(&staged.path, directory.join(format!("{}{}", names::STAGED_PREFIX, names::snapshot_name(zxid, Compression::None))))?;
     File::open(&directory)?.sync_all()?;
-    unpoisoned(shared.store.lock()).set_aside_all_but(zxid)?;
+    unpoisoned(shared.store.lock()).adopt_staged(zxid)?;
     info!("Restored to {}, which follows {zxid}: the files from before were put aside", staged.zxid);
     Ok(())
 }

@@ -4,6 +4,7 @@
 use super::admin::{AdminServer, Attached};
 use super::clock::Clock;
 use super::logger::Logger;
+use super::notify::Notifier;
 use super::reactor::{Door, Reactor, WAKE};
 use super::restore;
 use super::scrape::MetricsServer;
@@ -87,10 +88,11 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let ended = doors.and_then(|doors| {
         let mut config = config;
         let mut is_first = true;
+        let mut earlier = None;
         loop {
-            match serve_once(config.clone(), audit.clone(), &doors, is_first)? {
+            match serve_once(config.clone(), audit.clone(), &doors, is_first, earlier)? {
                 Ended::Stopped => return Ok(()),
-                Ended::Restored { client_port } => config.client_port = client_port,
+                Ended::Restored { client_port, notifier } => (config.client_port, earlier) = (client_port, notifier),
             }
             is_first = false;
         }
@@ -127,10 +129,16 @@ enum Ended {
     /// It was asked to.
     Stopped,
     /// Another history has taken the place of its own; it is to start again on this port.
-    Restored { client_port: u16 },
+    Restored { client_port: u16, notifier: Option<Notifier> },
 }
 
-fn serve_once(config: ServerConfig, audit: Option<Arc<AuditLog>>, doors: &Doors, is_first: bool) -> Result<Ended, Failure> {
+fn serve_once(
+    config: ServerConfig,
+    audit: Option<Arc<AuditLog>>,
+    doors: &Doors,
+    is_first: bool,
+    earlier: Option<Notifier>,
+) -> Result<Ended, Failure> {
     let Doors { scrape, admin } = doors;
     let begun = Instant::now();
     let mut signals =
@@ -292,19 +300,35 @@ fn serve_once(config: ServerConfig, audit: Option<Arc<AuditLog>>, doors: &Doors,
     };
     info!("Serving on {address} after {} ms with {count} reactors", begun.elapsed().as_millis());
 
+    // While a snapshot is restored there is nothing to be looked at, and the process is alive.
+    let watched = Arc::downgrade(&shared);
+    let notifier = super::notify::serving(&format!("Serving on {address}"), move || {
+        if let Some(watched) = watched.upgrade() {
+            drop(watched.core());
+            drop(watched.tree());
+        }
+    });
+    earlier.map(Notifier::let_go);
+
     if let Some(audit) = shared.audit.as_ref().filter(|_| is_first) {
         audit.started(true);
     }
+    let signal = signals.forever().next();
     // The only other end is that a snapshot is to be restored.
-    match signals.forever().next() {
+    let notifier = match signal {
         Some(signal) => {
+            drop(notifier);
             info!("Signal {signal} received: shutting down");
             if let Some(audit) = &shared.audit {
                 audit.stopping();
             }
+            None
         }
-        None => info!("A snapshot is to be restored: starting anew"),
-    }
+        None => {
+            info!("A snapshot is to be restored: starting anew");
+            Some(notifier)
+        }
+    };
     shared.counters.stopping.store(true, Ordering::SeqCst);
     for reactor in &shared.reactors {
         reactor.wakeup.wake();
@@ -336,7 +360,7 @@ fn serve_once(config: ServerConfig, audit: Option<Arc<AuditLog>>, doors: &Doors,
     let Some(staged) = unpoisoned(shared.to_restore.lock()).take() else { return Ok(Ended::Stopped) };
     restore::install(&shared, &staged)
         .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the snapshot {} could not be put in place: {e}", staged.zxid)))?;
-    Ok(Ended::Restored { client_port: shared.client_port })
+    Ok(Ended::Restored { client_port: shared.client_port, notifier })
 }
 
 /// After a restore, somebody at a door may hold the old server, and its directory, for a moment.
