@@ -4,11 +4,12 @@
 //! Nothing is committed to the tree before UPTODATE, and nothing acknowledged before it is durable; so an
 //! interrupted synchronisation leaves at worst a log that the next leader cuts or replaces (traps 13 to 24).
 
+use crate::config::Config;
 use crate::packet::{self, LearnerInfo, PROTOCOL_VERSION, Packet, PacketKind};
 use crate::peer::{Input, LinkId, Output};
 use crate::quorum::Sid;
 use crate::shared::{Reason, Shared, epoch_of, epoch_zxid};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use log::{info, warn};
 use oxkeeper_proto::Zxid;
 
@@ -49,6 +50,8 @@ pub(crate) struct Following {
     epoch: i64,
     /// When the role ends unless something is heard, milliseconds.
     deadline_ms: u64,
+    /// The configuration of NEWLEADER, which UPTODATE puts in force.
+    new_config: Option<Config>,
     /// Our history cannot be cut as the leader wants it: only a snapshot will do.
     wants_snapshot: bool,
     /// Where we have said that it ends.
@@ -69,6 +72,7 @@ impl Following {
             link: None,
             epoch: 0,
             deadline_ms: now_ms + shared.ticks_ms(limit),
+            new_config: None,
             wants_snapshot: false,
             reported: Zxid::ZERO,
             committed: shared.history.last_committed(),
@@ -290,9 +294,14 @@ impl Following {
                 self.propose(shared, packet)?;
                 self.commit(shared, zxid)
             }
+            PacketKind::COMMITANDACTIVATE | PacketKind::INFORMANDACTIVATE => self.commit_and_activate(shared, packet),
             PacketKind::NEWLEADER if self.stage == Stage::Synchronising => {
                 if packet.zxid != epoch_zxid(self.epoch) {
                     return Err("NEWLEADER of another epoch");
+                }
+                self.new_config = read_config(shared, packet.data.as_deref());
+                if let Some(config) = &self.new_config {
+                    shared.see(config.clone());
                 }
                 // Nothing in here may be acknowledged by itself before NEWLEADER is (trap 19).
                 self.acknowledged = self.committed;
@@ -300,6 +309,9 @@ impl Following {
                 Ok(())
             }
             PacketKind::UPTODATE if self.stage == Stage::Settled => {
+                if let Some(config) = self.new_config.take() {
+                    self.activate(shared, config, None)?;
+                }
                 self.up_to_date(now_ms, shared);
                 Ok(())
             }
@@ -343,6 +355,7 @@ impl Following {
                 self.propose(shared, packet)?;
                 return self.commit(shared, zxid);
             }
+            PacketKind::COMMITANDACTIVATE | PacketKind::INFORMANDACTIVATE => return self.commit_and_activate(shared, packet),
             PacketKind::PING => shared.outputs.push_back(Output::Ping { zxid: packet.zxid }),
             PacketKind::REVALIDATE => match packet::decode_revalidated(packet.data.as_ref()) {
                 Some((session, is_valid)) => shared.outputs.push_back(Output::Revalidated { session, is_valid }),
@@ -365,8 +378,43 @@ impl Following {
             warn!("The leader {} sent transaction {zxid} behind {last}", self.leader.0);
             return Err("a gap in the leader's proposals");
         }
+        if let Some(config) = shared.reconfiguration(&payload) {
+            shared.see(config);
+        }
         shared.append(zxid, payload);
         Ok(())
+    }
+
+    /// COMMITANDACTIVATE carries the leader of the new configuration, INFORMANDACTIVATE the transaction behind it.
+    fn commit_and_activate(&mut self, shared: &mut Shared, packet: Packet) -> Result<(), Reason> {
+        let Some(mut data) = packet.data.filter(|data| data.len() >= 8) else { return Err("an activation without a leader") };
+        let designated = Sid(data.get_i64());
+        if packet.kind == PacketKind::INFORMANDACTIVATE {
+            self.propose(shared, Packet::with_data(PacketKind::PROPOSAL, packet.zxid, data))?;
+        }
+        let proposal = shared.history.tail_after(self.committed).next().filter(|(zxid, _)| *zxid == packet.zxid);
+        let config = proposal.and_then(|(_, payload)| shared.reconfiguration(payload));
+        self.commit(shared, packet.zxid)?;
+        config.map_or(Ok(()), |config| self.activate(shared, config, Some(designated)))
+    }
+
+    /// # Errors
+    /// When the new configuration has another role for us, or another leader.
+    fn activate(&self, shared: &mut Shared, config: Config, designated: Option<Sid>) -> Result<(), Reason> {
+        let address = |config: &Config| {
+            let member = config.members.get(&self.leader).filter(|_| config.is_voter(self.leader));
+            member.and_then(|member| member.addresses.first()).map(|address| address.quorum())
+        };
+        let before = address(&shared.config);
+        let is_other = shared.activate(config);
+        let has_other_leader = match designated {
+            Some(designated) => designated != self.leader,
+            None => before.is_none() || before != address(&shared.config),
+        };
+        match is_other && (has_other_leader || shared.is_observer() != self.is_observer) {
+            true => Err("the new configuration has another role for us, or another leader"),
+            false => Ok(()),
+        }
     }
 
     fn commit(&mut self, shared: &mut Shared, zxid: Zxid) -> Result<(), Reason> {
@@ -410,4 +458,11 @@ impl Following {
         }
         self.acknowledged = durable;
     }
+}
+
+/// The configuration in NEWLEADER. Java takes less than two bytes for none, and goes on without one that it cannot read.
+fn read_config(shared: &Shared, data: Option<&[u8]>) -> Option<Config> {
+    let data = data.filter(|data| data.len() > 1 && shared.options.reconfig_enabled)?;
+    let text = std::str::from_utf8(data).ok()?;
+    Config::parse(text).inspect_err(|error| warn!("The leader's configuration cannot be read: {error}")).ok()
 }

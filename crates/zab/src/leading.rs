@@ -4,9 +4,10 @@
 //! only as [`Output::Append`]: nothing can be committed that was not durable on a quorum. A standalone server is the
 //! same machine, established from the start, without learners and timers.
 
+use crate::config::Config;
 use crate::packet::{self, LearnerInfo, PROTOCOL_VERSION, Packet, PacketKind, RequestData};
 use crate::peer::{Input, LearnerView, LinkId, Output, SyncOrigin};
-use crate::quorum::Sid;
+use crate::quorum::{Quorum, Sid};
 use crate::shared::{Reason, Shared, epoch_of, epoch_zxid};
 use crate::sync::{SyncJob, SyncPlan, committed_packets, plan_from_memory};
 use bytes::Bytes;
@@ -147,6 +148,16 @@ pub(crate) struct Leading {
     round_is_on: bool,
     /// How many learners without a number there were.
     nameless: i64,
+    /// The configuration that is being voted on: from its proposal on its quorums are needed, too. At most one.
+    reconfiguration: Option<Reconfiguration>,
+    /// The configuration in force has another leader: nothing may be committed here any more.
+    is_deposed: bool,
+}
+
+struct Reconfiguration {
+    zxid: Zxid,
+    config: Config,
+    quorum: Quorum,
 }
 
 impl Leading {
@@ -167,6 +178,8 @@ impl Leading {
             round: 0,
             round_is_on: false,
             nameless: 0,
+            reconfiguration: None,
+            is_deposed: false,
         };
         // An ensemble of one has its quorum at once.
         let _ = leading.discover(shared);
@@ -190,6 +203,8 @@ impl Leading {
             round: 0,
             round_is_on: false,
             nameless: 0,
+            reconfiguration: None,
+            is_deposed: false,
         }
     }
 
@@ -296,7 +311,12 @@ impl Leading {
 
     /// Whether we and these learners are a quorum.
     fn is_quorum(&self, shared: &Shared, is_in: impl Fn(&Learner) -> bool) -> bool {
-        shared.quorum.is_reached(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
+        shared.is_quorum(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
+    }
+
+    /// Whether a quorum by this rule follows us.
+    pub fn is_led(&self, shared: &Shared, quorum: &Quorum) -> bool {
+        quorum.is_reached(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && l.gets_broadcasts()))
     }
 
     fn drop_learner(&mut self, shared: &mut Shared, at: usize, why: &str) {
@@ -391,6 +411,11 @@ impl Leading {
             return Err("there is no later epoch");
         }
         self.epoch = promised + 1;
+        if shared.last_seen().version == 0 {
+            // The first leader of a dynamic ensemble numbers its configuration, so that it outranks what servers that
+            // join later have been given to begin with (ZOOKEEPER-1783).
+            shared.see(Config { version: epoch_zxid(self.epoch).0.cast_unsigned(), ..shared.config.clone() });
+        }
         self.phase = Phase::Accepting { step: shared.accept(self.epoch) };
         Ok(())
     }
@@ -501,7 +526,7 @@ impl Leading {
         }
         // NEWLEADER stands before the proposals that are not committed: a follower of 3.8 forgets the place of those
         // that come before it (ZOOKEEPER-4394), and it must not acknowledge them first (4685).
-        let config = shared.newleader_config(self.epoch);
+        let config = Bytes::from(shared.last_seen().to_text());
         shared.send(link, Packet::with_data(PacketKind::NEWLEADER, epoch_zxid(self.epoch), config));
         let learner = &mut self.learners[at];
         learner.stage = Stage::Synchronising;
@@ -526,6 +551,8 @@ impl Leading {
         self.last_proposed = epoch_zxid(self.epoch);
         shared.commit_through(self.initial);
         info!("Leading in epoch {:x} from {}", self.epoch, self.initial);
+        // A configuration that was left unfinished is finished with the epoch.
+        self.is_deposed = !self.activate(shared, shared.last_seen().clone(), self.initial);
         shared.outputs.push_back(Output::Lead { epoch: self.epoch });
         for at in 0..self.learners.len() {
             if self.learners[at].stage == Stage::Synchronised {
@@ -546,6 +573,10 @@ impl Leading {
         assert_eq!(zxid, self.next_zxid(), "proposals are consecutive");
         if zxid.counter() == u32::MAX && !self.is_standalone {
             return Err("the zxid's lower 32 bits have rolled over: a new epoch is needed");
+        }
+        if let Some(config) = shared.reconfiguration(&payload) {
+            shared.see(config.clone());
+            self.reconfiguration = Some(Reconfiguration { zxid, quorum: config.quorum(), config });
         }
         self.last_proposed = zxid;
         for learner in self.learners.iter_mut().filter(|l| l.gets_broadcasts() && !l.is_observer) {
@@ -573,7 +604,7 @@ impl Leading {
     }
 
     fn commit(&mut self, shared: &mut Shared) {
-        if !self.is_established() {
+        if !self.is_established() || self.is_deposed {
             return;
         }
         while let Some(first) = shared.history.first_outstanding() {
@@ -581,13 +612,17 @@ impl Leading {
             let has_it = |sid| {
                 if sid == shared.options.me { own >= first } else { self.learners.iter().any(|l| l.sid == sid && l.durable >= first) }
             };
-            if !shared.quorum.is_reached(has_it) {
+            let is_enough_later = self.reconfiguration.as_ref().is_none_or(|next| first < next.zxid || next.quorum.is_reached(has_it));
+            if !shared.quorum.is_reached(has_it) || !is_enough_later {
                 break;
             }
             // A quorum has acknowledged something that came after these syncs. Their answers go before its COMMIT:
             // what a learner reads then may not be later than what it asked for.
             self.answer_syncs(shared, |sync| sync.after < first);
             shared.history.commit_first(&mut shared.outputs);
+            if let Some(next) = self.reconfiguration.take_if(|next| next.zxid == first) {
+                return self.reconfigure(shared, next);
+            }
             if !self.learners.is_empty() {
                 self.tell_committed(shared, first);
             }
@@ -607,6 +642,45 @@ impl Leading {
             };
             shared.outputs.push_back(Output::Send { link: learner.link, packet });
         }
+    }
+
+    /// A reconfiguration was committed just now.
+    fn reconfigure(&mut self, shared: &mut Shared, next: Reconfiguration) {
+        let Some(Output::Commit { payload, .. }) = shared.outputs.back() else { unreachable!("it was put out just now") };
+        let payload = payload.clone();
+        let designated = self.designated_leader(shared, &next.config, next.zxid);
+        let number = designated.0.to_be_bytes();
+        let (committed, informed) = (Bytes::copy_from_slice(&number), Bytes::from([&number[..], &payload].concat()));
+        for learner in self.learners.iter().filter(|l| l.gets_broadcasts()) {
+            let packet = match learner.is_observer {
+                true => Packet::with_data(PacketKind::INFORMANDACTIVATE, next.zxid, informed.clone()),
+                false => Packet::with_data(PacketKind::COMMITANDACTIVATE, next.zxid, committed.clone()),
+            };
+            shared.outputs.push_back(Output::Send { link: learner.link, packet });
+        }
+        self.is_deposed = !self.activate(shared, next.config, next.zxid);
+        let (round, round_is_on) = (self.round, self.round_is_on);
+        self.answer_syncs(shared, |sync| sync.after <= next.zxid && is_confirmed(sync, round, round_is_on));
+        self.commit(shared);
+    }
+
+    /// Puts a configuration in force; says whether we remain its leader.
+    fn activate(&self, shared: &mut Shared, config: Config, zxid: Zxid) -> bool {
+        let remains = !shared.options.reconfig_enabled || self.designated_leader(shared, &config, zxid) == shared.me();
+        shared.activate(config);
+        remains
+    }
+
+    /// Who is to lead in a configuration: we, if it has us as a voter where we are now; otherwise the voter that has
+    /// acknowledged most, so that as little as possible is proposed again.
+    fn designated_leader(&self, shared: &Shared, config: &Config, zxid: Zxid) -> Sid {
+        let me = shared.me();
+        let address = |config: &Config| config.members.get(&me).and_then(|member| member.addresses.first()).map(|a| a.quorum());
+        if config.is_voter(me) && address(config) == address(&shared.config) {
+            return me;
+        }
+        let has_it = |l: &&Learner| config.is_voter(l.sid) && l.stage >= Stage::Synchronised && (l.durable >= zxid || zxid <= self.initial);
+        self.learners.iter().filter(has_it).max_by_key(|l| l.durable).map_or(me, |l| l.sid)
     }
 
     fn request(&mut self, shared: &mut Shared, at: usize, packet: Packet) {
@@ -701,6 +775,9 @@ impl Leading {
         }
         if now_ms < self.ping_ms {
             return Ok(());
+        }
+        if self.is_deposed {
+            return Err("the new configuration has another leader");
         }
         self.ping_ms = now_ms + shared.options.tick_ms / 2;
         self.pings += 1;

@@ -4,7 +4,7 @@
 //! payloads that are opaque bytes. Bring it inputs with [`Peer::handle`] and carry out what [`Peer::poll`] gives, in
 //! order, before the next input. It has no clock, file or socket; what must be durable first comes back as an input.
 
-use crate::config::{Config, Member, MemberRole};
+use crate::config::{Config, Member};
 use crate::election::{Candidate, Election, ElectionOptions, ElectionOutput};
 use crate::following::Following;
 use crate::history::History;
@@ -56,6 +56,8 @@ pub struct PeerOptions {
     pub finalize_wait_ms: u64,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
+    /// The last configuration that was proposed, if it is later than the one in force.
+    pub last_seen: Option<Box<Config>>,
 }
 
 impl PeerOptions {
@@ -75,6 +77,7 @@ impl PeerOptions {
             max_notification_ms: 60_000,
             finalize_wait_ms: 200,
             reconfig_enabled: false,
+            last_seen: None,
         }
     }
 }
@@ -244,6 +247,16 @@ pub enum Output {
         /// Its number; they grow.
         step: u64,
     },
+    /// A configuration was proposed: keep it, as Java does in `<configuration file>.dynamic.next`.
+    SeenConfig {
+        /// It.
+        config: Box<Config>,
+    },
+    /// A configuration is in force: write it, show it, and connect by it.
+    ActivateConfig {
+        /// It.
+        config: Box<Config>,
+    },
     /// The transaction is committed: apply it. In zxid order, each once.
     Commit {
         /// Its zxid.
@@ -395,9 +408,15 @@ impl Peer {
             min_notification_ms: options.min_notification_ms,
             max_notification_ms: options.max_notification_ms,
         };
-        let election = Election::new(options.me, is_observer(&options, &config), times, &config);
+        let (me, last_seen) = (options.me, options.last_seen.clone());
         let history = History::new(durable.last_zxid, options.cache_entries, options.cache_bytes);
-        let shared = Shared::new(options, config, history, durable.accepted, durable.current, durable.in_doubt);
+        let mut shared = Shared::new(options, config, history, durable.accepted, durable.current, durable.in_doubt);
+        if let Some(last_seen) = last_seen {
+            shared.see(*last_seen);
+            shared.outputs.clear();
+        }
+        let mut election = Election::new(me, shared.is_observer(), times, &shared.config);
+        election.set_config(&shared.config, Some(shared.last_seen()));
         let mut peer = Self { shared, election: Some(election), state: State::Looking, announced: None };
         peer.look(now_ms);
         peer.follow_election(now_ms);
@@ -434,6 +453,7 @@ impl Peer {
         if let Err(reason) = result {
             self.leave(now_ms, reason);
         }
+        self.tell_election();
         self.follow_state();
         self.follow_election(now_ms);
     }
@@ -556,9 +576,23 @@ impl Peer {
         self.shared.history.outstanding()
     }
 
-    /// The configuration.
+    /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.shared.config
+    }
+
+    /// The last configuration that was proposed: while it is not the one in force, no other may be.
+    pub fn last_seen_config(&self) -> &Config {
+        self.shared.last_seen()
+    }
+
+    /// Whether a quorum of this configuration follows us and has been heard of: what a new one has to be before it may
+    /// be proposed.
+    pub fn is_led(&self, config: &Config) -> bool {
+        match &self.state {
+            State::Leading(leading) => leading.is_established() && leading.is_led(&self.shared, &config.quorum()),
+            _ => false,
+        }
     }
 
     /// Our own number.
@@ -632,6 +666,15 @@ impl Peer {
         self.state = State::Ending { step: self.shared.barrier() };
     }
 
+    fn tell_election(&mut self) {
+        if let Some(election) = &mut self.election
+            && std::mem::take(&mut self.shared.config_is_news)
+        {
+            election.set_config(&self.shared.config, Some(self.shared.last_seen()));
+            election.set_observer(self.shared.is_observer());
+        }
+    }
+
     /// Once the epoch is that of our history, it goes into the answers to servers that are looking.
     fn follow_state(&mut self) {
         let Some(election) = &mut self.election else { return };
@@ -656,18 +699,21 @@ impl Peer {
                     self.state = State::Leading(Leading::begin(now_ms, &mut self.shared));
                 }
                 ElectionOutput::Elected { leader, .. } => {
-                    let is_observer = is_observer(&self.shared.options, &self.shared.config);
+                    let is_observer = self.shared.is_observer();
                     self.state = State::Following(Following::begin(now_ms, &mut self.shared, leader, is_observer));
                 }
-                ElectionOutput::NewerConfig { .. } => {}
+                ElectionOutput::NewerConfig { config, .. } => {
+                    if matches!(self.state, State::Looking | State::Ending { .. }) {
+                        let is_other = self.shared.activate(config);
+                        self.tell_election();
+                        if is_other && matches!(self.state, State::Looking) {
+                            self.look(now_ms);
+                        }
+                    }
+                }
             }
         }
     }
-}
-
-/// The configuration says it, if it names us.
-fn is_observer(options: &PeerOptions, config: &Config) -> bool {
-    config.members.get(&options.me).map_or(options.is_observer, |member| member.role == MemberRole::Observer)
 }
 
 /// One learner of ours.

@@ -1,12 +1,14 @@
 //! What the roles of one server share: configuration, history, epochs, and the outputs on their way.
 
-use crate::config::Config;
+use crate::config::{Config, MemberRole};
 use crate::history::History;
 use crate::packet::{Packet, PacketKind};
 use crate::peer::{LinkId, Output, PeerOptions};
 use crate::quorum::{Quorum, Sid};
 use bytes::Bytes;
-use oxkeeper_proto::Zxid;
+use log::{info, warn};
+use oxkeeper_proto::txn::{self, LoggedTxn, Txn};
+use oxkeeper_proto::{OpCode, Zxid};
 use std::collections::VecDeque;
 
 /// Why a role ends.
@@ -15,8 +17,13 @@ pub(crate) type Reason = &'static str;
 /// See the module.
 pub(crate) struct Shared {
     pub options: PeerOptions,
+    /// The committed configuration and its rule.
     pub config: Config,
     pub quorum: Quorum,
+    /// A later one that was proposed, and its rule.
+    seen: Option<(Config, Quorum)>,
+    /// The election has not been told of a new configuration.
+    pub config_is_news: bool,
     pub history: History,
     /// Durable, both of them.
     pub accepted: i64,
@@ -43,6 +50,8 @@ impl Shared {
     pub fn new(options: PeerOptions, config: Config, history: History, accepted: i64, current: i64, in_doubt: bool) -> Self {
         Self {
             quorum: config.quorum(),
+            seen: None,
+            config_is_news: false,
             options,
             config,
             history,
@@ -158,13 +167,62 @@ impl Shared {
         assert!(self.accepted >= self.current, "accepted {} and current {}", self.accepted, self.current);
     }
 
-    /// The configuration as NEWLEADER carries it. The first leader of a dynamic ensemble gives version 0 a number.
-    pub fn newleader_config(&self, epoch: i64) -> Bytes {
-        if self.options.reconfig_enabled && self.config.version == 0 {
-            let numbered = Config { version: epoch_zxid(epoch).0.cast_unsigned(), ..self.config.clone() };
-            return numbered.to_text().into();
+    /// The last configuration that was proposed; the committed one, if nothing later was.
+    pub fn last_seen(&self) -> &Config {
+        self.seen.as_ref().map_or(&self.config, |(config, _)| config)
+    }
+
+    /// By the committed configuration, and by the one that is about to take its place.
+    pub fn is_quorum(&self, in_favour: impl Fn(Sid) -> bool) -> bool {
+        self.quorum.is_reached(&in_favour) && self.seen.as_ref().is_none_or(|(_, quorum)| quorum.is_reached(&in_favour))
+    }
+
+    /// A configuration was proposed. From here on its quorums are needed, too.
+    pub fn see(&mut self, config: Config) {
+        if !self.options.reconfig_enabled || config.version <= self.last_seen().version {
+            return;
         }
-        self.config.to_text().into()
+        self.outputs.push_back(Output::SeenConfig { config: Box::new(config.clone()) });
+        let quorum = config.quorum();
+        self.seen = Some((config, quorum));
+        self.config_is_news = true;
+    }
+
+    /// A configuration was committed. Says whether the ensemble is another one.
+    pub fn activate(&mut self, config: Config) -> bool {
+        if !self.options.reconfig_enabled || config.version <= self.config.version {
+            return false;
+        }
+        let is_other = !self.config.is_same(&config);
+        info!("Configuration {:x} takes the place of {:x}", config.version, self.config.version);
+        self.quorum = config.quorum();
+        self.config = config;
+        if !self.config.members.contains_key(&self.me()) {
+            // As Java: who is not named follows, as long as it is let.
+            self.options.is_observer = false;
+        }
+        self.seen.take_if(|(seen, _)| seen.version <= self.config.version);
+        self.config_is_news = true;
+        self.outputs.push_back(Output::ActivateConfig { config: Box::new(self.config.clone()) });
+        is_other
+    }
+
+    /// Whether we are an observer: the configuration says it, if it names us.
+    pub fn is_observer(&self) -> bool {
+        let member = self.config.members.get(&self.me());
+        member.map_or(self.options.is_observer, |member| member.role == MemberRole::Observer)
+    }
+
+    /// The configuration that a transaction proposes, if it is a reconfiguration. Most are not, which the type in the
+    /// header tells.
+    pub fn reconfiguration(&self, payload: &[u8]) -> Option<Config> {
+        const TYPE: std::ops::Range<usize> = txn::HEADER_LENGTH - 4..txn::HEADER_LENGTH;
+        if !self.options.reconfig_enabled || payload.get(TYPE) != Some(&OpCode::RECONFIG.0.to_be_bytes()) {
+            return None;
+        }
+        let Ok(LoggedTxn { txn: Txn::Reconfig(change), .. }) = LoggedTxn::read(payload) else { return None };
+        let text = String::from_utf8(change.data?.to_vec()).ok()?;
+        Config::parse(&text).inspect_err(|error| warn!("A reconfiguration that cannot be read: {error}")).ok()
     }
 
     /// The log was not cut, and nothing that was to follow is carried out: the history is what it was.

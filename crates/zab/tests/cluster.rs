@@ -8,6 +8,8 @@
 #![allow(clippy::disallowed_methods, reason = "the seeds of a test may come from outside")]
 
 use bytes::Bytes;
+use oxkeeper_proto::records::{SetDataTxn, TxnHeader};
+use oxkeeper_proto::txn::{self, LoggedTxn, Txn as Transaction};
 use oxkeeper_proto::{OpCode, SessionId, Zxid};
 use oxkeeper_zab::peer::{Input, Output};
 use oxkeeper_zab::{
@@ -71,6 +73,9 @@ struct Files {
     announced: Option<i64>,
     current: i64,
     in_doubt: bool,
+    /// The configuration in force, and one that was proposed; `None`: those of the beginning.
+    config: Option<Config>,
+    last_seen: Option<Box<Config>>,
     /// What has been installed and is not the history yet.
     staged: Option<Box<Files>>,
 }
@@ -158,6 +163,8 @@ struct World {
     blocked: BTreeSet<(usize, usize)>,
     /// The last election message from one to another that is on its way.
     notifications: BTreeMap<(usize, usize), Bytes>,
+    first_config: Config,
+    /// By what was committed.
     config: Config,
     options: PeerOptions,
     is_healing: bool,
@@ -191,6 +198,7 @@ struct Counts {
     syncs: u64,
     crashes: u64,
     informs: u64,
+    reconfigurations: u64,
 }
 
 macro_rules! tell {
@@ -225,6 +233,7 @@ impl World {
             finalize_wait_ms: 50,
             min_notification_ms: 100,
             max_notification_ms: 2000,
+            reconfig_enabled: random.one_in(2),
             ..PeerOptions::new(Sid(0))
         };
         // Now and then all have lived before, and the counter is about to overflow.
@@ -265,6 +274,7 @@ impl World {
             next_link: 0,
             blocked: BTreeSet::new(),
             notifications: BTreeMap::new(),
+            first_config: config.clone(),
             config,
             options,
             is_healing: false,
@@ -367,7 +377,8 @@ impl World {
         if self.nodes[n].peer.is_some() {
             return;
         }
-        let (now_ms, config) = (self.now_ms, self.config.clone());
+        let now_ms = self.now_ms;
+        let config = self.nodes[n].files.config.clone().unwrap_or_else(|| self.first_config.clone());
         let node = &mut self.nodes[n];
         let files = &mut node.files;
         // As `store` loads the epoch files.
@@ -386,7 +397,8 @@ impl World {
             files.snapshot = files.history.len();
             files.log = if self.random.one_in(3) { files.snapshot } else { files.log };
         }
-        let options = PeerOptions { me: node.sid, seed: self.seed, ..self.options.clone() };
+        let last_seen = files.last_seen.clone();
+        let options = PeerOptions { me: node.sid, seed: self.seed, last_seen, ..self.options.clone() };
         node.peer = Some(Peer::member(options, config, durable, now_ms));
         tell!(self, "{} starts with {durable:?}", n + 1);
         self.drain(n);
@@ -475,6 +487,8 @@ impl World {
             }
             Output::Barrier { step } => self.queue(n, Op::Barrier(step)),
             Output::Commit { zxid, payload } => self.commit(n, (zxid, payload)),
+            Output::SeenConfig { config } => self.nodes[n].files.last_seen = Some(config),
+            Output::ActivateConfig { config } => self.nodes[n].files.config = Some(*config),
             Output::Withdrawn { .. } => unreachable!("no disk is full here"),
             Output::Notify { to, message } => {
                 let to = to.0 as usize - 1;
@@ -613,7 +627,8 @@ impl World {
             Op::Announce(epoch) => files.announced = Some(epoch),
             Op::CommitEpoch(epoch) => {
                 if let Some(staged) = files.staged.take() {
-                    *files = Files { accepted: files.accepted, current: files.current, ..*staged };
+                    let (config, last_seen) = (files.config.take(), files.last_seen.take());
+                    *files = Files { accepted: files.accepted, current: files.current, config, last_seen, ..*staged };
                 }
                 files.announced = None;
                 files.staged = None;
@@ -832,9 +847,15 @@ impl World {
             assert!(may_add, "{}: a learner commits {} first", n + 1, txn.0);
             let last = self.canonical.last().map_or(self.origin, |(zxid, _)| *zxid);
             assert!(txn.0 > last, "committed {} after {last}", txn.0);
-            let quorum = self.config.quorum();
             let has_it = |sid: Sid| self.nodes[sid.0 as usize - 1].files.contains(&txn);
-            assert!(quorum.is_reached(has_it), "(I5) {}: {} is committed and not durable on a quorum", n + 1, txn.0);
+            assert!(self.config.quorum().is_reached(has_it), "(I5) {}: {} is committed and not durable on a quorum", n + 1, txn.0);
+            if let Some(config) = configuration(&txn.1) {
+                let is_reached = config.quorum().is_reached(has_it);
+                assert!(is_reached, "(I5) {}: {} is committed and not durable on a new quorum", n + 1, txn.0);
+                tell!(self, "{} committed: {}", txn.0, config.to_text().replace('\n', " "));
+                self.counts.reconfigurations += 1;
+                self.config = config;
+            }
             self.counts.commits += 1;
             self.canonical.push(txn);
         }
@@ -890,6 +911,7 @@ impl World {
                         let zxid = peer.next_zxid();
                         self.next_payload += 1;
                         let payload = Bytes::copy_from_slice(&self.next_payload.to_be_bytes());
+                        let payload = self.reconfiguration(n, zxid).unwrap_or(payload);
                         self.give(n, Input::Propose { zxid, payload });
                         if self.random.one_in(4) {
                             self.sync_here(n);
@@ -914,6 +936,26 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Now and then a member gets another role, when the leader may propose that.
+    fn reconfiguration(&mut self, n: usize, zxid: Zxid) -> Option<Bytes> {
+        if !self.options.reconfig_enabled || !self.random.one_in(40) {
+            return None;
+        }
+        let sid = Sid(self.random.between(1, self.nodes.len() as u64) as i64);
+        let peer = self.nodes[n].peer.as_ref()?;
+        let mut config = peer.config().clone();
+        config.version = zxid.0 as u64;
+        let role = &mut config.members.get_mut(&sid).expect("a member").role;
+        *role = if *role == MemberRole::Observer { MemberRole::Participant } else { MemberRole::Observer };
+        if config.voters().count() < 2 || peer.last_seen_config().version != peer.config().version || !peer.is_led(&config) {
+            return None;
+        }
+        let text = config.to_text();
+        let header = TxnHeader { client_id: 1, cxid: 1, zxid: zxid.0, time: 0, kind: OpCode::RECONFIG.0 };
+        let change = SetDataTxn { path: Some("/zookeeper/config".into()), data: Some(text.as_bytes()), version: -1 };
+        Some(txn::encode(&header, &Transaction::Reconfig(change), None).into())
     }
 
     fn sync_here(&mut self, n: usize) {
@@ -1019,6 +1061,14 @@ impl World {
     }
 }
 
+/// The configuration that a transaction makes.
+fn configuration(payload: &[u8]) -> Option<Config> {
+    match LoggedTxn::read(payload).ok()?.txn {
+        Transaction::Reconfig(change) => Config::parse(std::str::from_utf8(change.data?).ok()?).ok(),
+        _ => None,
+    }
+}
+
 fn run(seed: u64, trace: bool) -> Counts {
     let mut world = World::new(seed, trace);
     let faulty_ms = world.random.between(3000, 30_000);
@@ -1068,6 +1118,7 @@ fn ensembles_keep_what_was_committed_and_recover() {
                 total.syncs += counts.syncs;
                 total.crashes += counts.crashes;
                 total.informs += counts.informs;
+                total.reconfigurations += counts.reconfigurations;
             }
         }
     }
@@ -1084,6 +1135,7 @@ fn ensembles_keep_what_was_committed_and_recover() {
         ("syncs", total.syncs),
         ("crashes", total.crashes),
         ("informs", total.informs),
+        ("reconfigurations", total.reconfigurations),
     ] {
         assert!(count > 0 || seeds().count() < 100, "no {what} in these runs");
     }

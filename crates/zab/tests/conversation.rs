@@ -72,6 +72,8 @@ impl Server {
                 Output::Truncate { zxid } => format!("truncate {}", text(zxid)),
                 Output::InstallSnapshot { zxid } => format!("install {}", text(zxid)),
                 Output::AbandonSnapshot => "abandon".to_owned(),
+                Output::SeenConfig { config } => format!("seen {}", config.version),
+                Output::ActivateConfig { config } => format!("active {}", config.version),
                 Output::Withdrawn { zxid } => format!("withdrawn {}", text(zxid)),
                 Output::Listen { on } => format!("listen {on}"),
                 Output::Send { link, packet } => format!("{}{}", self.link_text(link), packet_text(&packet)),
