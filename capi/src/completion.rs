@@ -127,7 +127,10 @@ impl Scratch {
         self.copy_all(entries.iter().flat_map(|entry| [entry.scheme, entry.id]));
         self.acl.clear();
         self.acl.extend(
-            entries.iter().zip(self.strings.chunks_exact(2)).map(|(entry, pair)| ACL { perms: entry.perms, id: Id { scheme: pair[0], id: pair[1] } }),
+            entries
+                .iter()
+                .zip(self.strings.chunks_exact(2))
+                .map(|(entry, pair)| ACL { perms: entry.perms, id: Id { scheme: pair[0], id: pair[1] } }),
         );
         ACL_vector { count: count(self.acl.len()), data: self.acl.as_mut_ptr() }
     }

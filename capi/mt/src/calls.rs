@@ -201,11 +201,7 @@ unsafe fn create(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_delete(
-    zh: *mut Handle,
-    path: *const c_char,
-    version: c_int,
-) -> c_int {
+pub unsafe extern "C" fn zoo_delete(zh: *mut Handle, path: *const c_char, version: c_int) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::Delete { path, version }, &mut |_| Ok(ZOK))
@@ -216,12 +212,7 @@ pub unsafe extern "C" fn zoo_delete(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_exists(
-    zh: *mut Handle,
-    path: *const c_char,
-    watch: c_int,
-    stat: *mut Stat,
-) -> c_int {
+pub unsafe extern "C" fn zoo_exists(zh: *mut Handle, path: *const c_char, watch: c_int, stat: *mut Stat) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::Exists { path, watch: flagged(zh, watch) }, &mut |body| {
@@ -391,13 +382,7 @@ pub unsafe extern "C" fn zoo_reconfig(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_set(
-    zh: *mut Handle,
-    path: *const c_char,
-    buffer: *const c_char,
-    buflen: c_int,
-    version: c_int,
-) -> c_int {
+pub unsafe extern "C" fn zoo_set(zh: *mut Handle, path: *const c_char, buffer: *const c_char, buflen: c_int, version: c_int) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { zoo_set2(zh, path, buffer, buflen, version, std::ptr::null_mut()) }
 }
@@ -429,12 +414,7 @@ pub unsafe extern "C" fn zoo_set2(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_get_children(
-    zh: *mut Handle,
-    path: *const c_char,
-    watch: c_int,
-    strings: *mut String_vector,
-) -> c_int {
+pub unsafe extern "C" fn zoo_get_children(zh: *mut Handle, path: *const c_char, watch: c_int, strings: *mut String_vector) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::GetChildren { path, watch: flagged(zh, watch), with_stat: false }, &mut |body| {
@@ -521,12 +501,7 @@ pub unsafe extern "C" fn zoo_wget_children2(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_get_acl(
-    zh: *mut Handle,
-    path: *const c_char,
-    entries: *mut ACL_vector,
-    stat: *mut Stat,
-) -> c_int {
+pub unsafe extern "C" fn zoo_get_acl(zh: *mut Handle, path: *const c_char, entries: *mut ACL_vector, stat: *mut Stat) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::GetAcl { path }, &mut |body| {
@@ -571,12 +546,7 @@ unsafe fn put_acl(acl: &[reply::AclEntry<'_>], to: *mut ACL_vector) -> c_int {
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_set_acl(
-    zh: *mut Handle,
-    path: *const c_char,
-    version: c_int,
-    entries: *const ACL_vector,
-) -> c_int {
+pub unsafe extern "C" fn zoo_set_acl(zh: *mut Handle, path: *const c_char, version: c_int, entries: *const ACL_vector) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path), Some(acl)) = (unsafe { (handle(zh), string(path), acl(entries)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::SetAcl { path, acl: Some(&acl), version }, &mut |_| Ok(ZOK))
@@ -587,12 +557,7 @@ pub unsafe extern "C" fn zoo_set_acl(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_multi(
-    zh: *mut Handle,
-    count: c_int,
-    ops: *const Op,
-    results: *mut OpResult,
-) -> c_int {
+pub unsafe extern "C" fn zoo_multi(zh: *mut Handle, count: c_int, ops: *const Op, results: *mut OpResult) -> c_int {
     // SAFETY: the caller's promise.
     let Some(zh) = (unsafe { handle(zh) }) else { return ZBADARGUMENTS };
     // SAFETY: the caller's promise, and it waits.
@@ -635,12 +600,7 @@ pub unsafe extern "C" fn zoo_remove_watches(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_remove_all_watches(
-    zh: *mut Handle,
-    path: *const c_char,
-    kind: c_int,
-    local: c_int,
-) -> c_int {
+pub unsafe extern "C" fn zoo_remove_all_watches(zh: *mut Handle, path: *const c_char, kind: c_int, local: c_int) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     remove(zh, path, kind, None, local != 0)
@@ -669,10 +629,7 @@ pub unsafe extern "C" fn zoo_add_watch(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_who_am_i(
-    zh: *mut Handle,
-    infos: *mut ClientInfo_vector,
-) -> c_int {
+pub unsafe extern "C" fn zoo_who_am_i(zh: *mut Handle, infos: *mut ClientInfo_vector) -> c_int {
     // SAFETY: the caller's promise.
     let Some(zh) = (unsafe { handle(zh) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::WhoAmI, &mut |body| {
@@ -713,11 +670,7 @@ unsafe fn put_identities(identities: &[(&[u8], &[u8])], to: *mut ClientInfo_vect
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_get_ephemerals(
-    zh: *mut Handle,
-    prefix: *const c_char,
-    strings: *mut String_vector,
-) -> c_int {
+pub unsafe extern "C" fn zoo_get_ephemerals(zh: *mut Handle, prefix: *const c_char, strings: *mut String_vector) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(prefix)) = (unsafe { (handle(zh), string(prefix)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::GetEphemerals { prefix }, &mut |body| {
@@ -732,11 +685,7 @@ pub unsafe extern "C" fn zoo_get_ephemerals(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_get_all_children_number(
-    zh: *mut Handle,
-    path: *const c_char,
-    number: *mut c_int,
-) -> c_int {
+pub unsafe extern "C" fn zoo_get_all_children_number(zh: *mut Handle, path: *const c_char, number: *mut c_int) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::GetAllChildrenNumber { path }, &mut |body| {
