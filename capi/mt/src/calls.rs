@@ -11,7 +11,7 @@ use oxkeeper_capi::records::{
     ACL_vector, ClientInfo_vector, Stat, String_vector, allocate_ACL_vector, allocate_ClientInfo_vector, allocate_String_vector,
     deallocate_ACL_vector, deallocate_ClientInfo_vector, deallocate_String_vector,
 };
-use oxkeeper_capi::requests::{add_watch_mode, create_operation, flagged, named, watches_to_remove, with_multi};
+use oxkeeper_capi::requests::{AddMode, WatcherType, add_watch_mode, create_operation, flagged, named, watches_to_remove, with_multi};
 use oxkeeper_capi::sync;
 use oxkeeper_capi::watchers::WatcherFn;
 use oxkeeper_client::{Operation, WatcherId, reply};
@@ -602,7 +602,7 @@ fn remove(zh: &Handle, path: &[u8], kind: c_int, watcher: Option<WatcherId>, is_
 pub unsafe extern "C" fn zoo_remove_watches(
     zh: *mut Handle,
     path: *const c_char,
-    kind: c_int,
+    kind: WatcherType,
     watcher: WatcherFn,
     context: *mut c_void,
     local: c_int,
@@ -617,7 +617,7 @@ pub unsafe extern "C" fn zoo_remove_watches(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_remove_all_watches(zh: *mut Handle, path: *const c_char, kind: c_int, local: c_int) -> c_int {
+pub unsafe extern "C" fn zoo_remove_all_watches(zh: *mut Handle, path: *const c_char, kind: WatcherType, local: c_int) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     remove(zh, path, kind, None, local != 0)
@@ -631,7 +631,7 @@ pub unsafe extern "C" fn zoo_remove_all_watches(zh: *mut Handle, path: *const c_
 pub unsafe extern "C" fn zoo_add_watch(
     zh: *mut Handle,
     path: *const c_char,
-    mode: c_int,
+    mode: AddMode,
     watcher: WatcherFn,
     context: *mut c_void,
 ) -> c_int {
