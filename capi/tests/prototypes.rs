@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where the C functions are.
-const SOURCES: &[&str] = &["src/handle.rs", "src/requests.rs", "src/multi.rs", "src/log.rs", "src/errors.rs", "src/memory.rs", "mt/src/calls.rs"];
+const SOURCES: &[&str] =
+    &["src/handle.rs", "src/requests.rs", "src/multi.rs", "src/log.rs", "src/errors.rs", "src/memory.rs", "mt/src/calls.rs"];
 
 /// Names of Rust types, and what they are in C.
 const TYPES: &str = "
@@ -45,7 +46,8 @@ const APART: &[&str] = &["zoo_aremove_watches", "zoo_aremove_all_watches", "zoo_
 #[test]
 fn the_headers_declare_what_is_there() {
     let capi = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut config = cbindgen::Config { language: cbindgen::Language::C, style: cbindgen::Style::Type, no_includes: true, ..Default::default() };
+    let mut config =
+        cbindgen::Config { language: cbindgen::Language::C, style: cbindgen::Style::Type, no_includes: true, ..Default::default() };
     config.export.item_types = vec![cbindgen::ItemType::Functions];
     config.export.exclude = APART.iter().map(|name| (*name).to_owned()).collect();
     let mut builder = cbindgen::Builder::new().with_config(config);
@@ -57,7 +59,9 @@ fn the_headers_declare_what_is_there() {
     let prototypes = String::from_utf8(prototypes).expect("C is text");
     let count = prototypes.matches(");").count();
     assert!(count > 85, "only {count} functions:\n{prototypes}");
-    let text = format!("#include <stdbool.h>\n#include <zookeeper.h>\n#include <zookeeper_log.h>\n#include <zookeeper_ext.h>\n{TYPES}\n{prototypes}");
+    let text = format!(
+        "#include <stdbool.h>\n#include <zookeeper.h>\n#include <zookeeper_log.h>\n#include <zookeeper_ext.h>\n{TYPES}\n{prototypes}"
+    );
     let directory = std::env::temp_dir().join(format!("oxkeeper-prototypes-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
     let source = directory.join("prototypes.c");
