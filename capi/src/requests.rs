@@ -13,6 +13,12 @@ use crate::watchers::{self, WatcherFn};
 use oxkeeper_client::{AclRef, AddWatchMode, CreateMode, Operation, SubmitError, WatcherId, WatchesToRemove};
 use std::ffi::{c_char, c_int, c_void};
 
+/// `ZooWatcherType` of the header; any number may come.
+pub type WatcherType = c_int;
+
+/// `ZooAddWatchMode` of `zookeeper_ext.h`; any number may come.
+pub type AddMode = c_int;
+
 /// Submits, with a callback.
 fn start(zh: &Handle, operation: &Operation<'_>, callback: Callback, data: *const c_void) -> c_int {
     begin(callback, data, |tag| zh.engine.submit(tag, operation))
@@ -45,7 +51,6 @@ pub fn named(watcher: WatcherFn, context: *mut c_void) -> Option<WatcherId> {
 ///
 /// # Safety
 /// The pointers are null or valid for as long as the operation is used.
-#[expect(clippy::too_many_arguments, reason = "those of the C function")]
 pub unsafe fn create_operation<'a>(
     path: *const c_char,
     value: *const c_char,
@@ -536,7 +541,7 @@ fn start_removal(
 pub unsafe extern "C" fn zoo_aremove_watches(
     zh: *mut Handle,
     path: *const c_char,
-    kind: c_int,
+    kind: WatcherType,
     watcher: WatcherFn,
     context: *mut c_void,
     local: c_int,
@@ -556,7 +561,7 @@ pub unsafe extern "C" fn zoo_aremove_watches(
 pub unsafe extern "C" fn zoo_aremove_all_watches(
     zh: *mut Handle,
     path: *const c_char,
-    kind: c_int,
+    kind: WatcherType,
     local: c_int,
     completion: VoidFn,
     data: *const c_void,
@@ -574,7 +579,7 @@ pub unsafe extern "C" fn zoo_aremove_all_watches(
 pub unsafe extern "C" fn zoo_aadd_watch(
     zh: *mut Handle,
     path: *const c_char,
-    mode: c_int,
+    mode: AddMode,
     watcher: WatcherFn,
     context: *mut c_void,
     completion: VoidFn,
