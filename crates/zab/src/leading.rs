@@ -314,9 +314,10 @@ impl Leading {
         shared.is_quorum(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
     }
 
-    /// Whether a quorum by this rule follows us.
+    /// Whether a quorum by this rule follows us; observers acknowledge nothing, so they cannot make one.
     pub fn is_led(&self, shared: &Shared, quorum: &Quorum) -> bool {
-        quorum.is_reached(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && l.gets_broadcasts()))
+        let follows = |l: &Learner| l.stage >= Stage::Synchronised && !l.is_observer;
+        quorum.is_reached(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && follows(l)))
     }
 
     fn drop_learner(&mut self, shared: &mut Shared, at: usize, why: &str) {
@@ -526,7 +527,10 @@ impl Leading {
         }
         // NEWLEADER stands before the proposals that are not committed: a follower of 3.8 forgets the place of those
         // that come before it (ZOOKEEPER-4394), and it must not acknowledge them first (4685).
-        let config = Bytes::from(shared.last_seen().to_text());
+        // Before we are established what was proposed last is what the epoch begins with. Afterwards it may never be
+        // committed, and a learner puts it in force with UPTODATE (which Java does to it all the same).
+        let config = if self.is_established() { &shared.config } else { shared.last_seen() };
+        let config = Bytes::from(config.to_text());
         shared.send(link, Packet::with_data(PacketKind::NEWLEADER, epoch_zxid(self.epoch), config));
         let learner = &mut self.learners[at];
         learner.stage = Stage::Synchronising;
