@@ -39,6 +39,14 @@ pub struct Options {
     pub properties: Vec<(String, String)>,
     /// Lines of zoo.cfg, added to (and winning over) the harness's own.
     pub lines: Vec<(String, String)>,
+    /// Where the client port is bound; 127.0.0.1 if not given.
+    pub host: Option<Ipv4Addr>,
+    /// The network namespace that the process lives in, which wants root.
+    pub namespace: Option<String>,
+    /// What a Java server may use of memory; 512 if not given. MiB.
+    pub heap_mib: Option<u32>,
+    /// Whether a Java server writes what it does into its log, and not warnings alone.
+    pub is_talkative: bool,
 }
 
 impl Options {
@@ -73,7 +81,7 @@ pub fn workspace() -> PathBuf {
 }
 
 /// Where cargo builds: `CARGO_TARGET_DIR` or `target`.
-fn target_directory() -> PathBuf {
+pub fn target_directory() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
@@ -145,6 +153,14 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
+/// Debian's package brings no logger of its own.
+const TALKATIVE_JAR: &str = ":/usr/share/java/slf4j-simple.jar";
+const TALKATIVE: &[&str] = &[
+    "-Dorg.slf4j.simpleLogger.logFile=System.out",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.log.org.apache.zookeeper.server.quorum.LearnerHandler=debug",
+];
+
 /// A running server.
 pub struct Server {
     pub subject: Subject,
@@ -205,7 +221,7 @@ impl Server {
             ("tickTime".to_owned(), "500".to_owned()),
             ("dataDir".to_owned(), self.data_directory().display().to_string()),
             ("clientPort".to_owned(), self.port.to_string()),
-            ("clientPortAddress".to_owned(), "127.0.0.1".to_owned()),
+            ("clientPortAddress".to_owned(), self.address().ip().to_string()),
             ("admin.enableServer".to_owned(), "false".to_owned()),
             // Virtual machines sync slowly and nothing here pulls a plug; the kill -9 tests set it back.
             ("forceSync".to_owned(), "no".to_owned()),
@@ -227,24 +243,38 @@ impl Server {
     }
 
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        SocketAddr::from((self.options.host.unwrap_or(Ipv4Addr::LOCALHOST), self.port))
     }
 
     /// The command that starts this server, with the arguments after the options left to the caller.
     pub fn command(&self) -> Command {
-        let mut command = match self.subject {
-            Subject::Oxkeeper => Command::new(oxkeeper_program()),
-            _ => {
-                let mut command = Command::new("java");
-                command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
+        let program = if self.subject == Subject::Oxkeeper { oxkeeper_program() } else { PathBuf::from("java") };
+        let mut command = match &self.options.namespace {
+            // It becomes the program: the process id stays.
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(program);
                 command
             }
+            None => Command::new(program),
         };
+        if self.subject != Subject::Oxkeeper {
+            let heap = format!("-Xmx{}m", self.options.heap_mib.unwrap_or(512));
+            command.args([&heap, "-Xms32m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
+        }
         for (key, value) in &self.options.properties {
             command.arg(format!("-D{key}={value}"));
         }
         if self.subject != Subject::Oxkeeper {
-            command.arg("-cp").arg(class_path(self.subject));
+            let mut class_path = class_path(self.subject);
+            if self.options.is_talkative {
+                if self.subject == Subject::Java38 {
+                    class_path += TALKATIVE_JAR;
+                }
+                command.args(TALKATIVE);
+                command.arg(format!("-Dlogback.configurationFile={}", workspace().join("compat-tests/java/logback-info.xml").display()));
+            }
+            command.arg("-cp").arg(class_path);
             command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
         }
         command.current_dir(&self.directory).stdin(Stdio::null());
@@ -298,6 +328,11 @@ impl Server {
             assert!(start.elapsed() < PATIENCE, "{} does not serve:\n{}", self.subject, self.log_tail());
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// How the process ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|child| child.try_wait().expect("waitable"))
     }
 
     pub fn log_path(&self) -> PathBuf {

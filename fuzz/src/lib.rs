@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+mod replies;
+
 use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_proto::records::{
     AuthPacket, CheckVersionRequest, ConnectRequest, CreateRequest, CreateTtlRequest, DeleteRequest, GetDataRequest, ReconfigRequest,
@@ -189,6 +191,24 @@ pub fn client_frames(bytes: &[u8]) {
     let most = MEMORY.peak_usage().saturating_sub(before);
     // A tree begins with tables of some hundred kilobytes, and each node may be read by each of the requests.
     let allowed = bytes.len() * 256 + (4 << 20);
+    assert!(most <= allowed, "{} bytes of input took {most} bytes of memory", bytes.len());
+}
+
+/// Whatever a server and a link do to the client's machine; see `replies`.
+pub fn server_replies(bytes: &[u8]) {
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let mut machine = replies::Machine::new();
+    let mut rest = bytes;
+    while let [control, high, low, more @ ..] = rest {
+        let length = (usize::from(*high) << 8 | usize::from(*low)).min(more.len());
+        machine.message(*control, &more[..length]);
+        rest = &more[length..];
+    }
+    machine.finish();
+    let most = MEMORY.peak_usage().saturating_sub(before);
+    // A result of a multi takes 9 bytes there and a Stat here; each path is kept for a watch, sent and sent again.
+    let allowed = bytes.len() * 128 + (256 << 10);
     assert!(most <= allowed, "{} bytes of input took {most} bytes of memory", bytes.len());
 }
 

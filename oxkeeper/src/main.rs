@@ -1,9 +1,59 @@
 //! The oxkeeper program: only dispatches to the libraries.
+//!
+//! - `oxkeeper <subcommand> ...`: the table in [`commands`].
+//! - `oxkeeper [-D...] [-cp ...] org.apache.zookeeper.<class> ...`: what `java` did in scripts, in [`java`].
+//! - Called by the name of one of the scripts of the container image: [`container`].
+//! - Anything else is a server, as `oxkeeper`, `oxkeeper zoo.cfg` and `oxkeeper 2181 /data` always were.
 
 #![forbid(unsafe_code)]
 
+mod calendar;
+mod commands;
+mod container;
+mod java;
+mod preflight;
+mod words;
+
+use oxkeeper_tools::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    oxkeeper_server::main(std::env::args().skip(1))
+    let mut arguments = Vec::new();
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default().to_string_lossy().into_owned();
+    for argument in words {
+        match argument.into_string() {
+            Ok(argument) => arguments.push(argument),
+            Err(odd) => {
+                eprintln!("oxkeeper: the argument {} is not UTF-8: give the file another name", odd.display());
+                return ExitCode::from(2);
+            }
+        }
+    }
+    if arguments.first().is_some_and(|first| first == "cli") {
+        return oxkeeper_cli::main(arguments.into_iter().skip(1).peekable(), &oxkeeper_server::version::full());
+    }
+    if let Some(code) = container::run(&program, &arguments) {
+        return code;
+    }
+    if let Some(code) = commands::run(&arguments) {
+        return code;
+    }
+    if let Some(code) = java::run(&arguments) {
+        return code;
+    }
+    oxkeeper_server::main(arguments)
+}
+
+/// The end of a tool.
+fn ended(result: Result<u8, Failure>) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { exit_code, message }) => {
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
+            ExitCode::from(exit_code)
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod audit;
 pub mod config;
 pub mod four_letter;
 pub mod logging;
@@ -38,7 +40,15 @@ fn run(arguments: impl IntoIterator<Item = String>) -> Result<(), runtime::Failu
         Invocation::Serve(request) => request,
     };
     let config::Loaded { config, notices } = config::load(&request).map_err(failed)?;
-    logging::start(request.root_logger(), config.my_id);
+    let operator = &config.operator;
+    logging::start(&logging::LogOptions {
+        root_logger: request.root_logger().map(str::to_owned),
+        my_id: config.my_id,
+        file: operator.log_file.clone(),
+        file_bytes: operator.log_file_bytes,
+        files_kept: operator.log_files_kept,
+        json: operator.log_json,
+    });
     notices.iter().for_each(config::Notice::log);
     runtime::serve(config)
 }

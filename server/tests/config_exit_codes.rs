@@ -15,6 +15,24 @@ const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
     ("-", "cfg:dataDir={D}\\n", "2", "Java runs without any port"),
     ("-Dzookeeper.serverCnxnFactory=foo", "cfg:dataDir={D}\\nclientPort=0\\n", "runs", "no classes here"),
     ("-Dzookeeper.snapSizeLimitInKb=0", "cfg:dataDir={D}\\nclientPort=0\\n", "2", "Java dies of it later"),
+    (
+        "-",
+        "myid=1 cfg:dataDir={D}\\nclientPort=0\\ninitLimit=-5\\nsyncLimit=2\\nserver.1=localhost:23881:23891\\nserver.2=localhost:23882:23892\\nserver.3=localhost:23883:23893\\n",
+        "2",
+        "Java's timeouts become negative, and its sockets refuse them",
+    ),
+    (
+        "-",
+        "myid=1 cfg:dataDir={D}\\nclientPort=0\\ninitLimit=5\\nsyncLimit=2\\nserver.1=localhost:23881:23891\\nserver.2=localhost:23882:23892\\nserver.3=localhost:23883:23893\\nserver.4=localhost:1:2|localhost:3:4\\nmultiAddress.enabled=true",
+        "runs",
+        "Java looks only at the property, given with -D, when it reads the line",
+    ),
+    (
+        "-",
+        "myid=1 cfg:dataDir={D}\\nclientPort=0\\ninitLimit=5\\nsyncLimit=2\\nserver.1=localhost:23881:23891\\nserver.2=localhost:23882:23892\\nserver.3=localhost:23883:23893\\nelectionPortBindRetry=x",
+        "2",
+        "Java takes the default silently",
+    ),
     ("-Dzookeeper.maxCnxns=x", "cfg:dataDir={D}\\nclientPort=0\\n", "2", "Java takes the default silently"),
 ];
 
@@ -54,6 +72,13 @@ fn exit_codes_are_those_of_java() {
 /// What a start does before it opens a port.
 fn invoke(flags: &str, words: &str, directory: &Path) -> Result<(), ConfigError> {
     let place = directory.display().to_string();
+    let words = match words.strip_prefix("myid=").and_then(|words| words.split_once(' ')) {
+        Some((number, words)) => {
+            std::fs::write(directory.join("myid"), format!("{number}\n")).expect("a file");
+            words
+        }
+        None => words,
+    };
     let arguments = match words.strip_prefix("cfg:") {
         _ if words == "-" => Vec::new(),
         Some(text) => {

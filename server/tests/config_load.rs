@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use log::Level;
 use oxkeeper_server::config::args::{self, Invocation};
 use oxkeeper_server::config::table::{Place, Status, TABLE};
-use oxkeeper_server::config::{self, ConfigError, Loaded, ServerConfig, SnapshotCompression, value::Kind};
+use oxkeeper_server::config::{self, ConfigError, EnsembleConfig, Loaded, MetricsProvider, ServerConfig, SnapshotCompression, value::Kind};
 use oxkeeper_server::four_letter::{Command, ConfigurationView, ServerView, render};
+use oxkeeper_zab::Sid;
 
 /// A directory of its own for each case.
 struct Sandbox(PathBuf);
@@ -221,6 +222,13 @@ fn what_is_wrong_is_named_with_exit_code_2() {
         ("a=\\u00zz", "", "zoo.cfg:3: malformed"),
         ("autopurge.purgeInterval=1w", "", "allowed: integer with ms, s, m, h, d, or hours"),
         ("metricsProvider.className=", "", "metricsProvider.className= is wrong"),
+        ("metricsProvider.className=my.Provider", "", "there is no metricsProvider.className=my.Provider"),
+        ("metricsProvider.httpsPort=7001", "", "metricsProvider.httpsPort=7001 asks for protection"),
+        ("admin.commandURL=commands", "", "admin.commandURL=commands is wrong"),
+        ("admin.commandURL=/", "", "admin.commandURL=/ is wrong"),
+        ("admin.forceHttps=true", "", "admin.forceHttps=true asks for protection"),
+        ("admin.portUnification=true", "", "admin.portUnification=true asks"),
+        ("log.maxfilesize=many", "", "log.maxfilesize=many is wrong"),
         // Protection.
         ("secureClientPort=2281", "", "secureClientPort=2281 asks for protection"),
         ("ssl.keyStore.location=/k", "", "TLS is not supported yet"),
@@ -236,8 +244,14 @@ fn what_is_wrong_is_named_with_exit_code_2() {
         ("quorum.auth.enableSasl=true", "", "quorum.auth.enableSasl=true asks"),
         ("ensembleAuthName=a", "", "ensembleAuthName=a asks"),
         // Ensembles.
-        ("server.1=a:1:2\nserver.2=b:1:2", "", "ensembles are not supported by this version yet"),
-        ("server.1=a:1:2\nstandaloneEnabled=false", "", "ensembles are not supported"),
+        ("server.1=a:1:2\nserver.2=b:1:2\ninitLimit=5\nsyncLimit=2", "", "myid file is missing"),
+        ("server.1=a:1:2\nserver.2=b:1:2\nsyncLimit=2", "", "initLimit is not set"),
+        ("server.1=a:1:2\nserver.2=b:1:2\ninitLimit=2", "", "syncLimit is not set"),
+        ("server.1=a:1:2\nstandaloneEnabled=false", "", "myid file is missing"),
+        ("server.1=a:1:2|b:1:2\nserver.2=b:1:2", "", "zoo.cfg:3: server.1=a:1:2|b:1:2: several addresses need multiAddress.enabled=true"),
+        ("server.1=a:1:2\nserver.2=b:1:2\ngroup.1=1", "", "zoo.cfg:5: Server 2 is not in a group"),
+        ("server.1=a:1:2\nserver.2=b:1:2\nweight.1=x", "", "zoo.cfg:5: weight.1"),
+        ("server.1=a:1:2\ngroup.1=1\ndynamicConfigFile=/d", "", "/d cannot be read"),
         ("standaloneEnabled=false", "", "standaloneEnabled=false without"),
         ("server.1=a:1:2:observer", "", "observers without an ensemble"),
         ("server.1=a:1:2\nserver.2=b:1:2:observer", "", "observers without an ensemble"),
@@ -290,9 +304,8 @@ fn what_is_odd_is_warned_of() {
         ("largeRequestThreshold=-7", "", "taken as -1"),
         ("4lw.commands.whitelist=ruok,rouk", "", "no four-letter word rouk"),
         ("digest.enabled=", "", "digest.enabled is empty, which Java takes for false"),
-        ("audit.enable=true", "", "audit.enable=true is not supported yet"),
-        ("admin.serverPort=8081", "", "admin.serverPort=8081 is not supported yet"),
-        ("admin.enableServer=true", "", "There is no AdminServer yet"),
+        ("audit.impl.class=my.Logger", "", "audit.impl.class=my.Logger is not supported yet"),
+        ("IPAuthenticationProvider.usexforwardedfor=true", "", "That field is never trusted"),
         ("metricsProvider.ssl.keyStore.password=hunter2", "", "metricsProvider.ssl.keyStore.password=***"),
         ("superUser.a=b", "", "superUser.a=b is not supported yet"),
         ("server.1=a:1:2", "", "runs standalone"),
@@ -309,7 +322,8 @@ fn what_is_odd_is_warned_of() {
 fn what_is_ordinary_is_not_warned_of() {
     for (lines, flags) in [
         ("tickTime=2000\ninitLimit=10\nsyncLimit=5\n", ""),
-        ("admin.enableServer=false\nadmin.serverPort=8081", ""),
+        ("admin.enableServer=false\nadmin.serverPort=8081\nadmin.forceHttps=true", ""),
+        ("admin.serverPort=8081\nadmin.commandURL=/zk/\naudit.enable=true", ""),
         ("audit.enable=false\nmetricsProvider.className=org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", ""),
         ("fips-mode=true\nmaxResponseCacheSize=0", ""),
         ("4lw.commands.whitelist=*", ""),
@@ -346,9 +360,11 @@ fn every_known_option_does_what_its_status_says() {
             Kind::Choice(choices) => choices.last().unwrap().to_string(),
             Kind::HoursOrDuration => "5h".to_owned(),
             Kind::Host => "127.0.0.1".to_owned(),
+            _ if row.name == "metricsProvider.className" => row.default.to_owned(),
+            _ if row.name == "log.maxfilesize" => "5MB".to_owned(),
             _ => "/nonexistent/example".to_owned(),
         };
-        if matches!(row.name, "dynamicConfigFile" | "minSessionTimeout" | "maxSessionTimeout") {
+        if matches!(row.name, "dynamicConfigFile" | "minSessionTimeout" | "maxSessionTimeout" | "group*" | "weight*") {
             continue;
         }
         let (lines, flags) = match row.place {
@@ -371,6 +387,23 @@ fn every_known_option_does_what_its_status_says() {
 }
 
 #[test]
+fn doors_for_operators_are_read() {
+    let operator = load("", "").unwrap().config.operator;
+    let admin = operator.admin.expect("on by default");
+    assert_eq!((admin.address, admin.port, admin.command_url.as_str(), admin.idle_timeout_ms), (None, 8080, "/commands", 30_000));
+    assert!(admin.console_enabled && !admin.console_edit && !operator.audit);
+    assert_eq!((operator.metrics, operator.log_file_bytes), (MetricsProvider::Default, 256 << 20));
+    assert_eq!(load("admin.enableServer=false", "").unwrap().config.operator.admin, None);
+    let lines = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\nmetricsProvider.exportJvmInfo=false\n\
+                 admin.serverAddress=127.0.0.1\nadmin.serverPort=0x50\nadmin.commandURL=/zk/\nlog.maxfilesize=10 kb\nauditlog.file=a.log\nlog.dir=/l";
+    let operator = load(lines, "").unwrap().config.operator;
+    assert_eq!(operator.metrics, MetricsProvider::Prometheus { address: None, port: 7000, process_info: false });
+    let admin = operator.admin.expect("on");
+    assert_eq!((admin.address, admin.port, admin.command_url.as_str()), (Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), 80, "/zk"));
+    assert_eq!((operator.log_file_bytes, operator.audit_file), (10 << 10, Some("/l/a.log".into())));
+}
+
+#[test]
 fn the_own_line_gives_the_client_port() {
     let sandbox = Sandbox::new();
     sandbox.write("myid", "3\n");
@@ -386,6 +419,164 @@ fn the_own_line_gives_the_client_port() {
     sandbox.write("myid", " 3\n");
     let error = load_whole(&text, "").unwrap_err();
     assert!(error.message.contains("myid:1"), "{error}");
+}
+
+/// A member's configuration: myid, the lines behind dataDir, initLimit and syncLimit, other files.
+fn member(my_id: &str, lines: &str, files: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let sandbox = Sandbox::new();
+    sandbox.write("myid", my_id);
+    for (name, text) in files {
+        sandbox.write(name, text);
+    }
+    let lines = lines.replace("{D}", &sandbox.0.display().to_string());
+    let file = sandbox.write("zoo.cfg", &format!("dataDir={}\ninitLimit=5\nsyncLimit=2\n{lines}", sandbox.0.display()));
+    run(&[file.display().to_string()], "")
+}
+
+const THREE: &str = "server.1=a:2888:3888\nserver.2=b:2888:3888;2182\nserver.3=c:2888:3888:observer;127.0.0.1:2183\n";
+
+#[test]
+fn a_member_is_told_its_ensemble() {
+    let config = member("2\n", THREE, &[]).unwrap().config;
+    let ensemble = config.ensemble.unwrap();
+    assert_eq!((config.my_id, ensemble.my_id, config.client_port), (Some(2), Sid(2), 2182));
+    assert!(!ensemble.is_observer && ensemble.takes_clients && !ensemble.client_port_is_static);
+    assert_eq!((ensemble.init_limit, ensemble.sync_limit, ensemble.connect_to_learner_master_limit), (5, 2, 0));
+    assert_eq!((ensemble.election_port_bind_retry, ensemble.cnx_timeout_ms, ensemble.quorum_cnxn_timeout_ms), (3, 5000, 6000));
+    assert_eq!(ensemble.election, oxkeeper_zab::ElectionOptions::default());
+    assert!(ensemble.leader_serves && ensemble.sync_enabled && ensemble.leader_no_delay && ensemble.follower_no_delay);
+    assert!(!ensemble.quorum_listen_on_all_ips && !ensemble.local_sessions_enabled && !ensemble.multi_address_enabled);
+    assert_eq!((ensemble.observer_master_port, ensemble.max_time_to_wait_for_epoch_ms, ensemble.oracle_path), (None, None, None));
+    assert_eq!((ensemble.commit_log_count, ensemble.snapshot_size_factor), (500, Some(0.33)));
+    assert_eq!((ensemble.dynamic_config_file, ensemble.last_seen), (None, None));
+    assert_eq!(
+        ensemble.config.to_text(),
+        "server.1=a:2888:3888:participant\nserver.2=b:2888:3888:participant;0.0.0.0:2182\n\
+         server.3=c:2888:3888:observer;127.0.0.1:2183\nversion=0"
+    );
+    type Holds = fn(&ServerConfig, &EnsembleConfig) -> bool;
+    let cases: &[(&str, &str, Holds)] = &[
+        ("3", "", |c, e| e.is_observer && c.client_port_address == Some(IpAddr::V4(Ipv4Addr::LOCALHOST))),
+        // Without a port it serves no clients; one in the file is not part of the configuration that others see.
+        ("1", "", |_, e| !e.takes_clients),
+        ("1", "clientPort=2181", |c, e| {
+            c.client_port == 2181 && e.takes_clients && e.client_port_is_static && e.config.members[&Sid(1)].client.is_none()
+        }),
+        ("2", "tickTime=100\nconnectToLearnerMasterLimit=7", |_, e| {
+            (e.quorum_cnxn_timeout_ms, e.connect_to_learner_master_limit) == (200, 7)
+        }),
+        ("2", "quorumCnxnTimeoutMs=77\ncnxTimeout=5\nelectionPortBindRetry=0", |_, e| {
+            (e.quorum_cnxn_timeout_ms, e.cnx_timeout_ms, e.election_port_bind_retry) == (77, 5, 0)
+        }),
+        ("2", "electionPortBindRetry=-1", |_, e| e.election_port_bind_retry == 3),
+        ("2", "leaderServes=no\nquorumListenOnAllIPs=true\ntcpKeepAlive=true", |_, e| {
+            !e.leader_serves && e.quorum_listen_on_all_ips && e.tcp_keep_alive
+        }),
+        ("2", "localSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true", |_, e| {
+            e.local_sessions_enabled && e.local_sessions_upgrading_enabled
+        }),
+        ("3", "syncEnabled=false", |_, e| !e.sync_enabled),
+        ("3", "syncEnabled=false\nobserver.syncEnabled=true", |_, e| e.sync_enabled),
+        ("3", "observerMasterPort=2191\nobserver.election.DelayMs=7\nobserver.reconnectDelayMs=8", |_, e| {
+            (e.observer_master_port, e.observer_election_delay_ms, e.observer_reconnect_delay_ms) == (Some(2191), 7, 8)
+        }),
+        ("2", "commitLogCount=5\nsnapshotSizeFactor=-1\nforceSnapshotSync=true", |_, e| {
+            e.commit_log_count == 500 && e.snapshot_size_factor.is_none() && e.force_snapshot_sync
+        }),
+        ("2", "fastleader.minNotificationInterval=10\nfastleader.maxNotificationInterval=20", |_, e| {
+            (e.election.min_notification_ms, e.election.max_notification_ms, e.election.finalize_wait_ms) == (10, 20, 200)
+        }),
+        ("2", "leader.maxTimeToWaitForEpoch=9\noraclePath=/o", |_, e| {
+            e.max_time_to_wait_for_epoch_ms == Some(9) && e.oracle_path.as_deref() == Some(Path::new("/o"))
+        }),
+        ("1", "group.1=1\ngroup.2=2\nweight.1=5", |_, e| e.config.is_hierarchical() && e.config.quorum().weight(Sid(1)) == 5),
+        ("1", "multiAddress.enabled=true\nserver.1=a:1:2|b:3:4", |_, e| {
+            e.multi_address_enabled && e.config.members[&Sid(1)].addresses.len() == 2
+        }),
+        ("2", "standaloneEnabled=false\nserver.1=a:1:2:observer", |_, e| e.config.voters().count() == 1 && !e.standalone_enabled),
+    ];
+    for (my_id, lines, holds) in cases {
+        let config = member(my_id, &format!("{THREE}{lines}"), &[]).unwrap_or_else(|error| panic!("{lines}: {error}")).config;
+        let ensemble = config.ensemble.clone().unwrap_or_else(|| panic!("{lines}: standalone"));
+        assert!(holds(&config, &ensemble), "{lines}: {ensemble:?}");
+    }
+}
+
+#[test]
+fn one_server_is_standalone_unless_told_otherwise() {
+    for (lines, is_member) in [
+        ("clientPort=1\n", false),
+        ("clientPort=1\nserver.1=a:1:2\n", false),
+        ("clientPort=1\nserver.1=a:1:2\nstandaloneEnabled=false\n", true),
+        ("clientPort=1\nserver.1=a:1:2\nserver.2=a:1:2:observer\nstandaloneEnabled=false\n", true),
+        ("clientPort=1\nserver.1=a:1:2\nserver.2=a:1:2\n", true),
+    ] {
+        assert_eq!(member("1", lines, &[]).unwrap().config.ensemble.is_some(), is_member, "{lines}");
+    }
+}
+
+#[test]
+fn the_dynamic_files_give_members_and_versions() {
+    let lines = "dynamicConfigFile={D}/zoo.cfg.dynamic.10000000a\nclientPort=2181\n";
+    let next = format!("{THREE}server.4=d:1:2\nversion=20000000b");
+    let files = [("zoo.cfg.dynamic.10000000a", THREE), ("zoo.cfg.dynamic.next", &next)];
+    let ensemble = member("1", lines, &files).unwrap().config.ensemble.unwrap();
+    assert_eq!((ensemble.config.version, ensemble.config.members.len()), (0x1_0000_000a, 3));
+    assert!(ensemble.dynamic_config_file.unwrap().ends_with("zoo.cfg.dynamic.10000000a"));
+    let last_seen = ensemble.last_seen.unwrap();
+    assert_eq!((last_seen.version, last_seen.members.len()), (0x2_0000_000b, 4));
+    for (file, text, part) in [
+        ("zoo.cfg.dynamic.10000000a", "server.1=a:1:2\nversion=5", "version is not allowed in a dynamic configuration"),
+        ("zoo.cfg.dynamic.10000000a", "server.1=a:1:2\nclientPort=5", "clientPort is not allowed"),
+        ("zoo.cfg.dynamic.next", "server.1=a", "zoo.cfg.dynamic.next: server.1=a is wrong"),
+    ] {
+        let mut files = files.to_vec();
+        files.push((file, text));
+        let error = member("1", lines, &files).unwrap_err();
+        assert!(error.message.contains(part), "{error}");
+    }
+    for (name, version) in [("x.dynamic", 0), ("x", 0), ("a.b/c", 0), ("x.dynamic.0", 0), ("x.dynamic.1001", 0x1001), ("x.-1", 0)] {
+        assert_eq!(config::ensemble::version_of(Path::new(name)), version, "{name}");
+    }
+}
+
+#[test]
+fn a_member_that_cannot_be_one_does_not_start() {
+    for (my_id, lines, exit_code, part) in [
+        ("9", "", 1, "My id 9 not in the peer list"),
+        ("x", "", 2, "myid:1: \"x\" is wrong"),
+        ("", "", 2, "myid:1"),
+        ("1", "initLimit=0", 2, "initLimit is not set"),
+        ("1", "syncLimit=-1", 2, "syncLimit is not set"),
+        ("9", "syncLimit=0", 2, "syncLimit is not set"),
+        ("2", "clientPort=2181", 2, "differ from those of this server's server.N line"),
+        ("1", "sslQuorum=true", 2, "sslQuorum=true asks for protection"),
+        ("1", "quorum.auth.enableSasl=true", 2, "quorum.auth.enableSasl=true asks for protection"),
+        ("1", "server.2=b:1:2:leader", 2, "zoo.cfg:7: Unrecognised peertype: leader"),
+        ("1", "server.2=b:1:1", 2, "must be different"),
+        ("1", "server.2=b:1:x", 2, "x is not a port"),
+    ] {
+        let error = member(my_id, &format!("{THREE}{lines}"), &[]).unwrap_err();
+        assert_eq!(error.exit_code, exit_code, "{lines}: {error}");
+        assert!(error.message.contains(part), "{lines}: {error}");
+    }
+}
+
+#[test]
+fn what_is_odd_about_an_ensemble_is_warned_of() {
+    for (my_id, lines, part) in [
+        ("1", "", "2 servers that vote: none of them may fail"),
+        ("1", "server.4=d:1:2\nserver.5=e:1:2", "4 servers that vote tolerate no more failures than 3"),
+        ("1", "peerType=observer", "peerType=observer does not fit the list of servers, by which this is a participant"),
+        ("3", "", "peerType=participant does not fit the list of servers, by which this is a observer"),
+        ("1000", "server.1000=a:1:2", "myid 1000 is not from 1 to 255"),
+        ("1", "electionPortBindRetry=-5", "taken as 3"),
+        ("1", "oraclePath=/o\ngroup.1=1:2", "with groups it has no effect"),
+        ("1", "messageTracker.Enabled=true", "messageTracker.Enabled=true is not supported yet"),
+    ] {
+        let notices = member(my_id, &format!("{THREE}{lines}"), &[]).unwrap().notices;
+        assert!(notices.iter().any(|one| one.level == Level::Warn && one.message.contains(part)), "{lines}: {notices:?}");
+    }
 }
 
 #[test]

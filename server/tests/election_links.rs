@@ -262,6 +262,36 @@ fn who_has_the_lower_number_calls_says_who_it_is_and_hangs_up() {
 }
 
 #[test]
+fn who_comes_and_goes_is_told() {
+    let mut node = Node::new(&ensemble(1, &lines(&ports::<3>())));
+    let mut changes = Vec::new();
+    let fake = Fake::call(&node, &opening(3, 1));
+    let mut expect = |node: &mut Node, expected: &[(i64, bool)]| {
+        let begin = Instant::now();
+        while changes.len() < expected.len() {
+            assert!(begin.elapsed() < PATIENCE, "{changes:?}");
+            node.turn();
+            changes.extend(node.links.take_changes().into_iter().map(|(sid, is_up)| (sid.0, is_up)));
+        }
+        assert_eq!(changes, expected);
+        changes.clear();
+    };
+    expect(&mut node, &[(3, true)]);
+    // Another connection of the same server is no end.
+    let again = Fake::call(&node, &opening(3, 1));
+    expect(&mut node, &[(3, true)]);
+    drop(fake);
+    drop(again);
+    expect(&mut node, &[(3, false)]);
+    // One who could never be reached has not gone.
+    node.send(2, "hello");
+    for _ in 0..20 {
+        node.turn();
+    }
+    assert_eq!(node.links.take_changes(), []);
+}
+
+#[test]
 fn any_pieces_make_a_message() {
     let mut node = Node::new(&ensemble(1, &lines(&ports::<3>())));
     let big = "x".repeat(100_000);

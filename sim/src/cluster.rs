@@ -274,7 +274,14 @@ impl Cluster {
     fn roles(&self) -> String {
         let role = |host: &Host| {
             host.member.as_ref().map_or("down".to_owned(), |m| {
-                format!("{:?}{} e{} at {} logged {}", m.peer().role(), if m.is_serving { "+" } else { "" }, m.peer().epoch(), m.tree().last_zxid(), m.peer().last_logged())
+                format!(
+                    "{:?}{} e{} at {} logged {}",
+                    m.peer().role(),
+                    if m.is_serving { "+" } else { "" },
+                    m.peer().epoch(),
+                    m.tree().last_zxid(),
+                    m.peer().last_logged()
+                )
             })
         };
         self.hosts.iter().map(role).collect::<Vec<_>>().join(", ")
@@ -538,7 +545,8 @@ impl Cluster {
 
     /// Some of what has come in on one of its links.
     fn deliver_packets(&mut self, host: usize) {
-        let mine = |link: &Link| (link.leader.0 == host && !link.to_leader.is_empty()) || (link.learner.0 == host && !link.to_learner.is_empty());
+        let mine =
+            |link: &Link| (link.leader.0 == host && !link.to_leader.is_empty()) || (link.learner.0 == host && !link.to_learner.is_empty());
         let ids: Vec<u64> = self.links.iter().filter(|(_, link)| mine(link)).map(|(id, _)| *id).collect();
         if ids.is_empty() {
             return;
@@ -621,7 +629,8 @@ impl Cluster {
             Wish::Listen(on) => self.hosts[host].listens = on,
             Wish::Dial { link, leader } => {
                 let to = leader.0 as usize - 1;
-                let reachable = self.hosts[to].listens && self.hosts[to].member.is_some() && !self.is_cut(host, to) && !self.is_cut(to, host);
+                let reachable =
+                    self.hosts[to].listens && self.hosts[to].member.is_some() && !self.is_cut(host, to) && !self.is_cut(to, host);
                 if !reachable {
                     return self.bring(host, vec![Input::LinkDown { link }]);
                 }

@@ -20,6 +20,10 @@ struct Known {
     log: BTreeMap<Zxid, Bytes>,
     /// Everything up to here is in that snapshot.
     base: Zxid,
+    /// The history that counts again if a snapshot is given up.
+    old: Option<(BTreeMap<Zxid, Bytes>, Zxid)>,
+    /// What a cut has taken away, for when it could not be made.
+    cut: BTreeMap<Zxid, Bytes>,
     /// The end of the tree.
     applied: Zxid,
     /// Between its synchronisation and the end of its role: what it applies is committed.
@@ -70,10 +74,15 @@ impl ClusterOracle {
     /// A member has started from its files.
     pub fn begun(&mut self, member: usize, begun: &Begun) {
         if std::env::var_os("SIM_TRACE").is_some() {
-            eprintln!("{member}: starts: snapshot {}, records {:?}", begun.snapshot, begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>());
+            eprintln!(
+                "{member}: starts: snapshot {}, records {:?}",
+                begun.snapshot,
+                begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>()
+            );
         }
         let known = &mut self.members[member];
         known.base = begun.snapshot;
+        known.old = None;
         known.log = begun.records.iter().cloned().collect();
         known.applied = begun.records.last().map_or(begun.snapshot, |(zxid, _)| *zxid);
         known.serves = false;
@@ -98,23 +107,38 @@ impl ClusterOracle {
             }
             Event::Truncated(to) => {
                 let gone = self.members[member].log.split_off(&Zxid(to.0 + 1));
+                self.members[member].cut = gone.clone();
                 // A proposal that is committed while a learner that had it already is cut back to be sent it again.
                 for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
-                    let holders = self.members.iter().take(self.voters).filter(|known| known.base >= *zxid || known.log.get(zxid) == Some(payload));
-                    assert!(holders.count() > self.voters / 2, "member {member}: {zxid} was committed and is cut off, and no quorum has it");
+                    let holders =
+                        self.members.iter().take(self.voters).filter(|known| known.base >= *zxid || known.log.get(zxid) == Some(payload));
+                    assert!(
+                        holders.count() > self.voters / 2,
+                        "member {member}: {zxid} was committed and is cut off, and no quorum has it"
+                    );
                 }
             }
             Event::Installing(zxid) => {
                 let known = &mut self.members[member];
-                (known.log, known.base) = (BTreeMap::new(), zxid);
+                let old = (std::mem::take(&mut known.log), std::mem::replace(&mut known.base, zxid));
+                known.old.get_or_insert(old);
             }
             Event::Installed(zxid, digest) => {
                 self.members[member].applied = zxid;
                 self.same_digest(member, zxid, digest);
             }
-            Event::Lost => {
+            Event::EpochCommitted => self.members[member].old = None,
+            Event::Abandoned => {
                 let known = &mut self.members[member];
-                (known.log, known.base, known.applied, known.serves) = (BTreeMap::new(), Zxid::ZERO, Zxid::ZERO, false);
+                if let Some((log, base)) = known.old.take() {
+                    (known.log, known.base, known.serves) = (log, base, false);
+                    known.applied = known.log.last_key_value().map_or(base, |(zxid, _)| *zxid);
+                }
+            }
+            Event::CutRefused => {
+                let known = &mut self.members[member];
+                let mut cut = std::mem::take(&mut known.cut);
+                known.log.append(&mut cut);
             }
             Event::Rebuilt(zxid, digest) => {
                 self.members[member].applied = zxid;

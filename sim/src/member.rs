@@ -80,8 +80,12 @@ pub enum Event {
     Installed(Zxid, u64),
     /// Put into the tree; the digest after it.
     Applied(Zxid, Bytes, u64),
-    /// There was nothing to be cut back to: the history is empty.
-    Lost,
+    /// The log could not be cut.
+    CutRefused,
+    /// What was installed is the history.
+    EpochCommitted,
+    /// A snapshot is not to become the history after all.
+    Abandoned,
     /// The tree was built anew, and ends here.
     Rebuilt(Zxid, u64),
     /// Clients are served: the role, the epoch, and the end of the tree.
@@ -334,11 +338,18 @@ impl Member {
                     }
                     Output::Disk(step) => {
                         if std::env::var_os("SIM_TRACE").is_some() {
-                            eprintln!("   {:?} wants {step:?} as {:?} of {:?}", self.core.peer().me(), self.core.peer().role(), self.core.peer().leader());
+                            eprintln!(
+                                "   {:?} wants {step:?} as {:?} of {:?}",
+                                self.core.peer().me(),
+                                self.core.peer().role(),
+                                self.core.peer().leader()
+                            );
                         }
                         match step {
                             DiskStep::Truncate(zxid) => self.events.push(Event::Truncated(zxid)),
                             DiskStep::InstallSnapshot(zxid) => self.events.push(Event::Installing(zxid)),
+                            DiskStep::AbandonSnapshot => self.events.push(Event::Abandoned),
+                            DiskStep::CommitEpoch(_) => self.events.push(Event::EpochCommitted),
                             _ => {}
                         }
                         self.work.push_back(Work::Step(step));
@@ -403,7 +414,7 @@ impl Member {
             entries.push(entry);
         }
         if !entries.is_empty() {
-            return if self.ledger.is_lost() { Ok(()) } else { self.write(now, entries) };
+            return if self.ledger.is_refusing() { Ok(()) } else { self.write(now, entries) };
         }
         match self.work.pop_front() {
             Some(Work::Step(step)) => self.step(now, step),
@@ -432,13 +443,11 @@ impl Member {
     }
 
     fn step(&mut self, now: Now, step: DiskStep) -> Result<(), Death> {
-        if let DiskStep::Barrier(step) = step
-            && !self.ledger.is_lost()
-        {
+        if let DiskStep::Barrier(step) = step {
             self.bring(now, vec![Input::Done { step }]);
             return Ok(());
         }
-        if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_))
+        if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_) | DiskStep::AbandonSnapshot)
             && let Some(Snapshotting { view, .. }) = self.snapshot.take()
         {
             self.tree.end_view(view);
@@ -454,10 +463,9 @@ impl Member {
                     _ => Event::Rebuilt(zxid, digest),
                 });
             }
-            Ok(Stepped::Lost(tree)) => {
-                self.tree = tree;
-                self.events.push(Event::Lost);
-                self.bring(now, vec![Input::HistoryLost]);
+            Ok(Stepped::CutRefused) => {
+                self.events.push(Event::CutRefused);
+                self.bring(now, vec![Input::CutRefused]);
             }
             Err(error) => return Err(Death::Log(error.reason)),
         }

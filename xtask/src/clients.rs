@@ -38,14 +38,17 @@ pub fn prerequisites() -> Result<(), String> {
         execute(Command::new(venv.join("bin/pip")).args(["-q", "install", "-r"]).arg(&requirements))
     })?;
 
-    let node = directory("node");
-    let lock = sources().join("node/package-lock.json");
-    fresh(&node, &lock, || {
-        for file in ["package.json", "package-lock.json"] {
-            fs::copy(sources().join("node").join(file), node.join(file)).map_err(|e| format!("{file}: {e}"))?;
-        }
-        execute(Command::new("npm").arg("ci").current_dir(&node))
-    })?;
+    // A client, and what drives the browser of the console's test.
+    for name in ["node", "console"] {
+        let modules = directory(name);
+        let lock = sources().join(name).join("package-lock.json");
+        fresh(&modules, &lock, || {
+            for file in ["package.json", "package-lock.json"] {
+                fs::copy(sources().join(name).join(file), modules.join(file)).map_err(|e| format!("{file}: {e}"))?;
+            }
+            execute(Command::new("npm").arg("ci").current_dir(&modules))
+        })?;
+    }
 
     execute(Command::new("go").args(["mod", "download"]).current_dir(sources().join("go")))?;
     let mut fetch = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

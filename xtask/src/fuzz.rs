@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 /// Each target, the longest input it gets in bytes, and directories of vectors that are seeds, too.
 const TARGETS: &[(&str, u32, &[&str])] = &[
     ("client_frames", 4096, &[]),
+    ("server_replies", 4096, &[]),
     ("records", 4096, &[]),
     ("log", 16_384, &["compat-tests/vectors/store/3.9.5-once", "compat-tests/vectors/store/3.9.5-rolled"]),
     (

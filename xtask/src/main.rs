@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod bench;
+mod capi;
 mod clients;
+mod dist;
 mod fuzz;
 mod jute;
 mod prerequisites;
@@ -20,16 +22,18 @@ type Command = fn(&Path, &[String]) -> Result<(), String>;
 const COMMANDS: &[(&str, &str, Command)] = &[
     ("test", "everything that CI checks, on a bare Debian 12 with Rust", |root, _| test::run(root)),
     ("prerequisites", "installs what the tests need and nothing else", |_, _| {
-        prerequisites::install().and_then(|()| clients::prerequisites())
+        prerequisites::install().and_then(|()| clients::prerequisites()).and_then(|()| capi::prerequisites())
     }),
     ("clients", "real clients against Java and ours", |_, _| clients::prerequisites().and_then(|()| clients::run())),
     ("soak", "the long forms of the tests", |_, _| test::soak()),
+    ("dist", "[tarball|static|deb|rpm|image]...: what is shipped, in target/dist", dist::run),
     ("bench", "[workload...] [options]: figures against Java in the same run", |root, arguments| bench::run(root, arguments)),
     ("real", "hbase: a real system on our server", |_, arguments| match arguments {
         [name] if name == "hbase" => real_hbase::run(),
         _ => Err("which one? there is: hbase".to_owned()),
     }),
     ("fuzz", "[--seconds N] [target...]: the decoders under a fuzzer", fuzz::run),
+    ("install-capi", "--prefix DIR [--debug]: the C libraries, headers, archives, pkg-config files, programs", capi::install),
     ("jute", "writes the records from zookeeper.jute", |root, _| jute::run(root)),
 ];
 

@@ -15,7 +15,15 @@ const PACKAGES: &[(&str, &str)] = &[
     ("maven", "fetches the judge"),
     ("python3-venv", "the Python client"),
     ("g++", "compiles the engine of the fuzzers"),
+    ("prometheus", "promtool reads our metrics"),
+    ("chromium", "shows the console"),
+    ("iproute2", "the network that the chaos tests cut"),
     ("strace", "shows that no reply comes before its sync"),
+    ("lintian", "judges the Debian packages"),
+    ("shellcheck", "judges the scripts"),
+    ("rpm", "builds and installs the RPM"),
+    ("systemd", "judges the unit"),
+    ("debootstrap", "makes the root that packages are installed into"),
 ];
 
 /// Where the judge's jars go, below the target directory; `compat-tests` looks for them there.
@@ -38,7 +46,8 @@ pub fn install() -> Result<(), String> {
         return Err(format!("the package {package} is missing: {purpose}"));
     }
     let judge = clients::target().join(JUDGE);
-    if !judge.join("zookeeper-3.9.5.jar").exists() || !judge.join("logback-classic-1.3.15.jar").exists() {
+    let wanted = ["zookeeper-3.9.5.jar", "logback-classic-1.3.15.jar", "zookeeper-prometheus-metrics-3.9.4.jar"];
+    if wanted.iter().any(|jar| !judge.join(jar).exists()) {
         let pom = clients::workspace().join("compat-tests/java/pom.xml").display().to_string();
         let output = format!("-DoutputDirectory={}", std::path::absolute(&judge).map_err(|error| error.to_string())?.display());
         command("mvn", &["-q", "-B", "-f", &pom, "dependency:copy-dependencies", &output])?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{clients, prerequisites};
+use crate::{capi, clients, prerequisites};
 
 /// A step: its name and the command that does it.
 struct Step {
@@ -26,12 +26,14 @@ const STEPS: &[(&str, &[&str])] = &[
     ("unit tests", &["cargo", "test", "--workspace", "--exclude", "oxkeeper-compat-tests"]),
     // All targets; with `--seconds 3600` a soak.
     ("fuzz", &["cargo", "xtask", "fuzz", "--seconds", "5"]),
+    // Not for release: its checks for overflow are wanted in the tests.
+    ("C library", &["cargo", "xtask", "install-capi", "--prefix", "target/capi", "--debug"]),
     ("build of the black box", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--no-run"]),
     ("black box: helpers", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--lib"]),
 ];
 
-/// Tests that measure what a machine can do: one at a time.
-const ALONE: &[&str] = &["storm"];
+/// Tests that measure what a machine can do, or start whole ensembles: one at a time.
+const ALONE: &[&str] = &["chaos", "members", "mixed", "storm", "swap"];
 
 /// A step for each file of the black box, so that none is forgotten; the real clients, who take longest, come last.
 fn black_box(root: &Path) -> Result<Vec<Step>, String> {
@@ -64,6 +66,27 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
         "kill -9, thousands",
         &["env", "OXKEEPER_KILL_CYCLES=5000", "cargo", "test", "-p", "oxkeeper-compat-tests", "--test", "kill", "--", "--nocapture"],
     ),
+    (
+        "ensembles, every case",
+        &[
+            "env",
+            "OXKEEPER_CASES=all",
+            "cargo",
+            "test",
+            "-p",
+            "oxkeeper-compat-tests",
+            "--no-fail-fast",
+            "--test",
+            "mixed",
+            "--test",
+            "swap",
+            "--test",
+            "chaos",
+            "--",
+            "--test-threads=1",
+            "--nocapture",
+        ],
+    ),
     ("black box, all of it", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--no-fail-fast", "--", "--include-ignored", "--nocapture"]),
 ];
 
@@ -89,7 +112,7 @@ fn run_steps(steps: &[Step]) -> Result<(), String> {
     let mut durations = Vec::new();
     let mut outcome = Ok(());
     let start = Instant::now();
-    let prepared = prerequisites::install().and_then(|()| clients::prerequisites());
+    let prepared = prerequisites::install().and_then(|()| clients::prerequisites()).and_then(|()| capi::prerequisites());
     durations.push(("prerequisites", start.elapsed()));
     if let Err(reason) = prepared {
         outcome = Err(reason);

@@ -1,4 +1,4 @@
-//! The IDL: reads a `.jute` file and writes Rust records.
+//! The IDL: reads a `.jute` file and writes Rust records, and the C library's structures.
 //!
 //! A record becomes a struct with one public field per jute field and an implementation of
 //! `crate::jute::Record`. What the bytes of a primitive look like belongs to `oxkeeper-proto`.
@@ -12,6 +12,8 @@ use std::fmt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Ident, Token, braced};
+
+pub mod c;
 
 /// A whole `.jute` file.
 pub struct JuteFile {

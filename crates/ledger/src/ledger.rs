@@ -6,10 +6,11 @@ use log::{info, warn};
 use oxkeeper_proto::Zxid;
 use oxkeeper_proto::txn::LoggedTxn;
 use oxkeeper_replica::core::DiskStep;
-use oxkeeper_store::snapshot::SnapshotEnd;
+use oxkeeper_store::snapshot::{SnapshotEnd, SnapshotWriter};
 use oxkeeper_store::{AppendError, LogOptions, OpenError, Store, Synced, TxnLog};
 use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
 use std::fmt;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How files and tree are made.
@@ -48,9 +49,9 @@ pub enum Stepped {
     Unchanged,
     /// Another one takes its place.
     Replaced(Tree),
-    /// There was nothing to be cut back to: all files were put aside, and the tree is empty. The core has to be told, and
-    /// until it answers with [`DiskStep::Resume`] nothing is carried out.
-    Lost(Tree),
+    /// The log could not be cut: nothing was changed. The core has to be told, and until it answers with
+    /// [`DiskStep::Resume`] nothing but barriers is carried out.
+    CutRefused,
 }
 
 /// See the module.
@@ -59,7 +60,10 @@ pub struct Ledger {
     /// Absent only while a step is carried out.
     log: Option<TxnLog>,
     options: LedgerOptions,
-    is_lost: bool,
+    /// A cut was refused.
+    is_refusing: bool,
+    /// The zxid of a snapshot that begins a history which is not complete yet.
+    staged: Option<Zxid>,
 }
 
 impl Ledger {
@@ -69,7 +73,7 @@ impl Ledger {
     /// When the log's directory cannot be read.
     pub fn new(store: Arc<Mutex<Store>>, options: LedgerOptions) -> std::io::Result<Self> {
         let log = lock(&store).txn_log(options.log.clone())?;
-        Ok(Self { store, log: Some(log), options, is_lost: false })
+        Ok(Self { store, log: Some(log), options, is_refusing: false, staged: None })
     }
 
     /// The log.
@@ -77,9 +81,9 @@ impl Ledger {
         self.log.as_mut().expect("a log between two steps")
     }
 
-    /// Whether everything is to be passed over until [`DiskStep::Resume`].
-    pub fn is_lost(&self) -> bool {
-        self.is_lost
+    /// Whether appends are to be passed over until [`DiskStep::Resume`].
+    pub fn is_refusing(&self) -> bool {
+        self.is_refusing
     }
 
     /// Appends, see [`TxnLog::append`].
@@ -112,8 +116,8 @@ impl Ledger {
     /// # Errors
     /// When it could not be done: nothing of what was promised counts.
     pub fn step(&mut self, step: DiskStep, received: Option<Received>, applied: Zxid) -> Result<Stepped, LedgerError> {
-        if self.is_lost {
-            self.is_lost = step != DiskStep::Resume;
+        if self.is_refusing {
+            self.is_refusing = step != DiskStep::Resume;
             return Ok(Stepped::Unchanged);
         }
         match step {
@@ -126,17 +130,16 @@ impl Ledger {
                 Ok(Stepped::Unchanged)
             }
             DiskStep::CommitEpoch(epoch) => {
+                self.adopt()?;
                 let store = self.store();
                 store.epochs().set_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch: {e}")))?;
                 // Everything that the leader had is here now.
-                store.set_doubt(false).map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
+                store.end_doubt().map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
                 Ok(Stepped::Unchanged)
             }
             DiskStep::Truncate(zxid) => self.truncate(zxid, applied),
-            DiskStep::InstallSnapshot(zxid) => {
-                let received = received.filter(|received| received.zxid == zxid);
-                self.install(received.ok_or_else(|| LedgerError::new(format!("the snapshot {zxid} has not come")))?)
-            }
+            DiskStep::InstallSnapshot(zxid) => self.install(zxid, received),
+            DiskStep::AbandonSnapshot => self.abandon(),
             DiskStep::Barrier(_) | DiskStep::Resume => Ok(Stepped::Unchanged),
         }
     }
@@ -163,8 +166,10 @@ impl Ledger {
         match cut {
             Ok(()) => self.reopen_log()?,
             Err(OpenError::Damaged(damaged)) => {
-                warn!("{damaged}: all files are put aside, and the leader is asked for everything");
-                return self.put_aside();
+                warn!("{damaged}");
+                self.reopen_log()?;
+                self.is_refusing = true;
+                return Ok(Stepped::CutRefused);
             }
             Err(error) => return Err(LedgerError::new(error)),
         }
@@ -179,36 +184,68 @@ impl Ledger {
         Ok(Stepped::Replaced(tree))
     }
 
-    /// An empty history, which is in doubt until a leader has filled it.
-    fn put_aside(&mut self) -> Result<Stepped, LedgerError> {
-        {
-            let mut store = self.store();
-            store.set_doubt(true).map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
-            store.set_aside_all().map_err(|e| LedgerError::new(format!("setting the history aside: {e}")))?;
-        }
-        self.reopen_log()?;
-        self.is_lost = true;
-        Ok(Stepped::Lost(Tree::new(self.options.tree)))
-    }
-
-    fn install(&mut self, received: Received) -> Result<Stepped, LedgerError> {
-        let zxid = received.zxid;
+    /// The old history stays what a start begins with, until the new one is complete: it may hold what was acknowledged.
+    fn install(&mut self, zxid: Zxid, received: Option<Received>) -> Result<Stepped, LedgerError> {
         self.close_log()?;
-        {
-            let mut store = self.store();
-            // Until the leader has said that all is here, this server may lack what it has acknowledged before.
-            store.set_doubt(true).map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
-            let file = received.writer.finish(SnapshotEnd::default()).map_err(|e| LedgerError::new(format!("snapshot {zxid}: {e}")))?;
-            store.set_aside_all_but(zxid).map_err(|e| LedgerError::new(format!("setting the old history aside: {e}")))?;
-            store.note_verified(&file);
-        }
-        self.reopen_log()?;
-        let tree = load_tree(&self.store(), self.options.tree)?;
-        if tree.last_zxid() != zxid {
-            return Err(LedgerError::new(format!("the files end with {} after the snapshot {zxid}", tree.last_zxid())));
-        }
+        let tree = {
+            let store = self.store();
+            let wrong = |e: std::io::Error| LedgerError::new(format!("snapshot {zxid}: {e}"));
+            match received.filter(|received| received.zxid == zxid) {
+                Some(received) => {
+                    received.writer.finish(SnapshotEnd::default()).map_err(wrong)?;
+                    let mut reader = store.staged_snapshot(zxid).map_err(wrong)?;
+                    let mut tree = oxkeeper_tree::snapshot::load(&mut reader, self.options.tree).map_err(LedgerError::new)?;
+                    tree.set_last_zxid(zxid);
+                    tree
+                }
+                None if zxid == Zxid::ZERO => {
+                    let mut tree = Tree::new(self.options.tree);
+                    let writer = store.staged_snapshot_writer(zxid).map_err(wrong)?;
+                    write_snapshot(&mut tree, writer).map_err(wrong)?;
+                    tree
+                }
+                None => return Err(LedgerError::new(format!("the snapshot {zxid} has not come"))),
+            }
+        };
+        let log = self.store().staged_log(self.options.log.clone(), zxid);
+        self.log = Some(log);
+        self.staged = Some(zxid);
         Ok(Stepped::Replaced(tree))
     }
+
+    fn adopt(&mut self) -> Result<(), LedgerError> {
+        let Some(zxid) = self.staged.take() else { return Ok(()) };
+        let last = self.log().last_appended().unwrap_or(zxid).max(zxid);
+        self.close_log()?;
+        // A history must not be there before its epoch is: Java would not start on it.
+        let epoch = i64::from(last.epoch());
+        self.store().epochs().announce_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch.tmp: {e}")))?;
+        self.store().adopt_staged(last).map_err(|e| LedgerError::new(format!("the new history: {e}")))?;
+        info!("The history of the leader has taken the place of ours, through {last}");
+        self.reopen_log()
+    }
+
+    fn abandon(&mut self) -> Result<Stepped, LedgerError> {
+        if self.staged.take().is_none() {
+            return Ok(Stepped::Unchanged);
+        }
+        // Never to be synced: it goes.
+        self.log = None;
+        self.store().drop_staged().map_err(|e| LedgerError::new(format!("the snapshot that was not completed: {e}")))?;
+        self.reopen_log()?;
+        let tree = load_tree(&self.store(), self.options.tree)?;
+        info!("The history ends with {} as before", tree.last_zxid());
+        Ok(Stepped::Replaced(tree))
+    }
+}
+
+fn write_snapshot(tree: &mut Tree, mut writer: SnapshotWriter) -> std::io::Result<()> {
+    let mut view = tree.begin_view().map_err(|_| std::io::Error::other("the tree is being read"))?;
+    let mut body = Vec::new();
+    while !view.next_chunk(tree, &mut body, 1 << 20) {}
+    tree.end_view(view);
+    writer.write_all(&body)?;
+    writer.finish(SnapshotEnd::default()).map(|_| ())
 }
 
 /// The tree that the newest snapshot and the log behind it make.

@@ -33,13 +33,7 @@ impl LinkReader {
     ///
     /// # Errors
     /// When these are no packets, or the snapshot cannot be taken in: the link is of no more use.
-    pub fn feed(
-        &mut self,
-        bytes: &[u8],
-        longest: usize,
-        store: Option<&Mutex<Store>>,
-        mut arrived: impl FnMut(Arrival),
-    ) -> io::Result<()> {
+    pub fn feed(&mut self, bytes: &[u8], longest: usize, store: Option<&Mutex<Store>>, mut arrived: impl FnMut(Arrival)) -> io::Result<()> {
         let behind = self.receive(bytes, &mut arrived)?;
         self.input.extend_from_slice(behind);
         while self.receiving.is_none() {

@@ -2,9 +2,8 @@
 
 use log::info;
 use oxkeeper_proto::Zxid;
-use oxkeeper_store::names::Compression;
-use oxkeeper_store::snapshot::SnapshotWriter;
 use oxkeeper_store::Store;
+use oxkeeper_store::snapshot::SnapshotWriter;
 use oxkeeper_tree::body_scanner::BodyScanner;
 use std::fmt;
 use std::io::{self, Write};
@@ -42,7 +41,7 @@ impl SnapshotReceiver {
     /// When the file cannot be made.
     pub fn new(store: &Store, zxid: Zxid) -> io::Result<Self> {
         info!("Getting a snapshot from leader {zxid}");
-        let writer = store.snapshot_writer(zxid, Compression::None)?;
+        let writer = store.staged_snapshot_writer(zxid)?;
         Ok(Self { zxid, scanner: BodyScanner::default(), writer, signed: None, bytes: 0 })
     }
 

@@ -76,11 +76,7 @@ impl Outflow<'_> {
 ///
 /// # Errors
 /// When the files or the link fail. The learner has to begin anew.
-pub fn synchronise(
-    store: &Mutex<Store>,
-    job: &SyncJob,
-    send: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-) -> Result<SyncPlan, SyncError> {
+pub fn synchronise(store: &Mutex<Store>, job: &SyncJob, send: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<SyncPlan, SyncError> {
     let mut out = Outflow { piece: Vec::with_capacity(2 * PIECE_BYTES), send, last: Zxid::ZERO };
     let mut common = None;
     if !job.must_snap {
@@ -126,11 +122,7 @@ fn reaches(from: Zxid, replay: &Replay, job: &SyncJob) -> bool {
     last.unwrap_or(from).max(from) >= job.files_through
 }
 
-fn send_snapshot(
-    store: &Mutex<Store>,
-    job: &SyncJob,
-    out: &mut Outflow<'_>,
-) -> Result<Replay, SyncError> {
+fn send_snapshot(store: &Mutex<Store>, job: &SyncJob, out: &mut Outflow<'_>) -> Result<Replay, SyncError> {
     let (zxid, mut reader, replay) = {
         let store = lock(store);
         let newest = store.newest_snapshot().map_err(|error| SyncError::Files(error.to_string()))?;

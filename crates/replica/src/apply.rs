@@ -76,11 +76,16 @@ pub struct Effects {
 struct Hands<'a> {
     fronts: Vec<(MutexGuard<'a, Watches>, MutexGuard<'a, Inbox>)>,
     touched: u64,
+    /// The session that ends with the transaction that is being applied.
+    ending: Option<SessionId>,
     meter: &'a mut dyn Meter,
 }
 
 impl ChangeSink for Hands<'_> {
     fn change(&mut self, zxid: Zxid, change: &Change<'_>) {
+        if let (Some(session), Change::Deleted { path, .. }) = (self.ending, change) {
+            self.meter.ephemeral_gone(session, path);
+        }
         // Over all fronts: a change is one to its watchers, wherever they are connected.
         let mut told = [(EventType::NodeCreated, 0); 4];
         for (index, (watches, inbox)) in self.fronts.iter_mut().enumerate() {
@@ -126,6 +131,7 @@ pub fn apply(
             .map(|f| (f.watches.lock().expect("no holder of the watches panics"), f.inbox.lock().expect("no holder of an inbox panics")))
             .collect(),
         touched: 0,
+        ending: None,
         meter,
     };
     for Commit { outcome, mut origin, close } in commits {
@@ -135,6 +141,7 @@ pub fn apply(
         match outcome {
             Outcome::Txn { zxid, payload } => {
                 let logged = LoggedTxn::read(&payload).expect("a committed payload is a transaction");
+                hands.ending = (logged.header.kind == OpCode::CLOSE_SESSION.0).then_some(SessionId(logged.header.client_id));
                 let applied = tree.apply(&logged, &mut hands);
                 effects.digest_mismatches.extend(applied.digest_mismatch);
                 hands.meter.applied(logged.header.time);

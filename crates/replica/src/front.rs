@@ -3,6 +3,7 @@
 //! Bytes come in as whole frames and go out into the buffers that [`Outlets`] lends; sockets are the
 //! reactor's. What has to go to the core is collected in [`Front::submissions`].
 
+use crate::audit::Auditor;
 use crate::core::Input;
 use crate::frame;
 use crate::inbox::{Answered, FrontShared, Inbox, Item};
@@ -291,6 +292,8 @@ pub struct Front {
     pub submissions: Vec<Input>,
     /// The front's counts.
     pub stats: FrontStats,
+    /// Who asked for what, where there is an audit log.
+    pub audit: Option<Auditor>,
     /// The inbox that was emptied last, kept for its memory.
     spare: Inbox,
     scratch: Vec<u8>,
@@ -314,6 +317,7 @@ impl Front {
             runnable: Vec::new(),
             submissions: Vec::new(),
             stats: FrontStats::default(),
+            audit: None,
             spare: Inbox::default(),
             scratch: Vec::new(),
         }
@@ -592,6 +596,9 @@ impl Front {
         connection.parked_bytes = 0;
         connection.outstanding += 1;
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if let Some(audit) = &mut self.audit {
+            audit.submitted(id, connection.session, &connection.identities, connection.peer.ip(), op, body);
+        }
         self.submissions.push(Input::Write(Write {
             connection: id,
             session: connection.session,
@@ -735,6 +742,9 @@ impl Front {
             Item::Reply { connection: id, bytes: range, answers } => {
                 if answers.write {
                     self.in_flight.fetch_sub(1, Ordering::Relaxed);
+                    if let Some(audit) = &mut self.audit {
+                        audit.answered(id, &bytes[range.clone()]);
+                    }
                 }
                 if self.living(id).is_none() {
                     self.stats.stale_replies += 1;

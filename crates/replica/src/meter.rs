@@ -2,8 +2,8 @@
 //!
 //! Nothing here keeps a clock or a registry; the names of the metrics are the server's.
 
-use oxkeeper_proto::EventType;
 use oxkeeper_proto::txn::Txn;
+use oxkeeper_proto::{EventType, SessionId};
 
 /// Told of what is read and applied. All of it is optional; `()` counts nothing.
 pub trait Meter {
@@ -15,6 +15,9 @@ pub trait Meter {
 
     /// A transaction with this time (milliseconds since 1970) was applied.
     fn applied(&mut self, _time_ms: i64) {}
+
+    /// An ephemeral node went with its session.
+    fn ephemeral_gone(&mut self, _session: SessionId, _path: &str) {}
 
     /// One change had so many watchers of this event.
     fn told(&mut self, _kind: EventType, _watchers: usize) {}
@@ -43,7 +46,7 @@ pub fn namespace(path: &str) -> Option<&str> {
 impl Meter for ReadLog {
     fn read(&mut self, path: &str, bytes: usize) {
         let Some(name) = namespace(path) else { return };
-        let value = path.len() as u64 + bytes as u64 + STAT_BYTES;
+        let value = path.encode_utf16().count() as u64 + bytes as u64 + STAT_BYTES;
         // Neighbours are mostly of the same part.
         if let Some(&(start, end, _)) = self.entries.last()
             && self.names[start as usize..end as usize] == *name

@@ -45,7 +45,8 @@ impl EpochFiles {
     pub fn load(&self, last_zxid: Zxid) -> Result<Epochs, Damaged> {
         let epoch_of_zxid = i64::from(last_zxid.epoch()).max(0) * i64::from(last_zxid.0 >= 0);
         let (mut accepted, mut current) = (self.read(ACCEPTED)?, self.read(CURRENT)?);
-        let write = |outcome: io::Result<()>, name: &str| outcome.map_err(|error| self.damaged(format!("{name} cannot be written: {error}")));
+        let write =
+            |outcome: io::Result<()>, name: &str| outcome.map_err(|error| self.damaged(format!("{name} cannot be written: {error}")));
         if last_zxid <= Zxid::ZERO {
             // A new member. Both numbers are written down before anything else is: if they were missing later, what a
             // half-done synchronisation has left could not be told from a whole history.
@@ -94,25 +95,20 @@ impl EpochFiles {
     }
 
     /// Says durably that history of this epoch is going to be written. Both programs start from here on at every
-    /// moment until [`EpochFiles::commit_current`].
+    /// moment until [`EpochFiles::set_current`].
     pub fn announce_current(&self, epoch: i64) -> io::Result<()> {
-        let file = self.disk.open(&self.directory.join(CURRENT_TEMPORARY), crate::disk::OpenMode::Create)?;
-        file.write_all_at(epoch.to_string().as_bytes(), 0)?;
-        file.sync_data()?;
-        self.disk.sync_directory(&self.directory)
+        // As a whole: what an earlier call has announced may be in the history already.
+        write_atomically(&self.disk, &self.directory, CURRENT_TEMPORARY, epoch.to_string().as_bytes())
     }
 
-    /// Makes the announced epoch the current one; the history must be durable.
-    pub fn commit_current(&self) -> io::Result<()> {
-        self.disk.rename(&self.directory.join(CURRENT_TEMPORARY), &self.directory.join(CURRENT))?;
-        self.disk.sync_directory(&self.directory)?;
-        self.write_copy()
-    }
-
-    /// Both steps at once, for an epoch that has no history yet.
+    /// Makes an epoch the current one; the history must be durable.
     pub fn set_current(&self, epoch: i64) -> io::Result<()> {
-        self.announce_current(epoch)?;
-        self.commit_current()
+        write_atomically(&self.disk, &self.directory, CURRENT, epoch.to_string().as_bytes())?;
+        match self.disk.remove(&self.directory.join(CURRENT_TEMPORARY)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.write_copy()
     }
 
     fn read(&self, name: &str) -> Result<Option<i64>, Damaged> {

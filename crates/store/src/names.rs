@@ -18,13 +18,16 @@ pub const RESERVE: &str = "oxkeeper.reserve";
 pub const CLEAN: &str = "oxkeeper.clean";
 /// The second copy of the epochs.
 pub const EPOCHS: &str = "oxkeeper.epochs";
-/// The history may lack something that was acknowledged: a snapshot of the leader's has taken its place, and what comes
-/// behind it has not arrived yet.
+/// The history may lack something that was acknowledged: what was here could not be read, and was put aside.
 pub const DOUBT: &str = "oxkeeper.doubt";
 /// What was cut off a log at the last start that found a torn tail.
 pub const TORN: &str = "oxkeeper.torn";
 /// Begins the name of a file that is not whole yet; removed at start.
 pub const TEMPORARY_PREFIX: &str = "oxkeeper.tmp.";
+/// Begins the name of a file of a history that is not complete yet, and is to take the place of the one that is there.
+pub const STAGED_PREFIX: &str = "oxkeeper.tmp.staged.";
+/// Says that it is complete and takes that place now.
+pub const ADOPTING: &str = "oxkeeper.adopting";
 /// Begins the name of a file that was taken out of the history but not deleted.
 pub const ASIDE_PREFIX: &str = "oxkeeper.aside.";
 

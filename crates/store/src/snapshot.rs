@@ -487,7 +487,16 @@ enum Packer {
 impl SnapshotWriter {
     /// Begins the snapshot of a zxid in a directory (the `version-2` one).
     pub fn create(disk: &DiskRef, directory: &Path, zxid: Zxid, compression: Compression) -> io::Result<Self> {
-        let name = names::snapshot_name(zxid, compression);
+        Self::create_as(disk, directory, zxid, names::snapshot_name(zxid, compression), compression)
+    }
+
+    /// The same for a history that is not complete yet.
+    pub(crate) fn create_staged(disk: &DiskRef, directory: &Path, zxid: Zxid) -> io::Result<Self> {
+        let name = format!("{}{}", names::STAGED_PREFIX, names::snapshot_name(zxid, Compression::None));
+        Self::create_as(disk, directory, zxid, name, Compression::None)
+    }
+
+    fn create_as(disk: &DiskRef, directory: &Path, zxid: Zxid, name: String, compression: Compression) -> io::Result<Self> {
         let temporary = directory.join(format!("{}{name}", names::TEMPORARY_PREFIX));
         let file = FileWriter {
             file: disk.open(&temporary, OpenMode::Create)?,

@@ -102,6 +102,7 @@ impl Store {
         if snapshots != logs {
             locks.push(lock(disk, &snapshots)?);
         }
+        finish_adopting(disk, directories).map_err(|error| OpenError::Io(snapshots.clone(), error))?;
         for directory in [&snapshots, &logs] {
             remove_temporaries(disk, directory).map_err(|error| OpenError::Io(directory.clone(), error))?;
         }
@@ -198,9 +199,12 @@ impl Store {
         let logs = self.logs().map_err(io_error)?;
         let Some(at) = logs.iter().rposition(|(first, _)| *first <= peer) else {
             // A snapshot that was received may be all there is of the history up to its zxid.
-            let has_snapshot = self.disk.list(&self.directories.snapshots()).map_err(io_error)?.iter().any(|entry| {
-                names::is_plain_snapshot(&entry.name) && names::snapshot_zxid(&entry.name) == Some(peer)
-            });
+            let has_snapshot = self
+                .disk
+                .list(&self.directories.snapshots())
+                .map_err(io_error)?
+                .iter()
+                .any(|entry| names::is_plain_snapshot(&entry.name) && names::snapshot_zxid(&entry.name) == Some(peer));
             return if has_snapshot { Ok(Some((peer, self.read_log(peer)?))) } else { Ok(None) };
         };
         let file = self.disk.open(&directory.join(&logs[at].1), OpenMode::Read).map_err(io_error)?;
@@ -217,20 +221,17 @@ impl Store {
         }
     }
 
-    /// Says durably that the history is in doubt, or no longer.
-    pub fn set_doubt(&self, in_doubt: bool) -> io::Result<()> {
-        let directory = self.directories.snapshots();
-        match in_doubt {
-            true => write_atomically(&self.disk, &directory, names::DOUBT, b"The history is being replaced by that of the leader.\n"),
-            false if self.in_doubt()? => {
-                self.disk.remove(&directory.join(names::DOUBT))?;
-                self.disk.sync_directory(&directory)
-            }
-            false => Ok(()),
+    /// The history is not in doubt any longer.
+    pub fn end_doubt(&self) -> io::Result<()> {
+        if self.in_doubt()? {
+            let directory = self.directories.snapshots();
+            self.disk.remove(&directory.join(names::DOUBT))?;
+            self.disk.sync_directory(&directory)?;
         }
+        Ok(())
     }
 
-    /// Whether a synchronisation from a snapshot was begun and not finished.
+    /// Whether a damaged history was put aside and no leader has filled the directory since.
     pub fn in_doubt(&self) -> io::Result<bool> {
         self.disk.exists(&self.directories.snapshots().join(names::DOUBT))
     }
@@ -327,40 +328,100 @@ impl Store {
         Ok(())
     }
 
-    /// After a snapshot from the leader has been made durable: gives every other snapshot and every log a name that no
-    /// server reads. They may hold transactions that were never committed, and must not come back when the new
-    /// snapshot is damaged one day. What an earlier call has put aside is deleted.
-    pub fn set_aside_all_but(&mut self, zxid: Zxid) -> io::Result<()> {
-        self.set_aside(Some(zxid))
+    /// A snapshot that begins a history which is not complete yet. Nothing of it counts before [`Store::adopt_staged`].
+    pub fn staged_snapshot_writer(&self, zxid: Zxid) -> io::Result<SnapshotWriter> {
+        SnapshotWriter::create_staged(&self.disk, &self.directories.snapshots(), zxid)
     }
 
-    /// The same for all of them: the history is empty afterwards.
-    pub fn set_aside_all(&mut self) -> io::Result<()> {
-        self.set_aside(None)
+    /// That snapshot, once it is finished.
+    pub fn staged_snapshot(&self, zxid: Zxid) -> io::Result<SnapshotReader> {
+        let name = format!("{}{}", names::STAGED_PREFIX, names::snapshot_name(zxid, Compression::None));
+        SnapshotReader::open(&self.disk, &self.directories.snapshots().join(name))
     }
 
-    fn set_aside(&mut self, but: Option<Zxid>) -> io::Result<()> {
-        let (snapshots, logs) = (self.directories.snapshots(), self.directories.logs());
-        for directory in BTreeSet::from([&snapshots, &logs]) {
-            let mut to_rename = Vec::new();
-            for entry in self.disk.list(directory)? {
-                if entry.name.starts_with(names::ASIDE_PREFIX) {
-                    self.disk.remove(&directory.join(&entry.name))?;
-                } else if let Some(at) = names::log_zxid(&entry.name) {
-                    to_rename.push((at, entry.name));
-                } else if let Some(at) = names::snapshot_zxid(&entry.name).filter(|at| Some(*at) != but) {
-                    to_rename.push((at, entry.name));
-                }
-            }
-            to_rename.sort();
-            for (_, name) in to_rename.iter().rev() {
-                self.disk.rename(&directory.join(name), &directory.join(format!("{}{name}", names::ASIDE_PREFIX)))?;
-            }
-            self.disk.sync_directory(directory)?;
-        }
-        self.last = Some(but.unwrap_or(Zxid::ZERO));
+    /// The log behind it.
+    pub fn staged_log(&self, options: LogOptions, zxid: Zxid) -> TxnLog {
+        TxnLog::new(&self.disk, &self.directories.logs(), options, Some(zxid), 0).staged()
+    }
+
+    /// The staged history is complete and durable (its log has been closed, and ends with `last`): it takes the place of
+    /// the one that was there, whose files get names that no server reads. They may hold transactions that were never
+    /// committed, and must not come back when the new snapshot is damaged one day; an earlier call's are deleted. A
+    /// start after a crash goes on where this stopped.
+    pub fn adopt_staged(&mut self, last: Zxid) -> io::Result<()> {
+        write_atomically(&self.disk, &self.directories.snapshots(), names::ADOPTING, SETTING_ASIDE)?;
+        finish_adopting(&self.disk, &self.directories)?;
+        self.verified.clear();
+        self.last = Some(last);
         Ok(())
     }
+
+    /// The staged history is of no use: the one that was there is all there is.
+    pub fn drop_staged(&self) -> io::Result<()> {
+        for directory in BTreeSet::from([self.directories.snapshots(), self.directories.logs()]) {
+            for entry in self.disk.list(&directory)?.iter().filter(|entry| entry.name.starts_with(names::STAGED_PREFIX)) {
+                self.disk.remove(&directory.join(&entry.name))?;
+            }
+            self.disk.sync_directory(&directory)?;
+        }
+        Ok(())
+    }
+
+    /// Gives all files of the history names that no server reads, and says durably that it is in doubt: it is damaged, and
+    /// a leader has to fill this directory anew.
+    pub fn put_aside(disk: &DiskRef, directories: &Directories) -> io::Result<()> {
+        write_atomically(disk, &directories.snapshots(), names::DOUBT, b"What was here could not be read.\n")?;
+        set_aside(disk, directories)
+    }
+}
+
+/// What the file [`names::ADOPTING`] says: how far it has got.
+const SETTING_ASIDE: &[u8] = b"1\n";
+const MOVING_IN: &[u8] = b"2\n";
+
+/// Goes on with what [`Store::adopt_staged`] has begun, if it has.
+fn finish_adopting(disk: &DiskRef, directories: &Directories) -> io::Result<()> {
+    let (snapshots, logs) = (directories.snapshots(), directories.logs());
+    let mark = match disk.read(&snapshots.join(names::ADOPTING)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        mark => mark?,
+    };
+    if mark == SETTING_ASIDE {
+        set_aside(disk, directories)?;
+        write_atomically(disk, &snapshots, names::ADOPTING, MOVING_IN)?;
+    }
+    // The snapshot last: a log without one is read by neither program.
+    for directory in [&logs, &snapshots] {
+        let staged = |prefix: &str| format!("{}{prefix}", names::STAGED_PREFIX);
+        let wanted = if directory == &snapshots { [staged("log."), staged("snapshot.")] } else { [staged("log."), staged("log.")] };
+        for begins in wanted {
+            for entry in disk.list(directory)?.iter().filter(|entry| entry.name.starts_with(&begins)) {
+                disk.rename(&directory.join(&entry.name), &directory.join(&entry.name[names::STAGED_PREFIX.len()..]))?;
+            }
+            disk.sync_directory(directory)?;
+        }
+    }
+    disk.remove(&snapshots.join(names::ADOPTING))?;
+    disk.sync_directory(&snapshots)
+}
+
+fn set_aside(disk: &DiskRef, directories: &Directories) -> io::Result<()> {
+    for directory in BTreeSet::from([directories.snapshots(), directories.logs()]) {
+        let mut to_rename = Vec::new();
+        for entry in disk.list(&directory)? {
+            if entry.name.starts_with(names::ASIDE_PREFIX) {
+                disk.remove(&directory.join(&entry.name))?;
+            } else if let Some(at) = names::log_zxid(&entry.name).or_else(|| names::snapshot_zxid(&entry.name)) {
+                to_rename.push((at, entry.name));
+            }
+        }
+        to_rename.sort();
+        for (_, name) in to_rename.iter().rev() {
+            disk.rename(&directory.join(name), &directory.join(format!("{}{name}", names::ASIDE_PREFIX)))?;
+        }
+        disk.sync_directory(&directory)?;
+    }
+    Ok(())
 }
 
 fn make_directories(disk: &DiskRef, directories: &Directories, options: &OpenOptions) -> Result<(), OpenError> {

@@ -140,6 +140,8 @@ pub struct TxnLog {
     buffer: Vec<u8>,
     failed: Option<String>,
     has_reserve: bool,
+    /// Begins the names of its files; empty but for a history that is not complete yet.
+    prefix: &'static str,
 }
 
 struct Current {
@@ -228,7 +230,13 @@ impl TxnLog {
             buffer: Vec::new(),
             failed: None,
             has_reserve: false,
+            prefix: "",
         }
+    }
+
+    /// The log of a history that is not complete yet.
+    pub(crate) fn staged(self) -> Self {
+        Self { prefix: names::STAGED_PREFIX, ..self }
     }
 
     /// Writes transactions (header, body, digest; in order of their zxids) behind each other, with one write. They count
@@ -279,7 +287,7 @@ impl TxnLog {
 
     /// Makes a file that begins with what is in the buffer.
     fn begin_file(&mut self, first: Zxid) -> Result<(), AppendError> {
-        let path = self.directory.join(names::log_name(first));
+        let path = self.directory.join(format!("{}{}", self.prefix, names::log_name(first)));
         let records_end = self.buffer.len() as u64;
         // As Java's: the header is there before the space is reckoned.
         let mut size = padded_size(FILE_HEADER.len() as u64, FILE_HEADER.len() as u64, self.options.pre_alloc_bytes);

@@ -9,6 +9,7 @@ use oxkeeper_store::names::Compression;
 use oxkeeper_store::recovery::read_opaque_body;
 use oxkeeper_store::sim_disk::SimDisk;
 use oxkeeper_store::{Directories, OpenError, OpenOptions, Store};
+use std::io::Write as _;
 use std::path::Path;
 
 const DIRECTORY: &str = "/data/version-2";
@@ -106,17 +107,64 @@ fn purge_keeps_good_snapshots_and_the_logs_they_need() {
     assert!(opened.store.read_log(Zxid(9)).is_err(), "the log before is gone");
 }
 
+/// The history of a leader: a snapshot, and one record behind it.
+fn stage(store: &Store, leaders: Zxid) {
+    let mut writer = store.staged_snapshot_writer(leaders).unwrap();
+    writer.write_all(&common::body(leaders, 40)).unwrap();
+    writer.finish(oxkeeper_store::snapshot::SnapshotEnd::default()).unwrap();
+    let mut log = store.staged_log(options(), leaders);
+    log.append(&[payload(leaders.next().0, b"x")]).unwrap();
+    log.close().unwrap();
+}
+
+#[test]
+fn a_staged_history_takes_the_place_of_the_old_one_wholly_or_not_at_all() {
+    let leaders = Zxid::new(2, 7);
+    let disk = filled(&[5]);
+    disk.crash();
+    let before = open(&disk).unwrap().last_zxid;
+    let opened = open(&disk).unwrap();
+    stage(&opened.store, leaders);
+    drop(opened);
+    // Not adopted: nothing of it is there after a start.
+    let fork = disk.fork();
+    fork.power_cut(1);
+    assert_eq!(open(&fork).unwrap().last_zxid, before);
+    // A crash at any moment while it is adopted.
+    let (mut old, mut new) = (0, 0);
+    for failing in 0..60 {
+        for seed in 0..3 {
+            let disk = filled(&[5]);
+            disk.crash();
+            let mut opened = open(&disk).unwrap();
+            stage(&opened.store, leaders);
+            disk.fail_sync(failing);
+            let adopted = opened.store.adopt_staged(leaders.next());
+            drop(opened);
+            disk.power_cut(seed);
+            match open(&disk).unwrap().last_zxid {
+                last if last == before => {
+                    assert!(adopted.is_err());
+                    old += 1;
+                }
+                last => {
+                    assert_eq!(last, leaders.next());
+                    new += 1;
+                }
+            }
+        }
+    }
+    assert!(old > 0 && new > 60, "{old} {new}");
+}
+
 #[test]
 fn what_was_put_aside_does_not_come_back() {
     let disk = filled(&[5]);
     disk.crash();
     let mut opened = open(&disk).unwrap();
     let leaders = Zxid::new(2, 7);
-    common::write_snapshot(&mut opened.store, leaders, Compression::None, 40).unwrap();
-    opened.store.set_aside_all_but(leaders).unwrap();
-    let mut log = opened.store.txn_log(options()).unwrap();
-    log.append(&[payload(leaders.next().0, b"x")]).unwrap();
-    log.sync().unwrap();
+    stage(&opened.store, leaders);
+    opened.store.adopt_staged(leaders.next()).unwrap();
     disk.power_cut(3);
     let opened = open(&disk).unwrap();
     assert_eq!((opened.snapshot.as_ref().unwrap().zxid, opened.last_zxid), (leaders, leaders.next()));

@@ -5,6 +5,10 @@
 //! A decision is only a vote: whether the elected leader can lead is found out by who follows it, and a server
 //! that cannot get on comes back here.
 //!
+//! Among servers of ours the wait for silence is cut short, in a way that Java's do not notice: who would lead does
+//! not wait when every voter that is not known to be gone agrees, and says at once that it leads; who would follow
+//! it does not wait once it hears that. Whatever the wait is for, nothing hangs on it but a better choice.
+//!
 //! Sending is for others: a message for a server replaces any earlier one that is still waiting for it.
 
 use crate::config::Config;
@@ -12,6 +16,7 @@ use crate::notification::{Notification, WireError, encode_notification};
 use crate::quorum::{Quorum, Sid};
 use crate::vote::{PeerState, Vote};
 use bytes::Bytes;
+use log::info;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Times of an election.
@@ -102,6 +107,8 @@ pub struct Election {
     config_text: String,
     /// Who votes by either rule.
     voters: BTreeSet<Sid>,
+    /// Who was connected and is not any more: its vote is not waited for.
+    gone: BTreeSet<Sid>,
     phase: Phase,
     /// The round; grows as long as the process lives.
     round: i64,
@@ -132,6 +139,7 @@ impl Election {
             config_version: 0,
             config_text: String::new(),
             voters: BTreeSet::new(),
+            gone: BTreeSet::new(),
             phase: Phase::Idle,
             round: 0,
             candidate: Candidate { zxid: -1, epoch: -1, in_doubt: true },
@@ -162,6 +170,17 @@ impl Election {
         self.is_observer = is_observer;
     }
 
+    /// The connection with a server has ended (`true`), or is there (`false`). Who was never connected is not gone:
+    /// when an ensemble starts, its servers are given the time to appear.
+    pub fn set_gone(&mut self, sid: Sid, gone: bool) {
+        if gone {
+            self.gone.insert(sid);
+        } else {
+            self.gone.remove(&sid);
+        }
+        self.decide_early();
+    }
+
     /// Begins a new round. Called when the log is known, and again after [`Self::stop`].
     pub fn start(&mut self, now_ms: u64, candidate: Candidate) {
         self.candidate = candidate;
@@ -172,6 +191,7 @@ impl Election {
         self.wait_ms = self.options.min_notification_ms;
         self.resend_at_ms = now_ms.saturating_add(self.wait_ms);
         self.proposal = self.own_vote();
+        info!("New election. My id = {}, proposed zxid={:#x}", self.me, self.proposal.zxid);
         self.notify_all();
         self.drain(now_ms);
     }
@@ -271,6 +291,16 @@ impl Election {
         let Some(state) = notification.state else {
             return;
         };
+        // As Java words it, for those who read its log.
+        info!(
+            "Notification: my state:{}; n.sid:{from}, n.state:{state}, n.leader:{}, n.round:{:#x}, n.peerEpoch:{:#x}, n.zxid:{:#x}, message format version:{:#x}",
+            self.state(),
+            notification.leader,
+            notification.election_epoch,
+            notification.peer_epoch,
+            notification.zxid,
+            notification.version,
+        );
         let looks = state == PeerState::Looking;
         match self.phase {
             Phase::Settled { vote, .. } => {
@@ -296,6 +326,10 @@ impl Election {
         while let Some((from, notification)) = self.next_waiting() {
             if matches!(self.phase, Phase::Finalizing { .. }) {
                 if !self.is_better(&vote_of(&notification, 0)) {
+                    self.confirm(from, &notification);
+                    if matches!(self.phase, Phase::Settled { .. }) {
+                        return;
+                    }
                     self.phase = Phase::Finalizing { until_ms: now_ms.saturating_add(self.options.finalize_wait_ms) };
                     continue;
                 }
@@ -349,6 +383,39 @@ impl Election {
         self.received.insert(from, vote);
         if self.is_shared(&self.received, &self.proposal) {
             self.phase = Phase::Finalizing { until_ms: now_ms.saturating_add(self.options.finalize_wait_ms) };
+            self.decide_early();
+        }
+    }
+
+    /// While silence is waited for: one more agrees, or the leader says that it is one.
+    fn confirm(&mut self, from: Sid, notification: &Notification) {
+        let vote = vote_of(notification, 0);
+        if vote.rank() != self.proposal.rank() || vote.election_epoch != self.round {
+            return;
+        }
+        match notification.state {
+            Some(PeerState::Looking) => {
+                self.received.insert(from, vote);
+                self.decide_early();
+            }
+            Some(PeerState::Leading) if from == vote.leader => self.settle(self.proposal),
+            _ => {}
+        }
+    }
+
+    /// Who would lead needs no silence when nobody is left who could have something better.
+    fn decide_early(&mut self) {
+        let agrees = |sid: &Sid| self.received.get(sid).is_some_and(|vote| vote.agrees_with(&self.proposal));
+        if matches!(self.phase, Phase::Finalizing { .. })
+            && self.proposal.leader == self.me
+            && self.voters.iter().all(|sid| agrees(sid) || self.gone.contains(sid))
+        {
+            self.settle(self.proposal);
+            for to in self.voters.clone() {
+                if to != self.me {
+                    self.send(to, self.round);
+                }
+            }
         }
     }
 
@@ -678,6 +745,59 @@ mod tests {
         election.established(2);
         election.notification(1300, Sid(2), notification(Looking, 2, 0, 1, 0));
         assert_eq!(told(&mut election), [(2, Leading, 3, SOUND.zxid, 1, 2)]);
+    }
+
+    #[test]
+    fn when_all_agree_nobody_waits_for_silence() {
+        let better = |election: &mut Election, from| election.notification(1000, Sid(from), notification(Looking, 3, SOUND.zxid, 1, 1));
+        // All three are there.
+        let mut leader = looking(3, SOUND);
+        better(&mut leader, 1);
+        assert_eq!(leader.state(), Looking);
+        better(&mut leader, 2);
+        assert_eq!(leader.state(), Leading);
+        outputs(&mut leader);
+        // One is gone, before or after the other has voted; one that was never there is waited for.
+        for early in [true, false] {
+            let mut leader = looking(3, SOUND);
+            outputs(&mut leader);
+            if early {
+                leader.set_gone(Sid(2), true);
+            }
+            better(&mut leader, 1);
+            if !early {
+                assert_eq!(leader.next_timer_ms(), Some(1200));
+                leader.set_gone(Sid(2), true);
+            }
+            // It leads first, and then says so.
+            assert!(matches!(leader.poll(), Some(ElectionOutput::Elected { state: Leading, .. })));
+            assert_eq!(told(&mut leader), [1, 2].map(|to| (to, Leading, 3, SOUND.zxid, 1, 1)));
+        }
+        let mut leader = looking(3, SOUND);
+        leader.set_gone(Sid(2), true);
+        leader.set_gone(Sid(2), false);
+        better(&mut leader, 1);
+        assert_eq!(leader.state(), Looking);
+        // A quorum is needed all the same.
+        let mut alone = looking(3, SOUND);
+        alone.set_gone(Sid(1), true);
+        alone.set_gone(Sid(2), true);
+        assert_eq!(alone.state(), Looking);
+        // Who would follow waits, unless the leader says that it leads.
+        for (from, state, leader, round, follows) in [
+            (3, Looking, 3, 1, false),
+            (2, Leading, 3, 1, false),
+            (3, Following, 3, 1, false),
+            (3, Leading, 3, 2, false),
+            (3, Leading, 3, 1, true),
+        ] {
+            let mut follower = looking(1, SOUND);
+            follower.set_gone(Sid(2), true);
+            better(&mut follower, 3);
+            assert_eq!(follower.next_timer_ms(), Some(1200));
+            follower.notification(1001, Sid(from), notification(state, leader, SOUND.zxid, round, 1));
+            assert_eq!(follower.state() == Following, follows, "{from} {state} {round}");
+        }
     }
 
     #[test]

@@ -300,7 +300,7 @@ impl Leading {
             }
             Input::Sync { origin } => self.sync(shared, origin),
             Input::Tick => return self.tick(now_ms, shared),
-            Input::SnapshotReceived { .. } | Input::CutRefused | Input::Notification { .. } => {}
+            Input::SnapshotReceived { .. } | Input::CutRefused | Input::Notification { .. } | Input::ElectionLink { .. } => {}
         }
         Ok(())
     }

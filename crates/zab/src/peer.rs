@@ -145,6 +145,13 @@ pub enum Input {
         /// The barrier's number.
         step: u64,
     },
+    /// The election connection with a server has come or ended.
+    ElectionLink {
+        /// The server.
+        peer: Sid,
+        /// Whether it is there.
+        is_up: bool,
+    },
     /// An election message, without its length.
     Notification {
         /// Who sent it.
@@ -427,6 +434,12 @@ impl Peer {
                 && let Err(error) = election.receive(now_ms, *from, message)
             {
                 warn!("A message from server {from} is not a notification: {error}");
+            }
+            return self.follow_election(now_ms);
+        }
+        if let Input::ElectionLink { peer, is_up } = input {
+            if let Some(election) = &mut self.election {
+                election.set_gone(peer, !is_up);
             }
             return self.follow_election(now_ms);
         }

@@ -1,6 +1,7 @@
 //! Votes: who is proposed as leader, how votes are ordered, and which of them count as equal.
 
 use crate::quorum::Sid;
+use std::fmt;
 
 /// What a server says it is doing; the number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,18 @@ impl PeerState {
         [PeerState::Looking, PeerState::Following, PeerState::Leading, PeerState::Observing]
             .into_iter()
             .find(|state| *state as i32 == number)
+    }
+}
+
+/// As Java writes it in its log.
+impl fmt::Display for PeerState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            PeerState::Looking => "LOOKING",
+            PeerState::Following => "FOLLOWING",
+            PeerState::Leading => "LEADING",
+            PeerState::Observing => "OBSERVING",
+        })
     }
 }
 

@@ -179,6 +179,7 @@ impl World {
 
     fn connect(&mut self, one: Sid, other: Sid) {
         self.connected.insert(pair(one, other), true);
+        self.tell(one, other, false);
         for (from, to) in [(one, other), (other, one)] {
             let direction = self.directions.get_mut(&(from, to)).expect("a link");
             if direction.slot.is_none() {
@@ -190,8 +191,19 @@ impl World {
 
     fn disconnect(&mut self, one: Sid, other: Sid) {
         self.connected.insert(pair(one, other), false);
+        // Some ends are noticed, and some only by the silence.
+        if self.random.one_in(2) {
+            self.tell(one, other, true);
+        }
         for ends in [(one, other), (other, one)] {
             self.directions.get_mut(&ends).expect("a link").flying.clear();
+        }
+    }
+
+    fn tell(&mut self, one: Sid, other: Sid, gone: bool) {
+        for (sid, other) in [(one, other), (other, one)] {
+            self.servers.get_mut(&sid).expect("a server").election.set_gone(other, gone);
+            self.carry_out(sid);
         }
     }
 

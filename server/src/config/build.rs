@@ -18,8 +18,9 @@ use super::properties::{self, trim};
 use super::table::{self, OptionRow, Place, Status};
 use super::value::{self, Kind, Value};
 use super::{
-    ConfigError, ConnectionThrottle, ContainerReaping, EXIT_INVALID_INVOCATION, EXIT_UNEXPECTED_ERROR, EffectiveProperties, EnsembleConfig,
-    FourLetterWhitelist, LargeRequests, Loaded, Notice, RequestThrottle, Secret, ServerConfig, SnapshotCompression, shown,
+    AdminConfig, ConfigError, ConnectionThrottle, ContainerReaping, EXIT_INVALID_INVOCATION, EXIT_UNEXPECTED_ERROR, EffectiveProperties,
+    EnsembleConfig, FourLetterWhitelist, LargeRequests, Loaded, MetricsProvider, Notice, OperatorConfig, RequestThrottle, Secret,
+    ServerConfig, SnapshotCompression, shown,
 };
 
 /// Reads the configuration that a command line asks for: files are read, host names looked up, nothing
@@ -312,7 +313,7 @@ impl Loader {
         let own = members.as_ref().and_then(|members| members.members.get(&Sid(my_id?)));
         let client_port_is_static = own.is_none_or(|own| own.client.is_none());
         let (client_port, client_port_address) = self.client_address(own, my_id);
-        if client_port.is_none() && !is_distributed {
+        if client_port.is_none() && !is_distributed && (members.is_some() || self.quorum_lines.is_empty()) {
             self.problems.push("clientPort is not set".to_owned());
         }
         let takes_clients = client_port.is_some();
@@ -346,6 +347,7 @@ impl Loader {
         }
         let four_letter_whitelist = self.four_letter_whitelist();
         let super_digest = self.super_digest();
+        let operator = self.operator();
         let data_dir = data_dir?;
         Some(ServerConfig {
             config_file,
@@ -429,6 +431,7 @@ impl Loader {
             digest_auth_enabled: self.bool("DigestAuthenticationProvider.enabled"),
             digest_algorithm: self.text("DigestAuthenticationProvider.digestAlg"),
             super_digest,
+            operator,
             ensemble,
             raw: EffectiveProperties(std::mem::take(&mut self.raw)),
         })
@@ -497,9 +500,6 @@ impl Loader {
     /// Stops what asks for protection, names what is not there yet.
     fn judge_statuses(&mut self) {
         let no_admin = self.values.get("admin.enableServer") == Some(&Value::Bool(false));
-        if !self.values.contains_key("admin.enableServer") {
-            self.info("AdminServer, which ZooKeeper 3.9 starts on port 8080 by default, is not supported yet".to_owned());
-        }
         let mut notices = Vec::new();
         for (name, setting) in &self.settings {
             let Some(value) = self.values.get(name) else {
@@ -508,20 +508,14 @@ impl Loader {
             let Setting { row, text, origin, .. } = setting;
             let text = shown(name, text);
             match row.status {
-                Status::Protective(why) if asks_for_protection(name, value) => {
+                // Without an AdminServer nobody comes in there, protected or not.
+                Status::Protective(why) if asks_for_protection(name, value) && !(no_admin && name.starts_with("admin.")) => {
                     self.problems.push(format!(
                         "{origin}: {name}={text} asks for protection that this version cannot give: {why} The \
                          server does not start without it"
                     ));
                 }
-                Status::KnownNotYet(why)
-                    if *value != Value::Bool(false)
-                        && row.kind.parse(row.default).as_ref() != Some(value)
-                        && !(no_admin && name.starts_with("admin.")) =>
-                {
-                    notices.push(format!("{origin}: {name}={text} is not supported yet: {why}"));
-                }
-                Status::KnownNotYet(why) if name == "admin.enableServer" && !no_admin => {
+                Status::KnownNotYet(why) if *value != Value::Bool(false) && row.kind.parse(row.default).as_ref() != Some(value) => {
                     notices.push(format!("{origin}: {name}={text} is not supported yet: {why}"));
                 }
                 Status::Ignored(why) => {
@@ -783,6 +777,90 @@ impl Loader {
         Some(Secret(digest)).filter(|digest| !digest.0.is_empty())
     }
 
+    /// What the doors for operators are told.
+    fn operator(&mut self) -> OperatorConfig {
+        let admin = self.bool("admin.enableServer").then(|| self.admin());
+        let log_dir = PathBuf::from(self.text("log.dir"));
+        let audit_file = self.optional("auditlog.file").map(|_| log_dir.join(self.text("auditlog.file")));
+        OperatorConfig {
+            admin,
+            metrics: self.metrics_provider(),
+            audit: self.bool("audit.enable"),
+            audit_file,
+            log_file: log_dir.join(self.text("log.file")),
+            log_file_bytes: self.file_size("log.maxfilesize"),
+            log_files_kept: self.u32("log.maxbackupindex"),
+            log_json: self.text("oxkeeper.log.format") == "json",
+            slow_request_ms: self.positive("oxkeeper.slowRequestMs"),
+        }
+    }
+
+    fn admin(&mut self) -> AdminConfig {
+        let written = self.text("admin.commandURL");
+        let command_url = written.trim_end_matches('/').to_owned();
+        if !command_url.starts_with('/') || command_url.contains(['?', '#', '%', '*']) {
+            let origin = self.origin("admin.commandURL");
+            self.problems.push(format!("{origin}: admin.commandURL={written} is wrong; allowed: a path such as /commands"));
+        }
+        AdminConfig {
+            address: self.host("admin.serverAddress"),
+            port: u16::try_from(self.int("admin.serverPort")).expect("a row whose range is that of ports"),
+            // Java takes 0 and less for no limit; nobody may keep a connection for ever here.
+            idle_timeout_ms: match clamp(self.int("admin.idleTimeout")) {
+                0 => 30_000,
+                timeout_ms => timeout_ms,
+            },
+            command_url,
+            rate_limiter_interval: u64::try_from(self.int("admin.rateLimiterIntervalInMS")).unwrap_or(0),
+            snapshot_enabled: self.bool("admin.snapshot.enabled"),
+            restore_enabled: self.bool("admin.restore.enabled"),
+            console_enabled: self.bool("oxkeeper.console.enabled"),
+            console_edit: self.bool("oxkeeper.console.edit"),
+        }
+    }
+
+    fn metrics_provider(&mut self) -> MetricsProvider {
+        let class = self.text("metricsProvider.className");
+        match class.as_str() {
+            "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider" => MetricsProvider::Default,
+            "org.apache.zookeeper.metrics.impl.NullMetricsProvider" => MetricsProvider::Null,
+            "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider" => MetricsProvider::Prometheus {
+                address: self.host("metricsProvider.httpHost"),
+                port: u16::try_from(self.int("metricsProvider.httpPort")).expect("a row whose range is that of ports"),
+                process_info: self.bool("metricsProvider.exportJvmInfo"),
+            },
+            _ => {
+                let origin = self.origin("metricsProvider.className");
+                self.problems.push(format!(
+                    "{origin}: there is no metricsProvider.className={class}; allowed: DefaultMetricsProvider and NullMetricsProvider \
+                     of org.apache.zookeeper.metrics.impl, org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
+                ));
+                MetricsProvider::Default
+            }
+        }
+    }
+
+    fn host(&mut self, name: &'static str) -> Option<IpAddr> {
+        let (origin, host) = (self.origin(name), self.text(name));
+        self.resolve(&origin, name, &host)
+    }
+
+    /// As logback reads a size: a number of bytes, or with KB, MB or GB.
+    fn file_size(&mut self, name: &'static str) -> u64 {
+        let text = self.text(name);
+        let upper = text.to_ascii_uppercase();
+        let (digits, factor) = [("KB", 1u64 << 10), ("MB", 1 << 20), ("GB", 1 << 30)]
+            .into_iter()
+            .find_map(|(unit, factor)| Some((upper.strip_suffix(unit)?.trim_end(), factor)))
+            .unwrap_or((&upper, 1));
+        let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(factor)).filter(|bytes| *bytes > 0);
+        bytes.unwrap_or_else(|| {
+            let origin = self.origin(name);
+            self.problems.push(format!("{origin}: {name}={text} is wrong; allowed: a number of bytes, or with KB, MB or GB"));
+            1
+        })
+    }
+
     /// A value that Java raises to a smallest one with a warning.
     fn at_least(&mut self, name: &'static str, smallest: u32) -> u32 {
         let value = self.int(name);
@@ -893,7 +971,7 @@ fn asks_for_protection(name: &str, value: &Value) -> bool {
         Value::Text(class) if name.starts_with("authProvider.") => !BUILT_IN.contains(&class.as_str()),
         Value::Text(text) => !text.is_empty() && text != "none",
         // A timeout or a size protects nothing; a TLS port does.
-        Value::Int(_) => name == "secureClientPort",
+        Value::Int(port) => name == "secureClientPort" || (name == "metricsProvider.httpsPort" && *port > 0),
         Value::Real(_) | Value::DurationMs(_) => false,
     }
 }

@@ -10,6 +10,7 @@
 pub mod args;
 mod build;
 pub mod ensemble;
+mod operator;
 pub mod properties;
 pub mod table;
 pub mod value;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use build::load;
 pub use ensemble::EnsembleConfig;
+pub use operator::{AdminConfig, MetricsProvider, OperatorConfig};
 
 /// Exit code for what no other code is for (Java's `UNEXPECTED_ERROR`): a server that is not among its own members.
 pub const EXIT_UNEXPECTED_ERROR: i32 = 1;
@@ -322,6 +324,8 @@ pub struct ServerConfig {
     pub digest_algorithm: String,
     /// DigestAuthenticationProvider.superDigest.
     pub super_digest: Option<Secret>,
+    /// Doors for operators.
+    pub operator: OperatorConfig,
     /// What a member of an ensemble is told; `None`: this server is standalone.
     pub ensemble: Option<EnsembleConfig>,
     /// Every property that was set.

@@ -48,7 +48,7 @@ pub enum Place {
 pub enum Status {
     /// It does what it says.
     Supported,
-    /// It concerns members of an ensemble; on a standalone server it does nothing, as in Java.
+    /// It does what it says on a member of an ensemble; on a standalone server it does nothing, as in Java.
     EnsembleOnly,
     /// Named in a warning at start; the text says what happens instead.
     KnownNotYet(&'static str),
@@ -181,9 +181,11 @@ const SECTIONS: [Section; 5] = [
     ("Known, not supported yet", "Each one that is set is named in a warning at start; the server runs without it.", |status| {
         matches!(status, Status::KnownNotYet(_))
     }),
-    ("For members of an ensemble", "These are read and checked, and have no effect on a standalone server, as in Java.", |status| {
-        matches!(status, Status::EnsembleOnly)
-    }),
+    (
+        "For members of an ensemble",
+        "These do what they say on a member of an ensemble, and nothing on a standalone server, as in Java.",
+        |status| matches!(status, Status::EnsembleOnly),
+    ),
     ("Ignored", "These steer the inside of the Java program and have nothing to steer here; each states why.", |status| {
         matches!(status, Status::Ignored(_))
     }),
@@ -225,14 +227,16 @@ const LONG: Kind = java_int(i64::MIN, i64::MAX);
 const NO_TLS: &str = "TLS is not supported yet.";
 const NO_SASL: &str = "SASL is not supported yet.";
 const NO_SASL_EFFECT: &str = "Without SASL it has no effect.";
-const NO_QUORUM_AUTH: &str = "Ensembles and their authentication are not supported yet.";
-const NO_ADMIN: &str = "There is no AdminServer yet.";
-const NO_METRICS: &str = "Metrics are given by the four-letter word mntr only.";
+const NO_QUORUM_AUTH: &str = "Authentication between servers is not supported yet.";
 const OWN_THREADS: &str = "Threads here are one reactor per core and one log thread.";
 const NO_NETTY: &str = "There is one network layer, and it is not Netty.";
 const JVM_ONLY: &str = "There is no JVM here.";
 const CLIENT_ONLY: &str = "A client's option; scripts share JVMFLAGS between client and server.";
-const LOGS_TO_STDERR: &str = "Logs go to standard error.";
+const LOGS_TO_STDERR: &str = "There is no trace log.";
+const NO_TRACKER: &str = "Packets are not kept for show yet.";
+const OWN_ADDRESSES: &str = "All addresses of a server are tried, a quarter of a second apart.";
+const NEVER_BLOCKS: &str = "Sockets never block here.";
+const OWN_CHAIN: &str = "There are no chains of processors here.";
 const TEST_ONLY: &str = "Only Java's own tests use it.";
 
 /// The largest tickTime whose default session timeouts (2 and 20 ticks) still fit Java's int.
@@ -255,24 +259,24 @@ pub const TABLE: &[OptionRow] = &[
     row("autopurge.purgeInterval", File, HoursOrDuration, "0", "hours, or with a suffix ms, s, m, h, d", "Time between purges of old snapshots and logs; 0 or less: never. (The suffixes are of ZooKeeper 3.10.)", Supported),
     row("standaloneEnabled", File, StrictBool, "true", "", "Whether a configuration with one voting server runs standalone.", Supported),
     row("reconfigEnabled", File, StrictBool, "false", "", "Whether reconfig is answered at all; a standalone server refuses it either way, with the error that fits.", Supported),
-    row("server.*", File, Text, "", "", "A member of the ensemble: `host:port:port[:role][;[address:]port]`. A single one means standalone.", Supported),
-    row("dynamicConfigFile", File, Path, "", "", "File that holds the `server.N` lines.", Supported),
+    row("server.*", File, Text, "", "", "A member of the ensemble: `host:port:port[:role][;[address:]port]`, with multiAddress.enabled several addresses joined by `|`. A single one that votes means standalone, unless standaloneEnabled is false.", Supported),
+    row("dynamicConfigFile", File, Path, "", "", "File that holds the `server.N`, `group.N` and `weight.N` lines; a hexadecimal number behind the last dot of its name is the version.", Supported),
     row("initLimit", File, ANY_INT, "0", "ticks", "Time a follower has to connect and synchronise.", EnsembleOnly),
     row("syncLimit", File, ANY_INT, "0", "ticks", "Time a follower may lag behind.", EnsembleOnly),
     row("connectToLearnerMasterLimit", File, ANY_INT, "0", "ticks", "Time to connect to the leader; 0 is initLimit.", EnsembleOnly),
     row("electionAlg", File, int(3, 3), "3", "", "Election algorithm; 3 is the only one.", EnsembleOnly),
-    row("peerType", File, Kind::Choice(&["participant", "observer"]), "participant", "", "Role of this server.", EnsembleOnly),
-    row("group*", File, Text, "", "", "A group of a hierarchical quorum.", EnsembleOnly),
-    row("weight*", File, Text, "", "", "A vote's weight in a hierarchical quorum.", EnsembleOnly),
+    row("peerType", File, Kind::Choice(&["participant", "observer"]), "participant", "", "Role of this server; the `server.N` lines overrule it.", EnsembleOnly),
+    row("group*", File, Text, "", "", "`group.N=sid:sid:...`: a group of a hierarchical quorum.", EnsembleOnly),
+    row("weight*", File, Text, "", "", "`weight.N=n`: the weight of server N in a hierarchical quorum, 1 if not given; who weighs 0 cannot lead.", EnsembleOnly),
     row("localSessionsEnabled", File, StrictBool, "false", "", "Sessions that only their server knows.", EnsembleOnly),
     row("localSessionsUpgradingEnabled", File, StrictBool, "false", "", "Such sessions become global at their first ephemeral node.", EnsembleOnly),
     row("syncEnabled", File, StrictBool, "true", "", "Observers write a log and snapshots.", EnsembleOnly),
     row("quorumListenOnAllIPs", File, StrictBool, "false", "", "Quorum and election ports listen on all addresses.", EnsembleOnly),
     row("observerMasterPort", File, int(i32::MIN as i64, 65535), "0", "", "Port on which a follower feeds observers; 0 or less: off.", EnsembleOnly),
-    row("quorum.cnxn.threads.size", File, ANY_INT, "0", "threads", "Threads for election connections.", EnsembleOnly),
+    row("quorum.cnxn.threads.size", File, ANY_INT, "0", "threads", "Threads for election connections.", Ignored(OWN_THREADS)),
     row("multiAddress.enabled", FileOrProperty, StrictBool, "false", "", "Several addresses for one server.", EnsembleOnly),
-    row("multiAddress.reachabilityCheckEnabled", FileOrProperty, StrictBool, "true", "", "Look for the reachable one with ICMP.", EnsembleOnly),
-    row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, ANY_INT, "1000", "ms", "Time for that.", EnsembleOnly),
+    row("multiAddress.reachabilityCheckEnabled", FileOrProperty, StrictBool, "true", "", "Look for the reachable one with ICMP.", Ignored(OWN_ADDRESSES)),
+    row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, ANY_INT, "1000", "ms", "Time for that.", Ignored(OWN_ADDRESSES)),
     row("oraclePath", File, Path, "", "", "File with the word of an outside oracle, for ensembles of two.", EnsembleOnly),
     row("secureClientPort", File, PORT, "", "", "TLS port for clients.", Protective(NO_TLS)),
     row("secureClientPortAddress", File, Host, "", "", "Address of the TLS port.", Protective(NO_TLS)),
@@ -285,8 +289,15 @@ pub const TABLE: &[OptionRow] = &[
     row("quorum.auth.learner.saslLoginContext", File, Text, "QuorumLearner", "", "JAAS section of a learner.", KnownNotYet(NO_QUORUM_AUTH)),
     row("quorum.auth.server.saslLoginContext", File, Text, "QuorumServer", "", "JAAS section of a server.", KnownNotYet(NO_QUORUM_AUTH)),
     row("quorum.auth.kerberos.servicePrincipal", File, Text, "zkquorum/localhost", "", "Kerberos principal of the servers.", KnownNotYet(NO_QUORUM_AUTH)),
-    row("metricsProvider.className", File, Class, "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "", "Where metrics go.", KnownNotYet(NO_METRICS)),
-    row("metricsProvider.*", File, Text, "", "", "Options of the metrics provider.", KnownNotYet(NO_METRICS)),
+    row("metricsProvider.className", File, Class, "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "", "Where metrics go: `org.apache.zookeeper.metrics.impl.DefaultMetricsProvider` (mntr and the AdminServer), `org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider` (those, in its own spelling, and `/metrics`), `org.apache.zookeeper.metrics.impl.NullMetricsProvider` (none).", Supported),
+    row("metricsProvider.httpHost", File, Host, "0.0.0.0", "", "Address of the Prometheus provider's `/metrics`.", Supported),
+    row("metricsProvider.httpPort", File, PORT, "7000", "", "Its port; 0 for any free one.", Supported),
+    row("metricsProvider.exportJvmInfo", File, Bool, "true", "", "Whether it shows the process, too (`process_*`; there is no JVM whose state `jvm_*` could tell).", Supported),
+    row("metricsProvider.numWorkerThreads", File, ANY_INT, "1", "threads", "Threads that take values into summaries.", Ignored(OWN_THREADS)),
+    row("metricsProvider.maxQueueSize", File, ANY_INT, "1000000", "values", "Values that wait for these threads.", Ignored(OWN_THREADS)),
+    row("metricsProvider.workerShutdownTimeoutMs", File, ANY_INT, "1000", "ms", "Time for these threads to end.", Ignored(OWN_THREADS)),
+    row("metricsProvider.httpsPort", File, PORT, "0", "", "TLS port of `/metrics`.", Protective(NO_TLS)),
+    row("metricsProvider.*", File, Text, "", "", "Options of other metrics providers.", KnownNotYet("There are no other providers.")),
     row("jvm.pause.monitor", File, StrictBool, "false", "", "Watches for pauses of the JVM.", Ignored(JVM_ONLY)),
     row("jvm.pause.info-threshold.ms", File, int(i64::MIN, i64::MAX), "1000", "ms", "Pause that is logged.", Ignored(JVM_ONLY)),
     row("jvm.pause.warn-threshold.ms", File, int(i64::MIN, i64::MAX), "10000", "ms", "Pause that is warned of.", Ignored(JVM_ONLY)),
@@ -347,7 +358,7 @@ pub const TABLE: &[OptionRow] = &[
     row("DigestAuthenticationProvider.enabled", FileOrProperty, Bool, "true", "", "Scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.digestAlg", FileOrProperty, Kind::Choice(&["SHA1", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512", "SHA-512/224", "SHA-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512", "SHA512/224", "SHA512/256"]), "SHA1", "", "Hash of the scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.superDigest", FileOrProperty, Secret, "", "", "`super:<hash>`: who authenticates with that user and password may do everything.", Supported),
-    row("IPAuthenticationProvider.usexforwardedfor", FileOrProperty, Bool, "false", "", "The AdminServer takes the address from X-Forwarded-For.", KnownNotYet(NO_ADMIN)),
+    row("IPAuthenticationProvider.usexforwardedfor", FileOrProperty, Bool, "false", "", "The AdminServer takes the address from X-Forwarded-For.", KnownNotYet("That field is never trusted: whoever sends a request writes it.")),
     row("authProvider.*", FileOrProperty, Class, "", "", "A further authentication scheme. The classes of the built-in schemes ip and digest are accepted.", Protective("Further authentication providers are not supported yet.")),
     row("ensembleAuthName", FileOrProperty, List, "", "", "Names by which clients must ask for this ensemble.", Protective("The ensemble authentication provider is not supported yet.")),
     row("enforce.auth.enabled", FileOrProperty, Bool, "false", "", "Only authenticated clients are served.", Protective("Enforced authentication is not supported yet.")),
@@ -414,24 +425,29 @@ pub const TABLE: &[OptionRow] = &[
     row("ssl.sslProvider", FileOrProperty, Text, "JDK", "", "TLS, client port: library.", Protective(NO_TLS)),
     row("ssl.*", FileOrProperty, Text, "", "", "Any other option of TLS.", Protective(NO_TLS)),
     // Administration that is not there yet.
-    row("admin.enableServer", FileOrProperty, Bool, "true", "", "The HTTP server for administration. (false in ZooKeeper 3.10.)", KnownNotYet(NO_ADMIN)),
-    row("admin.serverAddress", FileOrProperty, Host, "0.0.0.0", "", "Its address.", KnownNotYet(NO_ADMIN)),
-    row("admin.serverPort", FileOrProperty, java_int(0, 65535), "8080", "", "Its port.", KnownNotYet(NO_ADMIN)),
-    row("admin.idleTimeout", FileOrProperty, ANY_JAVA_INT, "30000", "ms", "Time after which it closes an idle connection.", KnownNotYet(NO_ADMIN)),
-    row("admin.commandURL", FileOrProperty, Text, "/commands", "", "Path of its commands.", KnownNotYet(NO_ADMIN)),
-    row("admin.httpVersion", FileOrProperty, ANY_JAVA_INT, "11", "", "HTTP version, 10 or 11.", KnownNotYet(NO_ADMIN)),
-    row("admin.portUnification", FileOrProperty, Bool, "false", "", "TLS and plain on its port.", KnownNotYet(NO_ADMIN)),
-    row("admin.forceHttps", FileOrProperty, Bool, "false", "", "TLS only on its port.", KnownNotYet(NO_ADMIN)),
-    row("admin.needClientAuth", FileOrProperty, Bool, "false", "", "Clients must show a certificate.", KnownNotYet(NO_ADMIN)),
-    row("admin.rateLimiterIntervalInMS", FileOrProperty, ANY_INT, "300000", "ms", "Shortest time between snapshots asked of it.", KnownNotYet(NO_ADMIN)),
-    row("admin.snapshot.enabled", FileOrProperty, Bool, "true", "", "Its command snapshot.", KnownNotYet(NO_ADMIN)),
-    row("admin.restore.enabled", FileOrProperty, Bool, "true", "", "Its command restore.", KnownNotYet(NO_ADMIN)),
-    row("audit.enable", FileOrProperty, Bool, "false", "", "The audit log.", KnownNotYet("There is no audit log yet.")),
-    row("audit.impl.class", FileOrProperty, Class, "", "", "Where it goes.", KnownNotYet("There is no audit log yet.")),
+    row("admin.enableServer", FileOrProperty, Bool, "true", "", "The HTTP server for administration and the console page. (false in ZooKeeper 3.10.)", Supported),
+    row("admin.serverAddress", FileOrProperty, Host, "0.0.0.0", "", "Its address.", Supported),
+    row("admin.serverPort", FileOrProperty, java_int(0, 65535), "8080", "", "Its port.", Supported),
+    row("admin.idleTimeout", FileOrProperty, ANY_JAVA_INT, "30000", "ms", "Time after which it closes an idle connection.", Supported),
+    row("admin.commandURL", FileOrProperty, Text, "/commands", "", "Path of its commands.", Supported),
+    row("admin.httpVersion", FileOrProperty, ANY_JAVA_INT, "11", "", "HTTP version of its TLS port, 10 or 11.", Ignored("Each answer speaks HTTP/1.1, which clients of 1.0 understand.")),
+    row("admin.portUnification", FileOrProperty, Bool, "false", "", "TLS and plain on its port.", Protective(NO_TLS)),
+    row("admin.forceHttps", FileOrProperty, Bool, "false", "", "TLS only on its port.", Protective(NO_TLS)),
+    row("admin.needClientAuth", FileOrProperty, Bool, "false", "", "Clients must show a certificate.", Protective(NO_TLS)),
+    row("admin.rateLimiterIntervalInMS", FileOrProperty, ANY_INT, "300000", "ms", "Shortest time between snapshots asked of it.", Supported),
+    row("admin.snapshot.enabled", FileOrProperty, Bool, "true", "", "Its command snapshot.", Supported),
+    row("admin.restore.enabled", FileOrProperty, Bool, "true", "", "Its command restore.", KnownNotYet("The command tells how to restore at a start.")),
+    row("oxkeeper.console.enabled", FileOrProperty, Bool, "true", "", "The console page at `/` of the AdminServer. (Not of ZooKeeper.)", Supported),
+    row("oxkeeper.console.edit", FileOrProperty, Bool, "false", "", "Whether the console may create, change and delete znodes, as the user who logs in there. (Not of ZooKeeper.)", Supported),
+    row("oxkeeper.slowRequestMs", FileOrProperty, int(0, i32::MAX as i64), "0", "ms", "A request that takes longer is named in the log with what held it up; 0: off. (Not of ZooKeeper.)", Supported),
+    row("oxkeeper.log.format", FileOrProperty, Kind::Choice(&["text", "json"]), "text", "", "Layout of the log: lines as ZooKeeper's, or a JSON object a line. (Not of ZooKeeper.)", Supported),
+    row("audit.enable", FileOrProperty, Bool, "false", "", "The audit log: a line for each change, its author and its outcome.", Supported),
+    row("audit.impl.class", FileOrProperty, Class, "org.apache.zookeeper.audit.Slf4jAuditLogger", "", "Where it goes.", KnownNotYet("There is one audit log, that of Slf4jAuditLogger.")),
+    row("auditlog.file", FileOrProperty, Path, "", "", "File of the audit log in log.dir, ten old ones of 10 MB kept; the log itself if not set.", Supported),
     row("pathStats.enabled", FileOrProperty, Bool, "false", "", "Statistics of the busiest paths in the log.", KnownNotYet("There are no path statistics yet.")),
     row("pathStats.*", FileOrProperty, Text, "", "", "Options of these statistics.", KnownNotYet("There are no path statistics yet.")),
-    row("messageTracker.Enabled", FileOrProperty, Bool, "false", "", "Keeps a learner's last packets to show them when its link breaks.", EnsembleOnly),
-    row("messageTracker.BufferSize", FileOrProperty, ANY_JAVA_INT, "10", "packets", "How many.", EnsembleOnly),
+    row("messageTracker.Enabled", FileOrProperty, Bool, "false", "", "Keeps a learner's last packets to show them when its link breaks.", KnownNotYet(NO_TRACKER)),
+    row("messageTracker.BufferSize", FileOrProperty, ANY_JAVA_INT, "10", "packets", "How many.", KnownNotYet(NO_TRACKER)),
     // Ensemble.
     row("cnxTimeout", FileOrProperty, ANY_INT, "5000", "ms", "Time for an election connection.", EnsembleOnly),
     row("commitLogCount", FileOrProperty, ANY_INT, "500", "transactions", "Transactions kept in memory for learners; at least 500.", EnsembleOnly),
@@ -443,13 +459,13 @@ pub const TABLE: &[OptionRow] = &[
     row("electionPortBindRetry", FileOrProperty, ANY_JAVA_INT, "3", "", "Tries to bind the election port; 0: for ever.", EnsembleOnly),
     row("fastleader.minNotificationInterval", FileOrProperty, ANY_JAVA_INT, "200", "ms", "Shortest wait for votes.", EnsembleOnly),
     row("fastleader.maxNotificationInterval", FileOrProperty, ANY_JAVA_INT, "60000", "ms", "Longest wait for votes.", EnsembleOnly),
-    row("follower.skipLearnerRequestToNextProcessor", FileOrProperty, Bool, "false", "", "A follower's own writes skip its commit processor.", EnsembleOnly),
+    row("follower.skipLearnerRequestToNextProcessor", FileOrProperty, Bool, "false", "", "A follower's own writes skip its commit processor.", Ignored(OWN_CHAIN)),
     row("forceSnapshotSync", FileOrProperty, Bool, "false", "", "Learners always get a snapshot.", EnsembleOnly),
-    row("forward_learner_requests_to_commit_processor_disabled", FileOrProperty, Bool, "false", "", "Learners' writes skip the leader's commit processor.", EnsembleOnly),
-    row("leader.ackLoggingFrequency", FileOrProperty, ANY_JAVA_INT, "1000", "ACKs", "How often the leader logs an ACK.", EnsembleOnly),
-    row("leader.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "The leader closes learners' sockets in the background.", EnsembleOnly),
-    row("learner.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "A learner closes its socket in the background.", EnsembleOnly),
-    row("learner.asyncSending", FileOrEitherProperty, Bool, "false", "", "A learner sends in the background.", EnsembleOnly),
+    row("forward_learner_requests_to_commit_processor_disabled", FileOrProperty, Bool, "false", "", "Learners' writes skip the leader's commit processor.", Ignored(OWN_CHAIN)),
+    row("leader.ackLoggingFrequency", FileOrProperty, ANY_JAVA_INT, "1000", "ACKs", "How often the leader logs an ACK.", Ignored("ACKs are not logged.")),
+    row("leader.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "The leader closes learners' sockets in the background.", Ignored(NEVER_BLOCKS)),
+    row("learner.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "A learner closes its socket in the background.", Ignored(NEVER_BLOCKS)),
+    row("learner.asyncSending", FileOrEitherProperty, Bool, "false", "", "A learner sends in the background.", Ignored(NEVER_BLOCKS)),
     row("leader.maxConcurrentSnapSyncs", FileOrProperty, ANY_JAVA_INT, "10", "learners", "Snapshots sent at the same time.", EnsembleOnly),
     row("leader.maxConcurrentDiffSyncs", FileOrProperty, ANY_JAVA_INT, "100", "learners", "Differences sent at the same time.", EnsembleOnly),
     row("leader.maxTimeToWaitForEpoch", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Time to wait for followers' epochs.", EnsembleOnly),
@@ -459,7 +475,7 @@ pub const TABLE: &[OptionRow] = &[
     row("observer.reconnectDelayMs", FileOrProperty, LONG, "0", "ms", "An observer's wait before it connects again.", EnsembleOnly),
     row("observer.syncEnabled", FileOrProperty, Bool, "", "", "Overrides syncEnabled.", EnsembleOnly),
     row("observerMaster.sizeLimit", FileOrProperty, ANY_JAVA_INT, "33554432", "bytes", "Packets kept for observers.", EnsembleOnly),
-    row("quorumCnxnTimeoutMs", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Read timeout of quorum links; -1 is tickTime times syncLimit.", EnsembleOnly),
+    row("quorumCnxnTimeoutMs", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Time for whoever connects to the election port to say who it is; -1 is tickTime times syncLimit.", EnsembleOnly),
     row("tcpKeepAlive", FileOrProperty, Bool, "false", "", "TCP keep-alive on election links.", EnsembleOnly),
     row("leader.nodelay", BareProperty, Bool, "true", "", "TCP_NODELAY on the leader's links.", EnsembleOnly),
     row("follower.nodelay", BareProperty, Bool, "true", "", "TCP_NODELAY on a follower's link.", EnsembleOnly),
@@ -487,15 +503,15 @@ pub const TABLE: &[OptionRow] = &[
     row("jmx.log4j.disable", FileOrProperty, Bool, "false", "", "No JMX beans of log4j.", Ignored(JVM_ONLY)),
     row("jmx.log4j.mbean", FileOrProperty, Text, "", "", "Name of such a bean.", Ignored(JVM_ONLY)),
     row("root.logger", FileOrProperty, Text, "INFO", "", "`LEVEL[,APPENDER]`: the level of the log; RUST_LOG wins. Only as -D: the log begins before zoo.cfg is read.", Supported),
-    row("log.dir", FileOrProperty, Path, "", "", "Directory of the log file.", Ignored(LOGS_TO_STDERR)),
-    row("log.file", FileOrProperty, Path, "", "", "Name of the log file.", Ignored(LOGS_TO_STDERR)),
-    row("log.threshold", FileOrProperty, Text, "", "", "Level of the log file.", Ignored(LOGS_TO_STDERR)),
-    row("log.maxfilesize", FileOrProperty, Text, "", "", "Size of the log file.", Ignored(LOGS_TO_STDERR)),
-    row("log.maxbackupindex", FileOrProperty, Text, "", "", "Number of old log files.", Ignored(LOGS_TO_STDERR)),
+    row("log.dir", FileOrProperty, Path, ".", "", "Directory of the log file.", Supported),
+    row("log.file", FileOrProperty, Path, "zookeeper.log", "", "Name of the log file, which is written if `zookeeper.root.logger` names ROLLINGFILE.", Supported),
+    row("log.threshold", FileOrProperty, Text, "", "", "Level of the log file.", Ignored("The level is root.logger's.")),
+    row("log.maxfilesize", FileOrProperty, Text, "256MB", "bytes, or with KB, MB, GB", "Size at which the log file is put aside and a new one begun.", Supported),
+    row("log.maxbackupindex", FileOrProperty, int(0, 1000), "20", "files", "Number of old log files.", Supported),
     row("console.threshold", FileOrProperty, Text, "", "", "Level on the console.", Ignored("The level is root.logger's.")),
     row("tracelog.dir", FileOrProperty, Path, "", "", "Directory of the trace log.", Ignored(LOGS_TO_STDERR)),
     row("tracelog.file", FileOrProperty, Path, "", "", "Name of the trace log.", Ignored(LOGS_TO_STDERR)),
-    row("auditlog.*", FileOrProperty, Text, "", "", "The audit log's file.", Ignored(LOGS_TO_STDERR)),
+    row("auditlog.threshold", FileOrProperty, Text, "INFO", "", "Level of the audit log.", Ignored("All of it is written.")),
     row("test.allowDiscontinuousProposals", FileOrProperty, Bool, "false", "", "Gaps in zxids.", Ignored(TEST_ONLY)),
     row("testingonly.initialZxid", FileOrProperty, LONG, "", "", "First zxid.", Ignored(TEST_ONLY)),
     row("controllerPort", FileOrProperty, java_int(0, 65535), "", "", "Port of the fault-injection server.", Ignored(TEST_ONLY)),

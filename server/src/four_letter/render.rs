@@ -214,7 +214,12 @@ fn monitor(view: &ServerView<'_>, out: &mut impl Write) -> fmt::Result {
     if let Some(peer_state) = metrics.peer_state {
         line("peer_state", Value::Text(peer_state))?;
     }
-    report(metrics.reading, metrics.gauges, line)
+    let Some(families) = metrics.families else { return report(metrics.reading, metrics.gauges, line) };
+    let mut written = Ok(());
+    for family in families.iter().filter(|family| !family.is_own()) {
+        family.each_key(|key, value| written = written.and_then(|()| line(key, Value::Decimal(value))));
+    }
+    written
 }
 
 /// Collects text and hands it on in pieces, so that an answer of any length needs little memory here:

@@ -9,7 +9,7 @@ pub use oxkeeper_replica::java_address::JavaAddress;
 
 use super::zone::Zone;
 use crate::config::ServerConfig;
-use crate::metrics::{GaugeValues, Reading};
+use crate::metrics::{Family, GaugeValues, Reading};
 
 /// The trace mask of a fresh server: client requests, server packets, sessions, warnings.
 pub const TRACE_MASK_DEFAULT: i64 = 0x132;
@@ -318,6 +318,8 @@ pub struct MetricsView<'a> {
     pub reading: &'a Reading,
     /// What the runtime knows.
     pub gauges: &'a GaugeValues,
+    /// The same in the spelling of a provider other than the default one.
+    pub families: Option<&'a [Family]>,
     /// On a member of an ensemble, for example `following - broadcast`.
     pub peer_state: Option<&'a str>,
 }

@@ -78,6 +78,12 @@ impl Merged {
         Self { counts: Box::new([0; BUCKETS]) }
     }
 
+    /// Only what is there.
+    pub(super) fn distribution(&self) -> Distribution {
+        let there = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        Distribution(there.map(|(bucket, count)| (bucket as u16, *count)).collect())
+    }
+
     /// The value below which the part `quantile` (0 to 1) lies, with the interpolation between two
     /// neighbours that ZooKeeper's library applies; 0 without values.
     pub(super) fn quantile(&self, quantile: f64) -> i64 {
@@ -107,6 +113,58 @@ impl Merged {
             }
         }
         0
+    }
+}
+
+/// Counts of values by bucket, without the empty ones: to be kept, and to be compared with a later one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distribution(Vec<(u16, u64)>);
+
+impl Distribution {
+    /// Number of values.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+
+    /// What came after `earlier`, which is all if something has been forgotten in between.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut later = Vec::with_capacity(self.0.len());
+        let mut before = earlier.0.iter().peekable();
+        for (bucket, count) in &self.0 {
+            let known = match before.peek() {
+                Some((earlier, known)) if earlier == bucket => {
+                    before.next();
+                    *known
+                }
+                Some((earlier, _)) if earlier < bucket => return self.clone(),
+                _ => 0,
+            };
+            match count.checked_sub(known) {
+                None => return self.clone(),
+                Some(0) => {}
+                Some(more) => later.push((*bucket, more)),
+            }
+        }
+        if before.next().is_some() { self.clone() } else { Self(later) }
+    }
+
+    /// The value that the part `quantile` (0 to 1) does not exceed; not a number without values.
+    pub fn quantile(&self, quantile: f64) -> f64 {
+        let rank = ((quantile * self.count() as f64).ceil() as u64).max(1);
+        let mut seen = 0;
+        for (bucket, count) in &self.0 {
+            seen += count;
+            if seen >= rank {
+                return middle(usize::from(*bucket)) as f64;
+            }
+        }
+        f64::NAN
+    }
+
+    /// How many values do not exceed a bound.
+    pub fn up_to(&self, bound: i64) -> u64 {
+        self.0.iter().filter(|(bucket, _)| middle(usize::from(*bucket)) <= bound).map(|(_, count)| count).sum()
     }
 }
 
@@ -144,6 +202,30 @@ mod tests {
             value += 1 + value / 37;
         }
         assert_eq!(bucket(i64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn distributions_are_compared_with_earlier_ones() {
+        let histogram = Histogram::new();
+        let taken = |histogram: &Histogram| {
+            let mut merged = Merged::new();
+            histogram.add_to(&mut merged);
+            merged.distribution()
+        };
+        let nothing = taken(&histogram);
+        assert!(nothing.quantile(0.5).is_nan());
+        [1, 1, 5, 300].iter().for_each(|value| histogram.observe(*value));
+        let earlier = taken(&histogram);
+        assert_eq!((earlier.count(), earlier.up_to(5), earlier.up_to(0)), (4, 3, 0));
+        assert_eq!((earlier.quantile(0.5), earlier.quantile(0.75)), (1.0, 5.0));
+        assert_eq!(earlier.since(&nothing), earlier);
+        [5, 7, 9].iter().for_each(|value| histogram.observe(*value));
+        let later = taken(&histogram).since(&earlier);
+        assert_eq!((later.count(), later.quantile(0.5), later.quantile(1.0)), (3, 7.0, 9.0));
+        histogram.clear();
+        histogram.observe(2);
+        // Something was forgotten: all that is left counts.
+        assert_eq!(taken(&histogram).since(&earlier).count(), 1);
     }
 
     #[test]

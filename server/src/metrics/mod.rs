@@ -4,6 +4,7 @@
 //! - `registry`: where threads record and how the parts are merged.
 //! - `histogram`: the distribution behind a percentile.
 //! - `report`: the list of keys and values that `mntr` and the admin server print.
+//! - `prometheus`: the same in the names and the text format of ZooKeeper's Prometheus provider.
 //! - `number`: numbers as Java prints them.
 //!
 //! Each thread that records asks [`Metrics::recorder`] for its own [`Recorder`] once and keeps it: it
@@ -13,11 +14,14 @@
 
 pub mod histogram;
 pub mod number;
+pub mod prometheus;
 pub mod registry;
 pub mod report;
 pub mod table;
 
+pub use histogram::Distribution;
 pub use number::JavaDouble;
-pub use registry::{Lasting, Metrics, Reading, Recorder, RequestKind, ResponseSizes, SummaryReading};
+pub use prometheus::{Exporter, Family};
+pub use registry::{Distributions, Lasting, Metrics, Reading, Recorder, RequestKind, ResponseSizes, Stage, SummaryReading};
 pub use report::{GaugeValues, Value, report};
 pub use table::{Counter, CounterSet, Detail, Gauge, GaugeKind, GaugeSet, Summary, SummarySet};

@@ -7,10 +7,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::histogram::{Histogram, Merged};
+use super::histogram::{Distribution, Histogram, Merged};
 use super::number::average;
 use super::table::{Counter, CounterSet, Detail, Summary, SummarySet};
 
@@ -34,6 +34,30 @@ struct Shared {
     idle: Mutex<Vec<Arc<Shard>>>,
     counter_sets: [Mutex<BTreeMap<String, u64>>; CounterSet::ALL.len()],
     lasting: [AtomicU64; Lasting::COUNT],
+    /// Every distribution keeps its buckets, not only those that say so.
+    keeps_all: AtomicBool,
+}
+
+/// Times of stages of a request, in microseconds: finer than ZooKeeper's metrics, and under names of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Writing a batch of transactions to the log, without its sync.
+    LogWrite,
+    /// The sync of the log.
+    LogSync,
+}
+
+impl Stage {
+    /// Every one.
+    pub const ALL: [Stage; 2] = [Stage::LogWrite, Stage::LogSync];
+
+    /// The label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::LogWrite => "log_write",
+            Stage::LogSync => "log_sync",
+        }
+    }
 }
 
 /// Counts that `srst` leaves alone.
@@ -71,6 +95,7 @@ impl Metrics {
             idle: Mutex::default(),
             counter_sets: [const { Mutex::new(BTreeMap::new()) }; CounterSet::ALL.len()],
             lasting: [const { AtomicU64::new(0) }; Lasting::COUNT],
+            keeps_all: AtomicBool::new(false),
         });
         let common = Arc::new(Mutex::new(Recorder::new(shared.clone())));
         Self { shared, common }
@@ -106,6 +131,48 @@ impl Metrics {
         self.shared.generation.fetch_add(1, Release);
         for counts in &self.shared.counter_sets {
             lock(counts).values_mut().for_each(|count| *count = 0);
+        }
+    }
+
+    /// From now on every distribution keeps its buckets, as Prometheus wants them: some hundred KB a thread.
+    pub fn keep_all_distributions(&self) {
+        self.shared.keeps_all.store(true, Relaxed);
+    }
+
+    /// The distributions over all threads, as far as they keep their buckets.
+    pub fn distributions(&self) -> Distributions {
+        let generation = self.shared.generation.load(Acquire);
+        let shards = lock(&self.shared.shards).clone();
+        let current: Vec<&Shard> =
+            shards.iter().map(|shard| &**shard).filter(|shard| shard.generation.load(Acquire) == generation).collect();
+        let merge = |cells: &mut dyn Iterator<Item = &SummaryCell>| {
+            let mut merged: Option<Merged> = None;
+            for part in cells.filter_map(|cell| cell.histogram.get()) {
+                part.add_to(merged.get_or_insert_with(Merged::new));
+            }
+            merged.map_or_else(Distribution::default, |merged| merged.distribution())
+        };
+        Distributions {
+            summaries: Summary::ALL
+                .iter()
+                .map(|summary| merge(&mut current.iter().map(|shard| &shard.summaries[summary.index()])))
+                .collect(),
+            stages: Stage::ALL.map(|stage| {
+                let cells = || current.iter().map(|shard| &shard.stages[stage as usize]);
+                (merge(&mut cells()), cells().map(|cell| cell.sum.load(Relaxed)).sum())
+            }),
+            sets: SummarySet::ALL
+                .iter()
+                .map(|set| {
+                    let mut by_key: BTreeMap<String, Vec<Arc<SummaryCell>>> = BTreeMap::new();
+                    for shard in &current {
+                        for (key, cell) in lock(&shard.sets[set.index()]).iter() {
+                            by_key.entry(key.to_string()).or_default().push(cell.clone());
+                        }
+                    }
+                    by_key.into_iter().map(|(key, cells)| (key, merge(&mut cells.iter().map(|cell| &**cell)))).collect()
+                })
+                .collect(),
         }
     }
 
@@ -172,7 +239,19 @@ impl Recorder {
     /// Takes a value into a distribution, in the metric's own unit.
     #[inline]
     pub fn observe(&self, summary: Summary, value: i64) {
-        self.shard().summaries[summary.index()].observe(summary.detail(), value);
+        self.shard().summaries[summary.index()].observe(self.detail(summary.detail()), value);
+    }
+
+    /// Takes a time into the distribution of a stage, in microseconds.
+    #[inline]
+    pub fn observe_stage(&self, stage: Stage, micros: i64) {
+        self.shard().stages[stage as usize].observe(Detail::Advanced, micros);
+    }
+
+    /// What is kept of a distribution that asks for this.
+    #[inline]
+    fn detail(&self, detail: Detail) -> Detail {
+        if detail == Detail::Basic && self.shared.keeps_all.load(Relaxed) { Detail::Advanced } else { detail }
     }
 
     /// Takes a value into the distribution of a key. Cheapest for the key used last.
@@ -182,7 +261,7 @@ impl Recorder {
         if let Some((last, cell)) = &keys.last
             && **last == *key
         {
-            return cell.observe(set.detail(), value);
+            return cell.observe(self.detail(set.detail()), value);
         }
         let found = keys.cells.get_key_value(key).map(|(key, cell)| (key.clone(), cell.clone()));
         let (key, cell) = match found {
@@ -195,7 +274,7 @@ impl Recorder {
                 new
             }
         };
-        cell.observe(set.detail(), value);
+        cell.observe(self.detail(set.detail()), value);
         keys.last = Some((key, cell));
     }
 
@@ -274,6 +353,7 @@ struct Shard {
     latency: SummaryCell,
     counters: [AtomicU64; Counter::ALL.len()],
     summaries: [SummaryCell; Summary::ALL.len()],
+    stages: [SummaryCell; Stage::ALL.len()],
     sets: [Mutex<HashMap<Arc<str>, Arc<SummaryCell>>>; SummarySet::ALL.len()],
 }
 
@@ -287,6 +367,7 @@ impl Shard {
             latency: SummaryCell::new(),
             counters: [const { AtomicU64::new(0) }; Counter::ALL.len()],
             summaries: std::array::from_fn(|_| SummaryCell::new()),
+            stages: std::array::from_fn(|_| SummaryCell::new()),
             sets: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -302,6 +383,7 @@ impl Shard {
         self.latency.clear();
         self.counters.iter().for_each(|counter| counter.store(0, Relaxed));
         self.summaries.iter().for_each(SummaryCell::clear);
+        self.stages.iter().for_each(SummaryCell::clear);
         for set in &self.sets {
             lock(set).values().for_each(|cell| cell.clear());
         }
@@ -439,6 +521,31 @@ impl Reading {
     /// A count that `srst` leaves alone.
     pub fn lasting(&self, what: Lasting) -> u64 {
         self.lasting[what as usize]
+    }
+}
+
+/// The buckets of all distributions at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Distributions {
+    summaries: Vec<Distribution>,
+    sets: Vec<BTreeMap<String, Distribution>>,
+    stages: [(Distribution, i64); Stage::ALL.len()],
+}
+
+impl Distributions {
+    /// Of a summary; empty before anything was read.
+    pub fn summary(&self, summary: Summary) -> Distribution {
+        self.summaries.get(summary.index()).cloned().unwrap_or_default()
+    }
+
+    /// Of a key of a set; empty if it has none.
+    pub fn of_key(&self, set: SummarySet, key: &str) -> Distribution {
+        self.sets.get(set.index()).and_then(|keys| keys.get(key)).cloned().unwrap_or_default()
+    }
+
+    /// Of a stage: its values in microseconds, and their sum.
+    pub fn stage(&self, stage: Stage) -> &(Distribution, i64) {
+        &self.stages[stage as usize]
     }
 }
 

@@ -68,6 +68,25 @@ impl GaugeValues {
         self
     }
 
+    /// Calls `each` with every gauge that is there and its value.
+    pub(super) fn each_filled(&self, reading: &Reading, mut each: impl FnMut(Gauge, f64)) {
+        let mut filled = self.clone();
+        filled.fill(reading);
+        for gauge in Gauge::ALL {
+            match (gauge.detail(), filled.values[gauge.index()]) {
+                (_, Some(Value::Integer(value))) => each(*gauge, value as f64),
+                (_, Some(Value::Decimal(value))) => each(*gauge, value),
+                (GaugeKind::RoleInteger, None) | (_, Some(Value::Text(_))) => {}
+                (_, None) => each(*gauge, 0.0),
+            }
+        }
+    }
+
+    /// The values of a set by key.
+    pub(super) fn set_values(&self, set: GaugeSet) -> impl Iterator<Item = (&str, i64)> {
+        self.sets[set.index()].iter().map(|(key, value)| (key.as_str(), *value))
+    }
+
     /// What the table calls filled by the registry.
     fn fill(&mut self, reading: &Reading) {
         self.set_decimal(Gauge::AvgLatency, reading.latency.average())

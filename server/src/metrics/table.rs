@@ -79,7 +79,7 @@ rows! {
         EnsembleAuthFail "ensemble_auth_fail" (), "neutral: the ensemble authentication provider does not exist here";
         EnsembleAuthSkip "ensemble_auth_skip" (), "neutral: the ensemble authentication provider does not exist here";
         EnsembleAuthSuccess "ensemble_auth_success" (), "neutral: the ensemble authentication provider does not exist here";
-        InsecureAdminCount "insecure_admin_count" (), "neutral: there is no admin port";
+        InsecureAdminCount "insecure_admin_count" (), "neutral: counts plain connections to a unified admin port, and there is no TLS";
         LargeRequestsRejected "large_requests_rejected" (), "requests refused by the limit on the sum of large requests";
         LearnerCommitReceivedCount "learner_commit_received_count" (), "quorum: COMMITs that this learner received";
         LearnerProposalReceivedCount "learner_proposal_received_count" (), "quorum: PROPOSALs that this learner received";
@@ -97,14 +97,14 @@ rows! {
         ResponsePacketCacheMisses "response_packet_cache_misses" (), "neutral: there is no cache of replies";
         ResponsePacketGetChildrenCacheHits "response_packet_get_children_cache_hits" (), "neutral: there is no cache of replies";
         ResponsePacketGetChildrenCacheMisses "response_packet_get_children_cache_misses" (), "neutral: there is no cache of replies";
-        RestoreErrorCount "restore_error_count" (), "neutral: there is no admin port";
-        RestoreRateLimitedCount "restore_rate_limited_count" (), "neutral: there is no admin port";
+        RestoreErrorCount "restore_error_count" (), "restores that the AdminServer was asked for and that failed";
+        RestoreRateLimitedCount "restore_rate_limited_count" (), "restores that the AdminServer refused as too many";
         RevalidateCount "revalidate_count" (), "quorum: sessions that learners asked this leader to revalidate";
         SessionlessConnectionsExpired "sessionless_connections_expired" (), "connections closed because no session came in time";
         SkipLearnerRequestToNextProcessorCount "skip_learner_request_to_next_processor_count" (), "quorum: a learner's requests whose learner had gone";
         SnapCount "snap_count" (), "quorum: learners synchronised with SNAP";
-        SnapshotErrorCount "snapshot_error_count" (), "neutral: there is no admin port";
-        SnapshotRateLimitedCount "snapshot_rate_limited_count" (), "neutral: there is no admin port";
+        SnapshotErrorCount "snapshot_error_count" (), "snapshots that the AdminServer was asked for and that failed";
+        SnapshotRateLimitedCount "snapshot_rate_limited_count" (), "snapshots that the AdminServer refused as too many";
         StaleReplies "stale_replies" (), "replies dropped because the connection had gone";
         StaleRequests "stale_requests" (), "neutral: there is no queue for admission: a connection is not read instead";
         StaleRequestsDropped "stale_requests_dropped" (), "neutral: there is no queue for admission: a connection is not read instead";
@@ -123,7 +123,7 @@ rows! {
     Summary(Detail) {
         FsyncTime "fsynctime" Basic, "ms of one sync of the transaction log";
         SnapshotTime "snapshottime" Basic, "ms of writing one snapshot";
-        RestoreTime "restore_time" Basic, "neutral: there is no admin port";
+        RestoreTime "restore_time" Basic, "neutral: the AdminServer restores nothing while it runs";
         DbInitTime "dbinittime" Basic, "ms from start to the tree being loaded";
         FollowerSyncTime "follower_sync_time" Basic, "quorum: ms that a follower took to synchronise";
         ObserverSyncTime "observer_sync_time" Basic, "quorum: ms that an observer took to synchronise";

@@ -82,6 +82,8 @@ pub struct ElectionLinks {
     /// The number for the next server without one.
     next_anonymous: i64,
     received: VecDeque<(Sid, Bytes)>,
+    /// Servers whose connection has come or gone.
+    changed: BTreeSet<Sid>,
     failure: Option<ElectionFailure>,
     scratch: Vec<u8>,
 }
@@ -202,6 +204,7 @@ impl ElectionLinks {
             next_token: 0,
             next_anonymous: -1,
             received: VecDeque::new(),
+            changed: BTreeSet::new(),
             failure: None,
             scratch: vec![0; SCRATCH_BYTES],
         };
@@ -267,6 +270,12 @@ impl ElectionLinks {
     /// What has come in since the last call, in order for each server.
     pub fn take_received(&mut self) -> Vec<(Sid, Bytes)> {
         self.received.drain(..).collect()
+    }
+
+    /// Servers whose connection has come (`true`) or ended since the last call, each once, as it is now.
+    pub fn take_changes(&mut self) -> Vec<(Sid, bool)> {
+        let is_connected = |sid: &Sid| self.peers.get(sid).is_some_and(|peer| peer.connection.is_some());
+        std::mem::take(&mut self.changed).into_iter().map(|sid| (sid, is_connected(&sid))).collect()
     }
 
     /// When [`Self::tick`] has something to do.
@@ -372,6 +381,7 @@ impl ElectionLinks {
 
     fn forget(&mut self, registry: &Registry, sid: Sid) {
         if let Some(peer) = self.peers.remove(&sid) {
+            self.changed.insert(sid);
             let connecting = peer.dial.map(|dial| dial.connecting).unwrap_or_default();
             for token in connecting.into_iter().chain(peer.connection) {
                 self.drop_connection(registry, token);
@@ -494,6 +504,7 @@ impl ElectionLinks {
         if peer.waiting.is_none() {
             peer.waiting = peer.last.clone();
         }
+        self.changed.insert(sid);
         if let Some(before) = before.filter(|before| *before != token) {
             self.drop_connection(registry, before);
         }
@@ -621,6 +632,7 @@ impl ElectionLinks {
             peer.said = addresses;
             if let Some(before) = peer.connection.take() {
                 self.drop_connection(registry, before);
+                self.changed.insert(sid);
             }
             self.dial(registry, sid, now_ms);
         }
@@ -816,6 +828,7 @@ impl ElectionLinks {
                 info!("Connection broken for id {sid}, my id = {}: {reason}", self.me);
                 let Some(peer) = self.peers.get_mut(&sid).filter(|peer| peer.connection == Some(token)) else { return };
                 peer.connection = None;
+                self.changed.insert(sid);
                 // What was sent last may be lost.
                 if peer.waiting.is_none() {
                     peer.waiting = peer.last.clone();

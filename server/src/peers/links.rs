@@ -4,13 +4,13 @@
 //! Packets are put into a link's buffer under the core's lock, so that their order is the core's; they are sent after it
 //! has been let go. What a socket does not take at once is sent by the thread of the peers when there is room.
 
+use bytes::Bytes;
+use log::{info, warn};
 use oxkeeper_ledger::{Received, synchronise};
 use oxkeeper_net::{FlushOutcome, Queue, Stream, Wakeup, WriteBuffer};
 use oxkeeper_proto::Zxid;
 use oxkeeper_store::Store;
 use oxkeeper_zab::{LinkId, Packet, Sid, SyncJob, SyncPlan};
-use bytes::Bytes;
-use log::{info, warn};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -250,7 +250,10 @@ impl Links {
                         SyncPlan::Trunc { to } => ("TRUNC", to),
                         SyncPlan::Snap => ("SNAP", job.through),
                     };
-                    info!("Synchronised the learner at {} with {how} {at}: its history ended with {peer_last}, ours with {}", link.peer, job.through);
+                    info!(
+                        "Synchronised the learner at {} with {how} {at}: its history ended with {peer_last}, ours with {}",
+                        link.peer, job.through
+                    );
                     link.release();
                 }
                 Err(failure) => {

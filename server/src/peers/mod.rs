@@ -10,7 +10,7 @@ use crate::config::EnsembleConfig;
 use crate::runtime::shared::{Shared, unpoisoned};
 use election_links::ElectionLinks;
 use links::{Link, Links, Work};
-use log::{debug, info, warn};
+use log::{debug, error, info, warn};
 use oxkeeper_ledger::{Arrival, LinkReader};
 use oxkeeper_net::mio::event::Source;
 use oxkeeper_net::mio::{Events, Interest, Poll, Token};
@@ -104,7 +104,8 @@ impl Peers {
             let core_timer = shared.core().next_timer_ms();
             let timers = core_timer.into_iter().chain(self.election.next_timer_ms()).chain(self.bind_again_ms);
             let wait_ms = timers.min().map_or(GRAIN_MS, |at| at.saturating_sub(before.mono_ms).min(GRAIN_MS));
-            let may_sleep = self.ready.is_empty() && wait_ms > 0 && links.wakeup.fall_asleep(|| !links.work.is_empty() || shared.stopping());
+            let may_sleep =
+                self.ready.is_empty() && wait_ms > 0 && links.wakeup.fall_asleep(|| !links.work.is_empty() || shared.stopping());
             let polled = self.poll.poll(&mut events, Some(Duration::from_millis(if may_sleep { wait_ms } else { 0 })));
             links.wakeup.awake();
             match polled {
@@ -135,6 +136,14 @@ impl Peers {
             self.election.tick(self.poll.registry(), now.mono_ms);
             for (from, message) in self.election.take_received() {
                 self.inputs.push(Input::Notification { from, message });
+            }
+            for (peer, is_up) in self.election.take_changes() {
+                self.inputs.push(Input::ElectionLink { peer, is_up });
+            }
+            if let Some(failure) = self.election.failure() {
+                // As Java: without its election port a member can never come back into the ensemble.
+                error!("{}", failure.message);
+                std::process::exit(failure.exit_code);
             }
             if core_timer.is_some_and(|at| at <= now.mono_ms) {
                 self.inputs.push(Input::Tick);

@@ -3,11 +3,11 @@
 
 use super::shared::{LogEntry, LogWork, Shared, unpoisoned};
 use super::snapshots::Job;
-use crate::metrics::{Counter, Recorder, Summary};
+use crate::metrics::{Counter, Recorder, Stage, Summary};
 use log::{error, info, warn};
+use oxkeeper_ledger::{Ledger, Stepped};
 use oxkeeper_net::Wakeup;
 use oxkeeper_proto::Zxid;
-use oxkeeper_ledger::{Ledger, Stepped};
 use oxkeeper_replica::core::{DiskStep, Input};
 use oxkeeper_store::AppendError;
 use oxkeeper_store::txn_log::ZeroAhead;
@@ -15,7 +15,7 @@ use oxkeeper_tree::Tree;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a full disk is tried again.
 const SPACE_CHECK: Duration = Duration::from_millis(250);
@@ -116,10 +116,10 @@ impl Logger {
 
     /// Appends these, syncs once for all of them, and reports it.
     fn write(&mut self, entries: &mut Vec<LogEntry>, applied: &mut Zxid, pace: &mut SnapshotPace) {
-        if entries.is_empty() || self.log.is_lost() {
+        if entries.is_empty() || self.log.is_refusing() {
             return entries.clear();
         }
-        let taken = self.shared.now();
+        let (taken, begun) = (self.shared.now(), Instant::now());
         self.recorder.add(Counter::SyncProcessorRequestQueued, entries.len() as u64);
         self.recorder.observe(Summary::SyncProcessorQueueSize, entries.len() as i64);
         self.recorder.observe(Summary::SyncProcessorBatchSize, entries.len() as i64);
@@ -144,6 +144,7 @@ impl Logger {
         }
         let written = self.shared.now();
         self.recorder.observe(Summary::SyncProcessTime, written.mono_ms.saturating_sub(taken.mono_ms) as i64);
+        self.recorder.observe_stage(Stage::LogWrite, begun.elapsed().as_micros() as i64);
         let synced = match self.log.sync() {
             Ok(synced) => synced,
             Err(failure) => die(&failure.reason),
@@ -152,6 +153,13 @@ impl Logger {
             warn!("{warning}");
             self.shared.metrics.count_lasting(crate::metrics::Lasting::FsyncThresholdExceeded);
         }
+        let sync_ms = synced.elapsed.as_millis() as u64;
+        if self.shared.config.operator.slow_request_ms.is_some_and(|limit_ms| sync_ms * 2 >= u64::from(limit_ms)) {
+            let [ended_ms, took_ms] = &self.shared.slow_sync;
+            ended_ms.store(self.shared.now().mono_ms, Ordering::Relaxed);
+            took_ms.store(sync_ms, Ordering::Relaxed);
+        }
+        self.recorder.observe_stage(Stage::LogSync, synced.elapsed.as_micros() as i64);
         self.recorder.observe(Summary::FsyncTime, synced.elapsed.as_millis() as i64);
         let through = synced.through.expect("something was appended");
         let now = self.shared.now();
@@ -172,14 +180,12 @@ impl Logger {
 
     /// Carries out a step of a change of role. What was appended before is durable.
     fn step(&mut self, step: DiskStep) {
-        if let DiskStep::Barrier(step) = step
-            && !self.log.is_lost()
-        {
+        if let DiskStep::Barrier(step) = step {
             return self.shared.bring(self.shared.now(), [Input::Done { step }]);
         }
         let links = self.shared.links.as_ref().filter(|_| matches!(step, DiskStep::InstallSnapshot(_)));
         let received = links.and_then(|links| unpoisoned(links.received.lock()).take());
-        if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_)) {
+        if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_) | DiskStep::AbandonSnapshot) {
             // The tree that is being written may be about to go.
             self.shared.abandon_snapshot.store(true, Ordering::SeqCst);
             while self.snapshot_running.load(Ordering::SeqCst) {
@@ -191,10 +197,7 @@ impl Logger {
         match self.log.step(step, received, applied) {
             Ok(Stepped::Unchanged) => {}
             Ok(Stepped::Replaced(tree)) => self.replace(tree),
-            Ok(Stepped::Lost(tree)) => {
-                self.replace(tree);
-                self.shared.bring(self.shared.now(), [Input::HistoryLost]);
-            }
+            Ok(Stepped::CutRefused) => self.shared.bring(self.shared.now(), [Input::CutRefused]),
             Err(failure) => die(&failure.reason),
         }
     }

@@ -6,11 +6,17 @@
 //! - `snapshots`: the thread that writes snapshots and purges old ones.
 //! - `clock`: the thread that expires sessions and reaps containers.
 //! - `words`: the thread that answers four-letter words.
+//! - `notify`: what systemd is told.
 //! - `start`: recovery of the directory, and everything in its order up and down.
 
+mod admin;
 mod clock;
+mod console;
 mod logger;
+mod loopback;
+mod notify;
 mod reactor;
+mod scrape;
 pub(crate) mod shared;
 mod snapshots;
 mod start;

@@ -436,6 +436,10 @@ impl Reactor {
     }
 
     fn finish_outputs(&mut self, front: &mut Front) {
+        // Before the replies go out: nobody is told of what is not in the audit log.
+        if let (Some(audit), Some(auditor)) = (&self.shared.audit, &mut front.audit) {
+            auditor.lines.drain(..).for_each(|line| audit.change(&line));
+        }
         for slot in std::mem::take(&mut self.outputs.closes) {
             if let Some(connection) = self.connections[slot as usize].as_mut() {
                 connection.closing = true;
@@ -640,12 +644,21 @@ impl Reactor {
         for deficit in front.stats.token_deficits.drain(..) {
             self.recorder.observe(Summary::ConnectionTokenDeficit, deficit as i64);
         }
+        let mut slowest = None;
         for (op, latency_ms) in front.stats.answered.drain(..) {
             let kind = match op {
                 op if oxkeeper_replica::read::is_read(op) => RequestKind::Read,
                 _ => RequestKind::Update,
             };
             self.recorder.request_done(kind, latency_ms as i64);
+            if slowest.is_none_or(|(most_ms, _)| latency_ms > most_ms) {
+                slowest = Some((latency_ms, op));
+            }
+        }
+        if let Some((latency_ms, op)) = slowest
+            && self.shared.config.operator.slow_request_ms.is_some_and(|limit_ms| latency_ms > u64::from(limit_ms))
+        {
+            self.shared.tell_slow(op, latency_ms);
         }
     }
 }

@@ -3,12 +3,13 @@
 //! Lock order: a front, the core, the tree, a front's watches, a front's inbox. Nobody waits for a
 //! disk or a socket while holding the core or the tree.
 
+use crate::audit::AuditLog;
 use crate::config::ServerConfig;
-use crate::metrics::{Counter, CounterSet, Metrics, Recorder, Summary, SummarySet};
+use crate::metrics::{Counter, CounterSet, Exporter, Metrics, Recorder, Summary, SummarySet};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
 use oxkeeper_net::{Queue, Wakeup};
-use oxkeeper_proto::{EventType, Zxid};
+use oxkeeper_proto::{EventType, OpCode, SessionId, Zxid};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreCounts, DiskStep, Input, Output};
 use oxkeeper_replica::front::Front;
@@ -70,6 +71,11 @@ pub struct Shared {
     pub config: ServerConfig,
     pub schemes: Arc<Schemes>,
     pub metrics: Metrics,
+    pub exporter: Exporter,
+    /// The last sync of the log that took long: when it ended, and for how long, milliseconds.
+    pub slow_sync: [AtomicU64; 2],
+    /// Where there is one.
+    pub audit: Option<AuditLog>,
     pub counters: Counters,
     pub max_length: i32,
     pub started: Instant,
@@ -102,23 +108,30 @@ struct Preparing {
     before: CoreCounts,
 }
 
+/// The length that Java's strings have: UTF-16 units.
+fn java_length(path: &str) -> usize {
+    if path.is_ascii() { path.len() } else { path.encode_utf16().count() }
+}
+
 /// Records what is applied.
 struct ApplyMeter<'a> {
     recorder: &'a Recorder,
     now_ms: i64,
+    /// Ephemeral nodes that went, if there is an audit log.
+    gone: Option<Vec<(SessionId, String)>>,
 }
 
 impl Meter for ApplyMeter<'_> {
     fn read(&mut self, path: &str, bytes: usize) {
         if let Some(name) = namespace(path) {
-            let value = path.len() + bytes + STAT_BYTES as usize;
+            let value = java_length(path) + bytes + STAT_BYTES as usize;
             self.recorder.observe_for(SummarySet::ReadPerNamespace, name, value as i64);
         }
     }
 
     fn written(&mut self, path: &str, bytes: usize) {
         if let Some(name) = namespace(path) {
-            self.recorder.observe_for(SummarySet::WritePerNamespace, name, (path.len() + bytes) as i64);
+            self.recorder.observe_for(SummarySet::WritePerNamespace, name, (java_length(path) + bytes) as i64);
         }
     }
 
@@ -126,6 +139,12 @@ impl Meter for ApplyMeter<'_> {
         // A clock that was set back says nothing.
         if self.now_ms >= time_ms {
             self.recorder.observe(Summary::PropagationLatency, self.now_ms - time_ms);
+        }
+    }
+
+    fn ephemeral_gone(&mut self, session: SessionId, path: &str) {
+        if let Some(gone) = &mut self.gone {
+            gone.push((session, path.to_owned()));
         }
     }
 
@@ -145,6 +164,7 @@ pub struct Parts {
     pub config: ServerConfig,
     pub schemes: Arc<Schemes>,
     pub metrics: Metrics,
+    pub audit: Option<AuditLog>,
     pub max_length: i32,
     pub reactors: Vec<ReactorHandle>,
     pub log: Arc<Queue<LogWork>>,
@@ -158,7 +178,7 @@ pub struct Parts {
 
 impl Shared {
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, schemes, metrics, max_length, reactors, log, links, core, tree, store, client_port, epoch } = parts;
+        let Parts { config, schemes, metrics, audit, max_length, reactors, log, links, core, tree, store, client_port, epoch } = parts;
         let counters = Counters::default();
         counters.trace_mask.store(crate::four_letter::TRACE_MASK_DEFAULT as u64, Ordering::Relaxed);
         let preparing = Mutex::new(Preparing { recorder: metrics.recorder(), before: core.counts() });
@@ -169,6 +189,9 @@ impl Shared {
             config,
             schemes,
             metrics,
+            exporter: Exporter::default(),
+            slow_sync: Default::default(),
+            audit,
             counters,
             max_length,
             started: Instant::now(),
@@ -189,6 +212,23 @@ impl Shared {
     /// Both clocks.
     pub fn now(&self) -> Now {
         now_since(self.epoch)
+    }
+
+    /// Names a slow request in the log, with what is known of the cause. The slowest of a turn of a reactor stands for all
+    /// of them.
+    pub fn tell_slow(&self, op: OpCode, latency_ms: u64) {
+        let now_ms = self.now().mono_ms;
+        let [ended_ms, sync_ms] = self.slow_sync.each_ref().map(|value| value.load(Ordering::Relaxed));
+        let name = crate::four_letter::last_operation(op);
+        let is_read = oxkeeper_replica::read::is_read(op);
+        let cause = match () {
+            // It fell into the time of the request, and was most of it.
+            () if now_ms.saturating_sub(ended_ms) <= latency_ms && sync_ms * 2 >= latency_ms => {
+                format!("a sync of the log took {sync_ms} ms{}", if is_read { ", and it waited behind a write of its session" } else { "" })
+            }
+            () => format!("no sync of the log took long; {} requests are in work", self.core().in_flight()),
+        };
+        log::warn!("Slow request: {name} took {latency_ms} ms: {cause}");
     }
 
     pub fn stopping(&self) -> bool {
@@ -340,18 +380,21 @@ impl Shared {
 
     /// Applies what has been committed and tells the fronts. Returns the last applied zxid.
     pub fn apply(&self) -> Zxid {
-        let (effects, last) = {
+        let (effects, last, gone) = {
             let mut tree = self.tree_for_writing();
             let commits = std::mem::take(&mut *unpoisoned(self.commits.lock()));
             let fronts: Vec<&FrontShared> = self.reactors.iter().map(|r| &*r.shared).collect();
             let recorder = unpoisoned(self.applying.lock());
-            let mut meter = ApplyMeter { recorder: &recorder, now_ms: self.now().wall_ms };
+            let mut meter = ApplyMeter { recorder: &recorder, now_ms: self.now().wall_ms, gone: self.audit.is_some().then(Vec::new) };
             let effects = apply(&mut tree, &fronts, commits, &self.schemes, self.max_length, &mut meter);
             if !effects.digest_mismatches.is_empty() {
                 recorder.add(Counter::DigestMismatchesCount, effects.digest_mismatches.len() as u64);
             }
-            (effects, tree.last_zxid())
+            (effects, tree.last_zxid(), meter.gone)
         };
+        if let (Some(audit), Some(gone)) = (&self.audit, gone) {
+            gone.iter().for_each(|(session, path)| audit.ephemeral_gone(*session, path));
+        }
         for mismatch in &effects.digest_mismatches {
             log::error!(
                 "The digest of transaction {} is {:#x}, its writer announced {:#x}",

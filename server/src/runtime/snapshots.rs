@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes that are taken from the tree under one lock: some tens of microseconds.
@@ -35,6 +35,15 @@ pub struct Job {
     view: View,
     zxid: Zxid,
     digest: u64,
+    /// Who waits for it.
+    done: Option<SyncSender<io::Result<(Zxid, PathBuf)>>>,
+}
+
+/// Where snapshots are asked for. Whoever holds one keeps the thread running.
+pub struct SnapshotDoor {
+    pub jobs: SyncSender<Job>,
+    /// A snapshot is being written.
+    pub running: Arc<AtomicBool>,
 }
 
 impl Job {
@@ -43,12 +52,25 @@ impl Job {
     /// # Panics
     /// If another snapshot is being taken: the caller sees to it that there is one at a time.
     pub fn begin(shared: &Shared, zxid: Zxid) -> Self {
-        let mut tree = shared.tree_for_writing();
+        let job = Self::begin_at(shared, None);
         // In an ensemble the log is ahead of what is committed.
-        debug_assert!(zxid >= tree.last_zxid());
+        debug_assert!(zxid >= job.zxid);
+        job
+    }
+
+    /// Fixes the state as it is now, for somebody who waits.
+    ///
+    /// # Panics
+    /// As [`Job::begin`].
+    pub fn begin_newest(shared: &Shared, done: SyncSender<io::Result<(Zxid, PathBuf)>>) -> Self {
+        Self::begin_at(shared, Some(done))
+    }
+
+    fn begin_at(shared: &Shared, done: Option<SyncSender<io::Result<(Zxid, PathBuf)>>>) -> Self {
+        let mut tree = shared.tree_for_writing();
         let digest = tree.digest();
         let view = tree.begin_view().expect("one snapshot at a time");
-        Self { view, zxid: tree.last_zxid(), digest }
+        Self { view, zxid: tree.last_zxid(), digest, done }
     }
 }
 
@@ -64,10 +86,18 @@ pub struct Snapshots {
 impl Snapshots {
     /// Runs until all who could ask for a snapshot are gone.
     pub fn run(self, jobs: &Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
+        while let Ok(mut job) = jobs.recv() {
             let begun = Instant::now();
             let zxid = job.zxid;
-            match self.write(job) {
+            let done = job.done.take();
+            let written = self.write(job);
+            if let Some(done) = done {
+                let path = || snapshot_path(&self.shared.config, zxid);
+                // If nobody waits any more, the snapshot is still a good one.
+                let _ = done
+                    .send(written.as_ref().map(|_| (zxid, path())).map_err(|failure| io::Error::new(failure.kind(), failure.to_string())));
+            }
+            match written {
                 Ok(file) => {
                     let elapsed_ms = begun.elapsed().as_millis() as i64;
                     info!("Snapshot taken in {elapsed_ms} ms: {} of {} bytes", file.name, file.size_bytes);
@@ -81,7 +111,7 @@ impl Snapshots {
     }
 
     fn write(&self, job: Job) -> io::Result<SnapshotFile> {
-        let Job { mut view, zxid, digest } = job;
+        let Job { mut view, zxid, digest, .. } = job;
         let written = self.write_view(&mut view, zxid, digest);
         let kept_aside = self.shared.tree_for_writing().end_view(view);
         drop(kept_aside);

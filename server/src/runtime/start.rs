@@ -1,17 +1,20 @@
 //! Up and down: recovers the directory, starts the threads, and stops them in an order in which
 //! nothing that was promised is lost.
 
+use super::admin::{AdminServer, Attached};
 use super::clock::Clock;
 use super::logger::Logger;
 use super::reactor::{Door, Reactor, WAKE};
+use super::scrape::MetricsServer;
 use super::shared::{LogWork, Parts, ReactorHandle, Shared};
-use super::snapshots::{Job, Snapshots, compression, end, snapshot_path};
+use super::snapshots::{Job, SnapshotDoor, Snapshots, compression, end, snapshot_path};
 use super::words::Words;
+use crate::audit::AuditLog;
 use crate::config::{EXIT_INVALID_INVOCATION, EXIT_UNABLE_TO_ACCESS_DATADIR, EnsembleConfig, ServerConfig};
+use crate::metrics::{Metrics, Summary};
 use crate::peers::Peers;
 use crate::peers::election_links::ElectionLinks;
 use crate::peers::links::Links;
-use crate::metrics::{Metrics, Summary};
 use log::{info, warn};
 use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_ledger::{Ledger, LedgerOptions};
@@ -75,6 +78,17 @@ impl From<OpenError> for Failure {
 /// # Errors
 /// What keeps the server from starting.
 pub fn serve(config: ServerConfig) -> Result<(), Failure> {
+    let audit =
+        AuditLog::open(&config.operator).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the audit log cannot be opened: {e}")))?;
+    let operator = config.operator.clone();
+    serve_audited(config, audit).inspect_err(|_| {
+        if let Ok(Some(audit)) = AuditLog::open(&operator) {
+            audit.started(false);
+        }
+    })
+}
+
+fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut signals =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP])
@@ -83,6 +97,15 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     announce(&config);
     let schemes = Arc::new(schemes(&config)?);
     config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
+    let scrape = MetricsServer::start(&config)?;
+    let admin = match AdminServer::start(&config) {
+        // As Java: a member is worth more than its pages.
+        Err(failure) if config.ensemble.is_some() => {
+            warn!("{}", failure.message);
+            None
+        }
+        started => started?,
+    };
     let listener = bind(&config)?;
     let address = listener.local_address().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
     // A day back, so that deadlines and times before the start are positive numbers.
@@ -92,6 +115,9 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     oxkeeper_proto::collections::set_seed(now.wall_ms as u64 ^ u64::from(std::process::id()) << 40);
     let disk = RealDisk::shared();
     let metrics = Metrics::new();
+    if scrape.is_some() {
+        metrics.keep_all_distributions();
+    }
     let (store, tree, snapshot_zxid) = recover(&config, &disk, &metrics)?;
     let log_options = LogOptions {
         pre_alloc_bytes: i64::try_from(config.pre_alloc_bytes).unwrap_or(i64::MAX),
@@ -124,7 +150,8 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         let poll = Poll::new().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}")))?;
         let wakeup = Wakeup::of_poll(poll.registry(), WAKE).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}")))?;
         let shared = Arc::new(FrontShared::default());
-        let front = Front::new(index as u16, shared.clone(), schemes.clone(), front_options.clone(), in_flight.clone());
+        let mut front = Front::new(index as u16, shared.clone(), schemes.clone(), front_options.clone(), in_flight.clone());
+        front.audit = audit.is_some().then(Default::default);
         let errands = Queue::new(ERRANDS_BOUND, wakeup.clone());
         reactors.push(ReactorHandle { shared, front: Mutex::new(front), wakeup, errands });
         polls.push(poll);
@@ -145,8 +172,21 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         None => None,
     };
     let links = peers.as_ref().map(|parts| parts.links.clone());
-    let shared =
-        Shared::new(Parts { schemes, metrics, max_length, reactors, log: log_queue, links, core, tree, store, client_port, epoch, config });
+    let shared = Shared::new(Parts {
+        schemes,
+        metrics,
+        audit,
+        max_length,
+        reactors,
+        log: log_queue,
+        links,
+        core,
+        tree,
+        store,
+        client_port,
+        epoch,
+        config,
+    });
 
     let (snapshot_jobs, jobs) = mpsc::sync_channel::<Job>(1);
     let snapshot_running = Arc::new(AtomicBool::new(false));
@@ -183,6 +223,14 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
         snapshot_running.store(true, Ordering::SeqCst);
         let _ = snapshot_jobs.try_send(Job::begin(&shared, last_zxid));
     }
+    if let Some(admin) = &admin {
+        let snapshots = SnapshotDoor { jobs: snapshot_jobs.clone(), running: snapshot_running.clone() };
+        let words = Words::new(shared.clone());
+        admin.attach(Attached { shared: shared.clone(), words, snapshots, largest: Default::default() });
+    }
+    if let Some(scrape) = &scrape {
+        scrape.attach(&shared);
+    }
     drop(snapshot_jobs);
 
     let (questions, asked) = mpsc::channel();
@@ -210,11 +258,30 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     };
     info!("Serving on {address} after {} ms with {count} reactors", begun.elapsed().as_millis());
 
+    let watched = shared.clone();
+    let notifier = super::notify::serving(&format!("Serving on {address}"), move || {
+        drop(watched.core());
+        drop(watched.tree());
+    });
+
+    if let Some(audit) = &shared.audit {
+        audit.started(true);
+    }
     let signal = signals.forever().next();
+    drop(notifier);
     info!("Signal {} received: shutting down", signal.unwrap_or_default());
+    if let Some(audit) = &shared.audit {
+        audit.stopping();
+    }
     shared.counters.stopping.store(true, Ordering::SeqCst);
     for reactor in &shared.reactors {
         reactor.wakeup.wake();
+    }
+    if let Some(admin) = &admin {
+        admin.detach();
+    }
+    if let Some(scrape) = &scrape {
+        scrape.detach();
     }
     for thread in reactor_threads {
         join(thread);

@@ -3,24 +3,25 @@
 
 use super::reactor::{Errand, Lease};
 use super::shared::{Shared, unpoisoned};
+use crate::config::MetricsProvider;
 use crate::four_letter::environment;
 use crate::four_letter::zone::Zone;
 use crate::four_letter::{
-    Chunks, Command, ConfigurationView, ConnectionBucket, ConnectionSession, ConnectionView, DigestView, MetricsView, Mode, ServerView,
-    SessionBucket, SessionsView, Statistics, Whitelist, last_operation, render,
+    Chunks, Command, ConfigurationView, ConnectionBucket, ConnectionSession, ConnectionView, DigestView, MetricsView, Mode, Needs,
+    ServerView, SessionBucket, SessionsView, Statistics, Whitelist, last_operation, render,
 };
-use crate::metrics::{Gauge, GaugeSet, GaugeValues};
+use crate::metrics::{Gauge, GaugeSet, GaugeValues, prometheus};
 use log::warn;
 use oxkeeper_proto::{SessionId, path};
-use oxkeeper_zab::{LearnerView, Role};
 use oxkeeper_replica::front::ConnectionInfo;
 use oxkeeper_replica::sessions::deadline;
+use oxkeeper_zab::{LearnerView, Role};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest answer: some millions of watches. What is longer is cut off, with a line in the log.
 const LONGEST_ANSWER_BYTES: usize = 256 << 20;
@@ -110,13 +111,29 @@ impl Words {
             return command.refusal().into_bytes();
         }
         self.act(question);
+        self.gather(command.needs(), |view| self.render(command, view))
+    }
+
+    /// Hands over what these needs name, one lock at a time; also the AdminServer's way to the server's state.
+    pub fn gather<R>(&self, needs: Needs, with: impl FnOnce(&ServerView<'_>) -> R) -> R {
         let reading = self.shared.metrics.read();
-        let gauges = if command.needs().metrics { self.gauges() } else { GaugeValues::default() };
+        let gauges = if needs.metrics { self.gauges() } else { GaugeValues::default() };
+        let families = match &self.shared.config.operator.metrics {
+            MetricsProvider::Prometheus { process_info, .. } if needs.metrics => {
+                let mut families = self.shared.exporter.families(&self.shared.metrics, &reading, &gauges, Instant::now());
+                if *process_info {
+                    families.extend(prometheus::process());
+                }
+                Some(families)
+            }
+            MetricsProvider::Null => Some(Vec::new()),
+            _ => None,
+        };
         let mode = self.mode();
         let serving = self.shared.serves.load(Ordering::SeqCst);
         let mut view = ServerView { serving, version: &self.version, mode, ..ServerView::default() };
-        self.fill(command, &mut view);
-        if command.needs().statistics {
+        self.fill(needs, &mut view);
+        if needs.statistics {
             let mut statistics = Statistics::from_reading(&reading);
             statistics.connections = self.each_front(|front| front.connections().count()).into_iter().sum();
             statistics.outstanding = self.shared.core().in_flight() as u64;
@@ -125,16 +142,21 @@ impl Words {
             statistics.nodes = tree.node_count() as u64;
             view.statistics = statistics;
         }
-        if command.needs().metrics {
-            view.metrics = Some(MetricsView { reading: &reading, gauges: &gauges, peer_state: self.peer_state() });
+        if needs.metrics {
+            view.metrics =
+                Some(MetricsView { reading: &reading, gauges: &gauges, families: families.as_deref(), peer_state: self.peer_state() });
         }
-        let by_path = if command.needs().watches_by_path { self.watches_by_path() } else { Vec::new() };
-        let by_session = if command.needs().watches_by_session { self.watches_by_session() } else { Vec::new() };
-        let ephemerals = if command.needs().sessions { self.ephemerals() } else { Vec::new() };
+        let by_path = if needs.watches_by_path { self.watches_by_path() } else { Vec::new() };
+        let by_session = if needs.watches_by_session { self.watches_by_session() } else { Vec::new() };
+        let ephemerals = if needs.sessions { self.ephemerals() } else { Vec::new() };
         view.watches_by_path = Some(&by_path);
         view.watches_by_session = Some(&by_session);
         view.ephemeral_sessions = ephemerals.len();
         view.ephemerals = Some(&ephemerals);
+        with(&view)
+    }
+
+    fn render(&self, command: Command, view: &ServerView<'_>) -> Vec<u8> {
         let mut text = Vec::new();
         let mut packets = 0;
         let mut chunks = Chunks::new(|chunk: &[u8]| {
@@ -145,7 +167,7 @@ impl Words {
             packets += 1;
             Ok(())
         });
-        let rendered = render(command, &view, &mut chunks).and_then(|()| chunks.finish());
+        let rendered = render(command, view, &mut chunks).and_then(|()| chunks.finish());
         if rendered.is_err() {
             warn!("The answer to {} was cut off after {} bytes", command.name(), text.len());
         }
@@ -179,9 +201,7 @@ impl Words {
     fn act(&self, question: &Question) {
         match question.command {
             Command::Srst => self.shared.metrics.reset(),
-            Command::Crst => {
-                self.each_front(|front| front.reset_connection_stats());
-            }
+            Command::Crst => self.reset_connections(),
             Command::Stmk => {
                 if let Some(mask) = question.mask {
                     self.shared.counters.trace_mask.store(mask as u64, Ordering::Relaxed);
@@ -189,6 +209,11 @@ impl Words {
             }
             _ => {}
         }
+    }
+
+    /// What `crst` does.
+    pub fn reset_connections(&self) {
+        self.each_front(|front| front.reset_connection_stats());
     }
 
     fn each_front<T>(&self, mut f: impl FnMut(&mut oxkeeper_replica::front::Front) -> T) -> Vec<T> {
@@ -199,8 +224,8 @@ impl Words {
         self.each_front(|front| front.connections().collect::<Vec<_>>()).into_iter().flatten().collect()
     }
 
-    fn fill<'v>(&'v self, command: Command, view: &mut ServerView<'v>) {
-        let (needs, shared) = (command.needs(), &self.shared);
+    fn fill<'v>(&'v self, needs: Needs, view: &mut ServerView<'v>) {
+        let shared = &self.shared;
         view.trace_mask = shared.counters.trace_mask.load(Ordering::Relaxed) as i64;
         if needs.connections {
             view.connections = self.connections().iter().map(connection_view).collect();

@@ -372,7 +372,15 @@ impl Core {
         txn::encode(header, txn, self.options.digest_enabled.then(|| self.overlay.digest())).into()
     }
 
-    fn propose(&mut self, now: Now, zxid: Zxid, payload: Bytes, origin: Option<Origin>, opens: Option<SessionId>, closes: Option<SessionId>) {
+    fn propose(
+        &mut self,
+        now: Now,
+        zxid: Zxid,
+        payload: Bytes,
+        origin: Option<Origin>,
+        opens: Option<SessionId>,
+        closes: Option<SessionId>,
+    ) {
         self.in_flight.push_back(InFlight { awaits: Awaits::Txn(zxid), payload: Bytes::new(), origin, opens, closes });
         self.zab.handle(now.mono_ms, Zab::Propose { zxid, payload });
     }

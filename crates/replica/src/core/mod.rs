@@ -120,6 +120,13 @@ pub enum Input {
         /// Its bytes, without the length.
         message: Bytes,
     },
+    /// The election connection with another member has come or ended.
+    ElectionLink {
+        /// The member.
+        peer: Sid,
+        /// Whether it is there.
+        is_up: bool,
+    },
     /// A link between a learner and a leader is up.
     LinkUp {
         /// Its number.
@@ -142,9 +149,9 @@ pub enum Input {
         /// The link.
         link: LinkId,
     },
-    /// The log could not be cut where the leader wanted it: everything was put aside, and nothing is done for the disk
-    /// before [`DiskStep::Resume`].
-    HistoryLost,
+    /// The log could not be cut where the leader wanted it: nothing was changed, and nothing is done for the disk, but
+    /// for barriers, before [`DiskStep::Resume`].
+    CutRefused,
     /// A link is gone.
     LinkDown {
         /// Which.
@@ -225,15 +232,19 @@ pub enum DiskStep {
     SaveAccepted(i64),
     /// Say durably that history of this epoch is going to be written.
     AnnounceEpoch(i64),
-    /// Make the announced epoch the current one, after everything appended is durable.
+    /// Make this the current epoch, after everything appended is durable; a snapshot that was installed, and what was
+    /// appended behind it, take the place of the old history.
     CommitEpoch(i64),
     /// Cut the log behind this zxid; build the tree anew if it is ahead of it.
     Truncate(Zxid),
-    /// The body that was received becomes the history and the tree.
+    /// The body that was received (of zxid 0: nothing at all) becomes the tree; the history is to follow with
+    /// [`DiskStep::CommitEpoch`].
     InstallSnapshot(Zxid),
+    /// It will not: the tree is built anew from the old history.
+    AbandonSnapshot,
     /// Answer with [`Input::Done`] when everything before is durable.
     Barrier(u64),
-    /// What was asked before belonged to a history that is lost, and is not to be done; what comes behind is.
+    /// What was asked before was to follow a cut that could not be made, and is not to be done; what comes behind is.
     Resume,
 }
 
@@ -498,13 +509,14 @@ impl Core {
             }
             Input::Done { step } => self.zab.handle(at, Zab::Done { step }),
             Input::Notification { from, message } => self.zab.handle(at, Zab::Notification { from, message }),
+            Input::ElectionLink { peer, is_up } => self.zab.handle(at, Zab::ElectionLink { peer, is_up }),
             Input::LinkUp { link } => self.zab.handle(at, Zab::LinkUp { link }),
             Input::Packet { link, packet } => self.zab.handle(at, Zab::Packet { link, packet }),
             Input::SnapshotReceived { link } => self.zab.handle(at, Zab::SnapshotReceived { link }),
             Input::Progress { link } => self.zab.handle(at, Zab::Progress { link }),
-            Input::HistoryLost => {
+            Input::CutRefused => {
                 self.outputs.push_back(Output::Disk(DiskStep::Resume));
-                self.zab.handle(at, Zab::HistoryLost);
+                self.zab.handle(at, Zab::CutRefused);
             }
             Input::LinkDown { link } => self.zab.handle(at, Zab::LinkDown { link }),
         }
@@ -528,6 +540,7 @@ impl Core {
                 Zab::CommitEpoch { epoch } => self.outputs.push_back(Output::Disk(DiskStep::CommitEpoch(epoch))),
                 Zab::Truncate { zxid } => self.outputs.push_back(Output::Disk(DiskStep::Truncate(zxid))),
                 Zab::InstallSnapshot { zxid } => self.outputs.push_back(Output::Disk(DiskStep::InstallSnapshot(zxid))),
+                Zab::AbandonSnapshot => self.outputs.push_back(Output::Disk(DiskStep::AbandonSnapshot)),
                 Zab::Barrier { step } => self.outputs.push_back(Output::Disk(DiskStep::Barrier(step))),
                 Zab::Notify { to, message } => self.outputs.push_back(Output::Notify { to, message }),
                 Zab::Dial { link, leader } => self.outputs.push_back(Output::Dial { link, leader }),

@@ -1,0 +1,3 @@
+module oxkeeper.test/cgo
+
+go 1.19

@@ -1,0 +1,331 @@
+//! Ensembles of Java's servers and ours in every mixture, each leading in turn, under a load of which every answer is
+//! kept and judged: kill -9 of leaders and followers, and every way of synchronisation in every direction. Who leads
+//! and which synchronisation ran is asserted, not hoped for.
+//!
+//! CI runs cases drawn by the commit; `OXKEEPER_CASES=all` runs all, `OXKEEPER_CASES=<text>` those with the text in their
+//! name, `OXKEEPER_SEED` draws others. `OXKEEPER_ENSEMBLE_SUBJECT=java395` puts a Java server in place of ours.
+
+use std::time::{Duration, Instant};
+
+use oxkeeper_compat_tests::chronicle::{Chronicle, Shape, missing_on};
+use oxkeeper_compat_tests::connection::Connection;
+use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, Synchronisation, draw, ours, tree_of};
+use oxkeeper_compat_tests::load::{connect, header};
+use oxkeeper_compat_tests::subject::Subject;
+use oxkeeper_compat_tests::verdict::{Syncs, judge};
+use oxkeeper_compat_tests::wire::request;
+
+/// What CI has for the mixtures, and for the synchronisations.
+const MIXTURES_BUDGET: Duration = Duration::from_secs(90);
+const SYNCHRONISATIONS_BUDGET: Duration = Duration::from_secs(60);
+
+/// Three voters, of which the last one shall lead, and observers.
+#[derive(Clone, Debug)]
+struct Mixture {
+    voters: [Subject; 3],
+    observers: Vec<Subject>,
+}
+
+fn mixtures() -> Vec<(String, Mixture)> {
+    let ox = ours();
+    let mut voters = vec![[ox, ox, ox]];
+    for java in [Subject::Java39, Subject::Java38] {
+        voters.extend([[java, java, ox], [ox, java, java], [java, ox, java], [java, ox, ox], [ox, java, ox], [ox, ox, java]]);
+    }
+    let mut cases = Vec::new();
+    for voters in voters {
+        for observers in [vec![], vec![Subject::Java39], vec![ox]] {
+            let name = format!("{} {} led by {}, observers {observers:?}", voters[0], voters[1], voters[2]);
+            cases.push((name, Mixture { voters, observers }));
+        }
+    }
+    cases
+}
+
+/// Reads behind a sync are judged as linearizable where no Java server ever leads.
+fn syncs(ensemble: &Ensemble) -> Syncs {
+    let all_ours = ensemble.plan.voters.iter().all(|subject| *subject == Subject::Oxkeeper);
+    if all_ours { Syncs::Linearizable } else { Syncs::AsJava }
+}
+
+/// Judges what the clients saw, and what every running member has.
+fn settle(ensemble: &Ensemble, load: Chronicle) {
+    let history = load.end();
+    let mut wrong = judge(&history, syncs(ensemble));
+    for index in ensemble.everyone().into_iter().filter(|index| ensemble.is_running(*index)) {
+        wrong.extend(missing_on(ensemble.address(index), &history));
+    }
+    assert!(wrong.is_empty(), "{}\n{}", ensemble.modes(), wrong.join("\n"));
+    let nodes = ensemble.assert_same_everywhere();
+    let reconnections: u64 = history.lives.iter().map(|life| life.reconnections).sum();
+    println!(
+        "  {} writes acknowledged, {} requests, {reconnections} reconnections, {nodes} nodes",
+        history.acknowledged(),
+        history.events.len()
+    );
+}
+
+/// What every mixture must live through.
+fn live_through(name: &str, mixture: &Mixture) {
+    let mut ensemble = Ensemble::new(&format!("mixture {name}"), &Plan::new(&mixture.voters, &mixture.observers));
+    ensemble.start_led_by(2);
+    for (index, member) in ensemble.members.iter().enumerate() {
+        let wanted = if member.is_observer {
+            Mode::Observer
+        } else if index == 2 {
+            Mode::Leader
+        } else {
+            Mode::Follower
+        };
+        assert_eq!(ensemble.mode(index), Some(wanted), "{}", ensemble.modes());
+    }
+    let load = Chronicle::begin(&ensemble.addresses(), &Shape::default());
+    load.wait_for(300, "everyone is there");
+
+    let mark = ensemble.mark();
+    ensemble.kill(0);
+    load.wait_for(100, "a follower is dead");
+    ensemble.start(0);
+    assert_eq!(ensemble.synchronisation(2, 0, &mark), Synchronisation::Diff, "a short absence");
+    load.wait_for(100, "the follower is back");
+
+    ensemble.kill(2);
+    let gap = load.wait_for(1, "the leader is dead");
+    println!("  {:.0} ms from kill -9 of the leader to the next acknowledged write", gap.as_secs_f64() * 1000.0);
+    let leader = ensemble.wait_for_leader();
+    assert_ne!(leader, 2);
+    load.wait_for(100, "another one leads");
+    let mark = ensemble.mark();
+    ensemble.start(2);
+    let back = ensemble.synchronisation(leader, 2, &mark);
+    println!("  the former leader was synchronised by {back:?}");
+    assert_eq!(ensemble.mode(2), Some(Mode::Follower), "{}", ensemble.modes());
+    assert_eq!(ensemble.wait_for_leader(), leader, "nothing happened to the leader");
+    load.wait_for(100, "all are back");
+
+    for index in ensemble.voters().len()..ensemble.members.len() {
+        let mark = ensemble.mark();
+        ensemble.kill(index);
+        load.wait_for(100, "the observer is dead");
+        ensemble.start(index);
+        assert_eq!(ensemble.synchronisation(leader, index, &mark), Synchronisation::Diff, "a short absence");
+        load.wait_for(50, "the observer is back");
+    }
+    settle(&ensemble, load);
+}
+
+#[test]
+fn mixtures_under_load_lose_nothing() {
+    draw("mixture", mixtures(), 2, MIXTURES_BUDGET, |name, mixture| live_through(name, &mixture));
+}
+
+/// How a learner is made to need a certain synchronisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// It was away while little was written.
+    ShortAbsence,
+    /// All it had is gone.
+    EmptyDirectory,
+    /// It led alone and logged what nobody else has; the others have a new leader, and nothing new.
+    UncommittedTail,
+    /// The same, and the others have gone on.
+    UncommittedTailAndNews,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Need {
+    leader: Subject,
+    learner: Subject,
+    is_observer: bool,
+    cause: Cause,
+}
+
+impl Need {
+    /// What the leader must choose.
+    fn wanted(&self) -> Synchronisation {
+        match self.cause {
+            Cause::ShortAbsence => Synchronisation::Diff,
+            Cause::EmptyDirectory => Synchronisation::Snap,
+            Cause::UncommittedTail => Synchronisation::Trunc,
+            // Java truncates nothing across an epoch that has begun.
+            Cause::UncommittedTailAndNews if self.leader != Subject::Oxkeeper => Synchronisation::Snap,
+            Cause::UncommittedTailAndNews => Synchronisation::Trunc,
+        }
+    }
+}
+
+fn needs() -> Vec<(String, Need)> {
+    let ox = ours();
+    let mut cases = Vec::new();
+    let pairs = [(Subject::Java39, ox), (ox, Subject::Java39), (Subject::Java38, ox), (ox, Subject::Java38), (ox, ox)];
+    for (leader, learner) in pairs {
+        for (cause, is_observer) in [
+            (Cause::ShortAbsence, false),
+            (Cause::ShortAbsence, true),
+            (Cause::EmptyDirectory, false),
+            (Cause::EmptyDirectory, true),
+            (Cause::UncommittedTail, false),
+            (Cause::UncommittedTailAndNews, false),
+        ] {
+            let role = if is_observer { "observer" } else { "follower" };
+            let need = Need { leader, learner, is_observer, cause };
+            cases.push((format!("{cause:?} of {role} {learner} under {leader}: {:?}", need.wanted()), need));
+        }
+    }
+    cases
+}
+
+/// A session that writes one node after the other.
+struct Pen {
+    connection: Connection,
+    xid: i32,
+    prefix: &'static str,
+    acknowledged: Vec<String>,
+}
+
+impl Pen {
+    fn open(ensemble: &Ensemble, index: usize, prefix: &'static str) -> Pen {
+        let begun = Instant::now();
+        loop {
+            if let Some((connection, _)) = connect(ensemble.address(index), None, 30_000) {
+                return Pen { connection, xid: 0, prefix, acknowledged: Vec::new() };
+            }
+            assert!(begun.elapsed() < PATIENCE, "server {} gives no session; {}", index + 1, ensemble.modes());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn send(&mut self, count: usize) -> Vec<String> {
+        let paths: Vec<String> = (0..count as i32).map(|at| format!("/{}{:04}", self.prefix, self.xid + 1 + at)).collect();
+        let frames: Vec<u8> = (self.xid + 1..).zip(&paths).flat_map(|(xid, path)| request::create(path, path).frame(xid)).collect();
+        self.xid += count as i32;
+        self.connection.send(&frames);
+        paths
+    }
+
+    fn write(&mut self, count: usize) {
+        let first = self.xid + 1;
+        for (xid, path) in (first..).zip(self.send(count)) {
+            let payload = self.connection.receive(PATIENCE).expect("an answer");
+            let (found, _, error) = header(&payload);
+            assert_eq!((found, error), (xid, 0), "{path}");
+            self.acknowledged.push(path);
+        }
+    }
+}
+
+fn satisfy(name: &str, need: &Need) {
+    match need.cause {
+        Cause::ShortAbsence | Cause::EmptyDirectory => synchronise_after_absence(name, need),
+        Cause::UncommittedTail | Cause::UncommittedTailAndNews => synchronise_former_leader(name, need),
+    }
+}
+
+fn synchronise_after_absence(name: &str, need: &Need) {
+    let (voters, observers) =
+        if need.is_observer { ([need.leader; 3], vec![need.learner]) } else { ([need.learner, need.leader, need.leader], vec![]) };
+    let learner = if need.is_observer { 3 } else { 0 };
+    let mut ensemble = Ensemble::new(name, &Plan::new(&voters, &observers));
+    ensemble.start_led_by(2);
+    let mut pen = Pen::open(&ensemble, 2, "before");
+    pen.write(20);
+    ensemble.terminate(learner);
+    pen.write(20);
+    if need.cause == Cause::EmptyDirectory {
+        ensemble.empty(learner);
+    }
+    let mark = ensemble.mark();
+    ensemble.start(learner);
+    assert_eq!(ensemble.synchronisation(2, learner, &mark), need.wanted());
+    assert_eq!(ensemble.wait_for_leader(), 2);
+    // It takes part afterwards, and starts by itself on what it was given.
+    pen.write(20);
+    ensemble.kill(learner);
+    let mark = ensemble.mark();
+    ensemble.start(learner);
+    assert_eq!(ensemble.synchronisation(2, learner, &mark), Synchronisation::Diff);
+    Pen::open(&ensemble, learner, "through-learner").write(20);
+    assert_present(&ensemble, &pen.acknowledged);
+    ensemble.assert_same_everywhere();
+    // With what it has it can lead, too.
+    if !need.is_observer {
+        ensemble.kill(2);
+        ensemble.wait_for_leader();
+        Pen::open(&ensemble, learner, "after-leader").write(20);
+        assert_present(&ensemble, &pen.acknowledged);
+        ensemble.assert_same_everywhere();
+    }
+}
+
+fn assert_present(ensemble: &Ensemble, paths: &[String]) {
+    for index in ensemble.everyone().into_iter().filter(|index| ensemble.is_running(*index)) {
+        let tree = tree_of(ensemble.address(index));
+        let missing: Vec<&String> = paths.iter().filter(|path| !tree.contains_key(*path)).collect();
+        assert!(missing.is_empty(), "server {} lacks {missing:?}; {}", index + 1, ensemble.modes());
+    }
+}
+
+fn synchronise_former_leader(name: &str, need: &Need) {
+    // Long ticks: a leader notices only at the next one that it is alone.
+    let plan = Plan::new(&[need.leader, need.leader, need.learner], &[]).tick_ms(2000);
+    let mut ensemble = Ensemble::new(name, &plan);
+    ensemble.start_led_by(2);
+    let mut pen = Pen::open(&ensemble, 2, "before");
+    pen.write(20);
+    // Some of its log is below the point where it will be cut.
+    ensemble.assert_same_everywhere();
+    let lost = loop {
+        ensemble.kill(0);
+        ensemble.kill(1);
+        let lost = pen.send(5);
+        let marker = lost[4].clone().into_bytes();
+        let begun = Instant::now();
+        while !ensemble.has_logged(2, &marker) && begun.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if ensemble.has_logged(2, &marker) {
+            break lost;
+        }
+        // Its tick came between.
+        ensemble.start_all();
+        assert_eq!(ensemble.wait_for_leader(), 2);
+        let acknowledged = std::mem::take(&mut pen.acknowledged);
+        pen = Pen { acknowledged, xid: pen.xid, ..Pen::open(&ensemble, 2, "before") };
+    };
+    ensemble.kill(2);
+    let marker = lost[4].as_bytes();
+    assert!(!ensemble.has_logged(0, marker) && !ensemble.has_logged(1, marker), "nobody else may have logged it");
+    ensemble.spawn(0);
+    ensemble.start(1);
+    assert_eq!(ensemble.wait_for_leader(), 1, "{}", ensemble.modes());
+    let mut acknowledged = pen.acknowledged;
+    if need.cause == Cause::UncommittedTailAndNews {
+        let mut pen = Pen::open(&ensemble, 1, "news");
+        pen.write(20);
+        acknowledged.extend(pen.acknowledged);
+    }
+    let mark = ensemble.mark();
+    ensemble.start(2);
+    assert_eq!(ensemble.synchronisation(1, 2, &mark), need.wanted());
+    assert_eq!(ensemble.wait_for_leader(), 1);
+    let mut pen = Pen::open(&ensemble, 2, "through-former-leader");
+    pen.write(20);
+    acknowledged.extend(pen.acknowledged);
+    assert_present(&ensemble, &acknowledged);
+    let tree = tree_of(ensemble.address(2));
+    let back: Vec<&String> = lost.iter().filter(|path| tree.contains_key(*path)).collect();
+    assert!(back.is_empty(), "what was cut off is there: {back:?}");
+    ensemble.assert_same_everywhere();
+    // What was cut off stays off, and what came after it stays: from its own disk, as leader.
+    ensemble.kill(2);
+    ensemble.start(2);
+    ensemble.kill(1);
+    assert_eq!(ensemble.wait_for_leader(), 2, "{}", ensemble.modes());
+    assert_present(&ensemble, &acknowledged);
+    ensemble.assert_same_everywhere();
+}
+
+#[test]
+fn every_synchronisation_in_every_direction() {
+    draw("synchronisation", needs(), 2, SYNCHRONISATIONS_BUDGET, |name, need| satisfy(name, &need));
+}

@@ -1,0 +1,163 @@
+//! `cargo xtask install-capi --prefix DIR`: the C library as a distribution would lay it out, and what its tests need:
+//! Debian's original, its headers, compilers and valgrind.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::clients;
+
+/// The libraries: the name, the package of the shared one and of the static one, and what its programs also need.
+const LIBRARIES: &[(&str, &str, &str, &str)] = &[
+    ("zookeeper_mt", "oxkeeper-capi-mt", "oxkeeper-capi-mt-static", "-DTHREADED"),
+    ("zookeeper_st", "oxkeeper-capi-st", "oxkeeper-capi-st-static", ""),
+];
+
+/// The version in the shared library's file name: the SONAME is `.so.2`, as it has been since 3.4.
+const FILE_VERSION: &str = "2.0.0";
+
+/// The version that pkg-config tells: that of the interface.
+const INTERFACE_VERSION: &str = "3.9.5";
+
+/// What a program linked with the static archive needs of the system.
+const PRIVATE_LIBRARIES: &str = "-lpthread -ldl -lm -lgcc_s";
+
+/// The programs of the original's package: name, source in `capi/programs`, library.
+const PROGRAMS: &[(&str, &str, &str)] =
+    &[("cli_mt", "cli.c", "zookeeper_mt"), ("cli_st", "cli.c", "zookeeper_st"), ("load_gen", "load_gen.c", "zookeeper_mt")];
+
+/// `install-capi --prefix DIR [--debug]`.
+///
+/// # Errors
+/// What could not be built or written.
+pub fn install(root: &Path, arguments: &[String]) -> Result<(), String> {
+    let (prefix, is_debug) = match arguments {
+        [flag, prefix] if flag == "--prefix" => (prefix, false),
+        [flag, prefix, debug] if flag == "--prefix" && debug == "--debug" => (prefix, true),
+        _ => return Err("usage: cargo xtask install-capi --prefix DIR [--debug]".to_owned()),
+    };
+    let prefix = std::path::absolute(prefix).map_err(|error| error.to_string())?;
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    build.current_dir(root).arg("build");
+    if !is_debug {
+        build.arg("--release");
+    }
+    for (_, shared, archive, _) in LIBRARIES {
+        build.args(["-p", shared, "-p", archive]);
+    }
+    execute(&mut build)?;
+    let built = clients::target().join(if is_debug { "debug" } else { "release" });
+
+    let (lib, include, pkgconfig, bin) =
+        (prefix.join("lib"), prefix.join("include/zookeeper"), prefix.join("lib/pkgconfig"), prefix.join("bin"));
+    for directory in [&lib, &include, &pkgconfig, &bin] {
+        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    }
+    for (name, _, _, flags) in LIBRARIES {
+        let file = format!("lib{name}.so.{FILE_VERSION}");
+        copy(&built.join(format!("lib{name}.so")), &lib.join(&file))?;
+        if !is_debug {
+            execute(Command::new("strip").arg("--strip-unneeded").arg(lib.join(&file)))?;
+        }
+        for link in [format!("lib{name}.so.2"), format!("lib{name}.so")] {
+            let link = lib.join(link);
+            let _ = fs::remove_file(&link);
+            symlink(&file, &link).map_err(|error| format!("{}: {error}", link.display()))?;
+        }
+        copy(&built.join(format!("lib{name}_static.a")), &lib.join(format!("lib{name}.a")))?;
+        let description = pkg_config(&prefix, name, flags);
+        write(&pkgconfig.join(format!("lib{name}.pc")), &description)?;
+    }
+    let headers = root.join("include/zookeeper");
+    for entry in fs::read_dir(&headers).map_err(|error| format!("{}: {error}", headers.display()))?.flatten() {
+        copy(&entry.path(), &include.join(entry.file_name()))?;
+    }
+    for (program, source, library) in PROGRAMS {
+        let source = root.join("capi/programs").join(source);
+        let mut compile = Command::new("cc");
+        compile.args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(bin.join(program)).arg(&source);
+        if *library == "zookeeper_mt" {
+            compile.arg("-DTHREADED");
+        }
+        compile.arg("-I").arg(&include).arg("-L").arg(&lib).arg(format!("-l{library}")).arg("-lpthread");
+        execute(&mut compile)?;
+    }
+    println!("installed below {}", prefix.display());
+    Ok(())
+}
+
+/// The text of a `.pc` file.
+fn pkg_config(prefix: &Path, name: &str, flags: &str) -> String {
+    let flags = if flags.is_empty() { String::new() } else { format!(" {flags}") };
+    format!(
+        "prefix={}\nlibdir=${{prefix}}/lib\nincludedir=${{prefix}}/include\n\n\
+         Name: lib{name}\nDescription: A client of ZooKeeper for C\nVersion: {INTERFACE_VERSION}\n\
+         Libs: -L${{libdir}} -l{name}\nLibs.private: {PRIVATE_LIBRARIES}\nCflags: -I${{includedir}}/zookeeper{flags}\n",
+        prefix.display()
+    )
+}
+
+/// Debian packages that the tests of the C library need on the machine.
+const PACKAGES: &[&str] = &["gcc", "g++", "binutils", "valgrind", "libzookeeper-mt2", "zookeeper-bin", "libc6-dbg"];
+
+/// Packages that are only unpacked: the two -dev packages exclude each other.
+const UNPACKED: &[&str] = &["libzookeeper-st2", "libzookeeper-mt-dev", "libzookeeper-st-dev"];
+
+/// Where they are unpacked, below the target directory; `compat-tests` looks for them there.
+const DEBIAN: &str = "capi-debian";
+
+/// Fetches what is missing.
+///
+/// # Errors
+/// What could not be had.
+pub fn prerequisites() -> Result<(), String> {
+    let installed = |package: &&&str| {
+        let query = Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]).output();
+        query.is_ok_and(|output| output.stdout.starts_with(b"install ok"))
+    };
+    let missing: Vec<&&str> = PACKAGES.iter().filter(|package| !installed(package)).collect();
+    if !missing.is_empty() {
+        execute(Command::new("apt-get").args(["-qq", "update"]))?;
+        let mut install = Command::new("apt-get");
+        install.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-y", "--no-install-recommends", "install"]);
+        execute(install.args(missing))?;
+    }
+    let directory = clients::target().join(DEBIAN);
+    if directory.join("complete").exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    execute(Command::new("apt-get").args(["-qq", "download"]).args(UNPACKED).current_dir(&directory))?;
+    let archives: Vec<PathBuf> = fs::read_dir(&directory)
+        .map_err(|error| error.to_string())?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "deb"))
+        .collect();
+    for archive in archives {
+        let name = archive.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let package = name.split('_').next().unwrap_or_default();
+        execute(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(directory.join(package)))?;
+    }
+    write(&directory.join("complete"), "")
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    // A new file, so that a running program keeps the old one.
+    let _ = fs::remove_file(to);
+    fs::copy(from, to).map(|_| ()).map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn execute(command: &mut Command) -> Result<(), String> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{command:?}: {status}")),
+        Err(error) => Err(format!("{command:?}: {error}")),
+    }
+}
