@@ -21,6 +21,7 @@ use oxkeeper_replica::request::{Now, read_multi};
 use oxkeeper_server::config;
 use oxkeeper_store::{OpenOptions, log_format, recovery, snapshot as store_snapshot};
 use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
+use oxkeeper_zab::{Candidate, Config, Election, ElectionOptions, ElectionOutput, Notification, Opening, Sid};
 use peak_alloc::PeakAlloc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -147,6 +148,36 @@ pub fn config(bytes: &[u8]) {
     match config::load(&request) {
         Ok(loaded) => assert!(loaded.config.tick_time_ms > 0),
         Err(refused) => assert!(!refused.message.is_empty() && refused.exit_code != 0),
+    }
+}
+
+/// The election port: what opens a connection, a notification with its configuration, and a whole election that gets
+/// it (the first byte says from whom, and how much later).
+pub fn election(bytes: &[u8]) {
+    let _ = within(bytes, 64, Opening::decode);
+    let Some((control, message)) = bytes.split_first() else { return };
+    let read = within(message, 64, Notification::decode);
+    if let Ok(Notification { config: Some(Ok(config)), .. }) = &read {
+        let text = config.to_text();
+        // A blank at a value's beginning belongs to the line, here as in Java.
+        if !text.contains(['\t', '\x0c', ' ']) {
+            let again = Config::parse(&text).expect("what we write ourselves");
+            assert_eq!(again.to_text(), text);
+        }
+        let _ = config.quorum().is_reached(|sid| sid.0 % 2 == 0);
+    }
+    let config = Config::parse("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2").expect("a configuration");
+    let mut election = Election::new(Sid(2), false, ElectionOptions::default(), &config);
+    election.start(0, Candidate { zxid: 5, epoch: 1, in_doubt: control & 0x80 != 0 });
+    for round in 0..3 {
+        let refused = election.receive(10 * round, Sid(i64::from(control & 3)), message).is_err();
+        assert_eq!(refused, read.is_err());
+        election.tick(10 * round + u64::from(control & 0x7c) * 10);
+        while let Some(output) = election.poll() {
+            if let ElectionOutput::Send { message, .. } = output {
+                Notification::decode(&message).expect("what we write ourselves");
+            }
+        }
     }
 }
 

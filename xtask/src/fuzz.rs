@@ -21,6 +21,7 @@ const TARGETS: &[(&str, u32, &[&str])] = &[
     ),
     ("config", 4096, &["compat-tests/vectors/config"]),
     ("java_string", 64, &[]),
+    ("election", 4096, &["crates/zab/tests/vectors"]),
 ];
 
 /// What CI gives: with the build it stays below a minute and a half on two cores.

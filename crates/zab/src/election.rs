@@ -109,6 +109,8 @@ pub struct Election {
     voters: BTreeSet<Sid>,
     /// Who was connected and is not any more: its vote is not waited for.
     gone: BTreeSet<Sid>,
+    /// What the oracle of an ensemble of two says; `None` without one.
+    oracle: Option<bool>,
     phase: Phase,
     /// The round; grows as long as the process lives.
     round: i64,
@@ -140,6 +142,7 @@ impl Election {
             config_text: String::new(),
             voters: BTreeSet::new(),
             gone: BTreeSet::new(),
+            oracle: None,
             phase: Phase::Idle,
             round: 0,
             candidate: Candidate { zxid: -1, epoch: -1, in_doubt: true },
@@ -179,6 +182,12 @@ impl Election {
             self.gone.remove(&sid);
         }
         self.decide_early();
+    }
+
+    /// What the oracle says now, if there is one (`oraclePath`). It counts only while two servers vote: `true` lets
+    /// one vote be enough, `false` lets a server follow a leader that says so without anybody else.
+    pub fn set_oracle(&mut self, says: Option<bool>) {
+        self.oracle = says;
     }
 
     /// Begins a new round. Called when the log is known, and again after [`Self::stop`].
@@ -241,6 +250,10 @@ impl Election {
                 self.resend_at_ms = now_ms.saturating_add(self.wait_ms);
                 self.notify_all();
                 self.drain(now_ms);
+                // The oracle may have changed its mind; a wait for silence has passed already.
+                if self.oracle() == Some(true) && !self.candidate.in_doubt && self.is_shared(&self.received, &self.proposal) {
+                    self.settle(self.proposal);
+                }
             }
             _ => {}
         }
@@ -435,13 +448,22 @@ impl Election {
         if self.is_shared(&self.settled, &vote) && self.can_lead(&self.settled, &vote) {
             self.round = vote.election_epoch;
             self.settle(ends);
+        } else if vote.state == PeerState::Leading && self.oracle() == Some(false) && vote.leader != self.me {
+            // The other of the two leads, and with the oracle's word: we have not got it.
+            self.settle(ends);
         }
+    }
+
+    /// The oracle's word, where it counts.
+    fn oracle(&self) -> Option<bool> {
+        self.oracle.filter(|_| matches!(&self.quorum, Quorum::Majority(voters) if voters.len() == 2))
     }
 
     /// Whether the votes that agree with this one are a quorum, by both rules if two are in force.
     fn is_shared(&self, votes: &BTreeMap<Sid, Vote>, vote: &Vote) -> bool {
         let agrees = |sid| votes.get(&sid).is_some_and(|other| vote.agrees_with(other));
-        self.quorum.is_reached(agrees) && self.next_quorum.as_ref().is_none_or(|quorum| quorum.is_reached(agrees))
+        let is_granted = self.oracle() == Some(true) && self.quorum.voters().iter().any(|sid| agrees(*sid));
+        (is_granted || self.quorum.is_reached(agrees)) && self.next_quorum.as_ref().is_none_or(|quorum| quorum.is_reached(agrees))
     }
 
     /// Whether the leader of a vote says itself that it leads. Others may still believe in one that is gone; and
@@ -798,6 +820,49 @@ mod tests {
             follower.notification(1001, Sid(from), notification(state, leader, SOUND.zxid, round, 1));
             assert_eq!(follower.state() == Following, follows, "{from} {state} {round}");
         }
+    }
+
+    #[test]
+    fn the_oracle_of_two_decides_for_one() {
+        let two = config("server.1=a:1:2\nserver.2=b:1:2\nserver.9=o:1:2:observer\nversion=5");
+        let one_of = |config: &Config, says: Option<bool>| {
+            let mut election = Election::new(Sid(1), false, ElectionOptions::default(), config);
+            election.set_oracle(says);
+            election.start(1000, SOUND);
+            election
+        };
+        // Alone it leads only if the oracle says so, and waits for silence before.
+        for (says, leads) in [(Some(true), true), (Some(false), false), (None, false)] {
+            let mut election = one_of(&two, says);
+            election.tick(1200);
+            assert_eq!(elected(&mut election), leads.then_some((Leading, 1)), "{says:?}");
+        }
+        // The oracle changes its mind.
+        let mut election = one_of(&two, Some(false));
+        election.tick(1200);
+        election.set_oracle(Some(true));
+        election.tick(1600);
+        assert_eq!(elected(&mut election), Some((Leading, 1)));
+        // Without the word it follows the other, which must have it; otherwise one alone is no quorum.
+        for (says, state, follows) in
+            [(Some(false), Leading, true), (Some(false), Following, false), (None, Leading, false), (Some(true), Leading, true)]
+        {
+            let mut election = one_of(&two, says);
+            outputs(&mut election);
+            election.notification(1001, Sid(2), notification(state, 2, SOUND.zxid + 7, 9, 4));
+            assert_eq!(elected(&mut election), follows.then_some((Following, 2)), "{says:?} {state}");
+        }
+        // Of more than two, or with a history in doubt, it decides nothing.
+        let mut election = one_of(&three(), Some(true));
+        election.tick(1200);
+        election.tick(1600);
+        assert_eq!(elected(&mut election), None);
+        let mut election = Election::new(Sid(1), false, ElectionOptions::default(), &two);
+        election.set_oracle(Some(true));
+        election.start(1000, Candidate { in_doubt: true, ..SOUND });
+        election.tick(1200);
+        election.tick(1600);
+        assert_eq!(elected(&mut election), None);
     }
 
     #[test]
