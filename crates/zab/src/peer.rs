@@ -248,7 +248,8 @@ pub enum Output {
         /// Its number; they grow.
         step: u64,
     },
-    /// A configuration was proposed: keep it, as Java does in `<configuration file>.dynamic.next`.
+    /// A configuration was proposed: keep it, as Java does in `<configuration file>.dynamic.next`. If it is the one in
+    /// force, what was kept is of no use any more.
     SeenConfig {
         /// It.
         config: Box<Config>,

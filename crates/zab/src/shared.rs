@@ -188,6 +188,22 @@ impl Shared {
         self.config_is_news = true;
     }
 
+    /// Our history is a leader's now, and so is what was proposed last: something later, which only we have seen, was
+    /// never committed and is not in the history any more.
+    pub fn see_as_leader(&mut self, config: Config) {
+        if !self.options.reconfig_enabled || config.version == self.last_seen().version {
+            return;
+        }
+        self.seen = None;
+        match config.version > self.config.version {
+            true => self.see(config),
+            false => {
+                self.config_is_news = true;
+                self.outputs.push_back(Output::SeenConfig { config: Box::new(self.config.clone()) });
+            }
+        }
+    }
+
     /// A configuration was committed. Says whether the ensemble is another one.
     pub fn activate(&mut self, config: Config) -> bool {
         if !self.options.reconfig_enabled || config.version <= self.config.version {
