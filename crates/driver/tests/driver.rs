@@ -269,7 +269,7 @@ fn an_end_right_behind_a_reply_is_seen() {
         if event.state == State::Connected {
             std::thread::sleep(Duration::from_millis(50));
         }
-        drop(sender.send(event.state));
+        let _ = sender.send(event.state);
     };
     let zookeeper = Builder::new(&address.to_string(), 60_000).unwrap().on_event(on_event).start().unwrap();
     for _ in 0..3 {
@@ -277,7 +277,7 @@ fn an_end_right_behind_a_reply_is_seen() {
         while !zookeeper.state().is_connected() {
             std::thread::yield_now();
         }
-        drop(zookeeper.handle().submit_now(1 << 63, &Operation::WhoAmI));
+        let _ = zookeeper.handle().submit_now(1 << 63, &Operation::WhoAmI);
         assert_eq!(events.recv_timeout(LONG), Ok(State::Connected));
         assert_eq!(events.recv_timeout(LONG), Ok(State::Connecting));
     }

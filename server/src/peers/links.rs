@@ -10,7 +10,7 @@ use oxkeeper_ledger::{Received, synchronise};
 use oxkeeper_net::{FlushOutcome, Queue, Stream, Wakeup, WriteBuffer};
 use oxkeeper_proto::Zxid;
 use oxkeeper_store::Store;
-use oxkeeper_zab::{LinkId, Packet, Sid, SyncJob, SyncPlan};
+use oxkeeper_zab::{Config, LinkId, Packet, Sid, SyncJob, SyncPlan};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -38,6 +38,8 @@ pub enum Work {
     Listen(bool),
     /// Close a link when what it waits for has been sent.
     HangUp(LinkId),
+    /// The members have changed.
+    Members(Box<Config>),
     /// Part of a synchronisation has gone out.
     Progress(LinkId),
     /// A link has failed while something was sent.

@@ -177,6 +177,11 @@ impl Peers {
                 // The core has forgotten it already; what is still on its way goes out while the socket is kept.
                 self.forget(id);
             }
+            Work::Members(config) => {
+                info!("The members are now, in version {:x}: {:?}", config.version, config.members.keys().map(|sid| sid.0).collect::<Vec<_>>());
+                self.election.set_config(self.poll.registry(), &config, None);
+                self.ensemble.config = *config;
+            }
             Work::Progress(link) => self.inputs.push(Input::Progress { link }),
             Work::Failed(id) => self.lost(id, "it could not be sent to"),
         }

@@ -298,6 +298,7 @@ impl Shared {
                     Output::Notify { to, message } => self.links().ask(Work::Notify { to, message }),
                     Output::Dial { link, leader } => self.links().ask(Work::Dial { link, leader }),
                     Output::Listen { on } => self.links().ask(Work::Listen(on)),
+                    Output::Members(config) => self.links().ask(Work::Members(config)),
                     Output::HangUp { link } => self.links().hang_up(link),
                     Output::Synchronise { link, job } => self.links().synchronise(link, job, &self.store),
                 }

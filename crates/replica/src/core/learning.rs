@@ -35,11 +35,6 @@ impl Learning {
             self.attached.remove(&session);
         }
     }
-
-    /// Sessions with a connection here.
-    pub(super) fn attached(&self) -> impl Iterator<Item = SessionId> {
-        self.attached.keys().copied()
-    }
 }
 
 impl Core {

@@ -27,7 +27,7 @@ use oxkeeper_proto::records::TxnHeader;
 use oxkeeper_proto::txn::{self, Txn};
 use oxkeeper_proto::{ErrorCode, OpCode, SessionId, Zxid};
 use oxkeeper_tree::Tree;
-use oxkeeper_zab::{LinkId, Packet, Peer, Sid, SyncJob};
+use oxkeeper_zab::{Config, LinkId, Packet, Peer, Sid, SyncJob};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -204,6 +204,8 @@ pub enum Output {
         /// Whether.
         on: bool,
     },
+    /// The members have changed: connect by this.
+    Members(Box<Config>),
     /// Send a packet.
     Send {
         /// On which link.
@@ -540,6 +542,9 @@ impl Core {
                 Zab::CommitEpoch { epoch } => self.outputs.push_back(Output::Disk(DiskStep::CommitEpoch(epoch))),
                 Zab::Truncate { zxid } => self.outputs.push_back(Output::Disk(DiskStep::Truncate(zxid))),
                 Zab::InstallSnapshot { zxid } => self.outputs.push_back(Output::Disk(DiskStep::InstallSnapshot(zxid))),
+                Zab::ActivateConfig { config } => self.outputs.push_back(Output::Members(config)),
+                // It is kept by the peer; a restart learns it again from the leader.
+                Zab::SeenConfig { .. } => {}
                 Zab::AbandonSnapshot => self.outputs.push_back(Output::Disk(DiskStep::AbandonSnapshot)),
                 Zab::Barrier { step } => self.outputs.push_back(Output::Disk(DiskStep::Barrier(step))),
                 Zab::Notify { to, message } => self.outputs.push_back(Output::Notify { to, message }),
