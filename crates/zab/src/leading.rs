@@ -817,3 +817,27 @@ fn limit_ms(shared: &Shared, learner: &Learner) -> u64 {
 fn is_confirmed(sync: &PendingSync, round: u64, round_is_on: bool) -> bool {
     sync.round < round || (sync.round == round && !round_is_on)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Member;
+    use crate::history::History;
+    use crate::peer::PeerOptions;
+
+    /// Four thousand million proposals before this test would take too long.
+    #[test]
+    fn the_counter_of_a_member_asks_for_a_new_epoch() {
+        let config = Config::majority([(Sid(1), Member::participant("localhost", 2888, 3888))].into());
+        let last = Zxid::new(3, u32::MAX - 2);
+        let mut shared = Shared::new(PeerOptions::new(Sid(1)), config, History::new(last, 500, 1000), 3, 3, false);
+        let mut leading = Leading { is_standalone: false, epoch: 3, ..Leading::standalone(&shared) };
+        let mut propose = |shared: &mut Shared| {
+            let input = Input::Propose { zxid: leading.next_zxid(), payload: Bytes::new() };
+            leading.handle(0, shared, input)
+        };
+        assert_eq!(propose(&mut shared), Ok(()));
+        assert!(propose(&mut shared).is_err(), "the last counter is never proposed, as in Java");
+        assert_eq!(shared.history.last_logged(), Zxid::new(3, u32::MAX - 1));
+    }
+}
