@@ -152,6 +152,8 @@ pub(crate) struct Leading {
     reconfiguration: Option<Reconfiguration>,
     /// The configuration in force has another leader: nothing may be committed here any more.
     is_deposed: bool,
+    /// The oracle lets us go on without the other of two voters.
+    is_granted: bool,
 }
 
 struct Reconfiguration {
@@ -180,6 +182,7 @@ impl Leading {
             nameless: 0,
             reconfiguration: None,
             is_deposed: false,
+            is_granted: false,
         };
         // An ensemble of one has its quorum at once.
         let _ = leading.discover(shared);
@@ -205,6 +208,7 @@ impl Leading {
             nameless: 0,
             reconfiguration: None,
             is_deposed: false,
+            is_granted: false,
         }
     }
 
@@ -300,7 +304,11 @@ impl Leading {
             }
             Input::Sync { origin } => self.sync(shared, origin),
             Input::Tick => return self.tick(now_ms, shared),
-            Input::SnapshotReceived { .. } | Input::CutRefused | Input::Notification { .. } | Input::ElectionLink { .. } => {}
+            Input::SnapshotReceived { .. }
+            | Input::CutRefused
+            | Input::Notification { .. }
+            | Input::ElectionLink { .. }
+            | Input::Oracle { .. } => {}
         }
         Ok(())
     }
@@ -311,7 +319,7 @@ impl Leading {
 
     /// Whether we and these learners are a quorum.
     fn is_quorum(&self, shared: &Shared, is_in: impl Fn(&Learner) -> bool) -> bool {
-        shared.is_quorum(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
+        self.is_granted || shared.is_quorum(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
     }
 
     /// Whether a quorum by this rule follows us; observers acknowledge nothing, so they cannot make one.
@@ -387,6 +395,7 @@ impl Leading {
         }
         let (sid, accepted) = (learner.sid, learner.accepted);
         learner.stage = Stage::Registered;
+        self.is_granted &= learner.is_observer;
         match self.phase {
             Phase::Discovery => return self.discover(shared),
             Phase::Accepting { .. } => {}
@@ -617,7 +626,8 @@ impl Leading {
                 if sid == shared.options.me { own >= first } else { self.learners.iter().any(|l| l.sid == sid && l.durable >= first) }
             };
             let is_enough_later = self.reconfiguration.as_ref().is_none_or(|next| first < next.zxid || next.quorum.is_reached(has_it));
-            if !shared.quorum.is_reached(has_it) || !is_enough_later {
+            let is_enough = shared.quorum.is_reached(has_it) && is_enough_later;
+            if !is_enough && !(self.is_granted && own >= first) {
                 break;
             }
             // A quorum has acknowledged something that came after these syncs. Their answers go before its COMMIT:
@@ -763,10 +773,31 @@ impl Leading {
         self.end_round(shared);
     }
 
+    /// In an ensemble of two the oracle may say that one of them is enough, as long as nobody follows. Asked only here,
+    /// so that the other has had the time to come.
+    fn ask_oracle(&mut self, now_ms: u64, shared: &mut Shared) -> Result<(), Reason> {
+        let is_followed = self.learners.iter().any(|l| l.stage > Stage::Connected && !l.is_observer);
+        let are_two = matches!(&shared.quorum, Quorum::Majority(voters) if voters.len() == 2);
+        if now_ms < self.ping_ms {
+            return Ok(());
+        }
+        self.is_granted = are_two && !is_followed && shared.oracle == Some(true);
+        if self.is_granted {
+            if self.phase == Phase::Discovery {
+                self.discover(shared)?;
+            }
+            self.finish_election(now_ms, shared);
+            self.establish(now_ms, shared);
+            self.commit(shared);
+        }
+        Ok(())
+    }
+
     fn tick(&mut self, now_ms: u64, shared: &mut Shared) -> Result<(), Reason> {
         if self.is_standalone {
             return Ok(());
         }
+        self.ask_oracle(now_ms, shared)?;
         if !self.is_established() && now_ms >= self.deadline_ms {
             return Err(match self.phase {
                 Phase::Discovery | Phase::Accepting { .. } => "no quorum has connected in time",

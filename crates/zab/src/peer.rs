@@ -197,6 +197,12 @@ pub enum Input {
         /// Who asks.
         origin: SyncOrigin,
     },
+    /// What the oracle of an ensemble of two says (`oraclePath`: the first character of the file is `1`): whether one
+    /// of the two may go on alone. `None`: there is none. Given again whenever it may have changed.
+    Oracle {
+        /// Its word.
+        says: Option<bool>,
+    },
     /// Time has passed; due at [`Peer::next_timer_ms`].
     Tick,
 }
@@ -435,6 +441,13 @@ impl Peer {
                 && let Err(error) = election.receive(now_ms, *from, message)
             {
                 warn!("A message from server {from} is not a notification: {error}");
+            }
+            return self.follow_election(now_ms);
+        }
+        if let Input::Oracle { says } = input {
+            self.shared.oracle = says;
+            if let Some(election) = &mut self.election {
+                election.set_oracle(says);
             }
             return self.follow_election(now_ms);
         }

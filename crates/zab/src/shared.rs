@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub quorum: Quorum,
     /// A later one that was proposed, and its rule.
     seen: Option<(Config, Quorum)>,
+    /// What the oracle says, if there is one.
+    pub oracle: Option<bool>,
     /// The election has not been told of a new configuration.
     pub config_is_news: bool,
     pub history: History,
@@ -51,6 +53,7 @@ impl Shared {
         Self {
             quorum: config.quorum(),
             seen: None,
+            oracle: None,
             config_is_news: false,
             options,
             config,

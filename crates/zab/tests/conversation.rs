@@ -739,6 +739,33 @@ fn an_ensemble_of_one_member_elects_itself() {
     assert_eq!(server.give(Input::Sync { origin: SyncOrigin::Local(1) }), ["sync 1 done"]);
 }
 
+#[test]
+fn one_of_two_goes_on_alone_only_by_the_word_of_an_oracle() {
+    let two = Config::majority((1..=2).map(|sid| (Sid(sid), Member::participant("localhost", 2888, 3888))).collect());
+    for says in [None, Some(false), Some(true)] {
+        let mut server = Server::member(2, &two, durable(z(2, 3), 2, 2), 500);
+        server.notification(1, PeerState::Looking, 2, z(2, 3), 2);
+        server.sleep();
+        joins(&mut server, 1, 1, 2);
+        server.done();
+        server.from(1, ack_epoch(z(2, 3), 2));
+        server.done();
+        assert_eq!(server.plain_from(1, PacketKind::ACK, z(3, 0))[0], "lead 3");
+        server.give(Input::Oracle { says });
+        server.propose();
+        assert_eq!(server.give(Input::LogSynced { through: z(3, 1) }), [""; 0], "the other is there");
+        server.give(Input::LinkDown { link: LinkId(1) });
+        let mut lines = server.sleep();
+        if server.peer.role() == Role::Leading {
+            lines.extend(server.sleep());
+        }
+        match says {
+            Some(true) => assert_eq!(lines, ["commit 3:1"]),
+            _ => assert_eq!(lines, ["listen false", "look: not enough followers are synchronised", "barrier"]),
+        }
+    }
+}
+
 // --- Reconfiguration ---
 
 /// The transaction that makes these sids the voters of servers 1 to 4; the others are observers.
