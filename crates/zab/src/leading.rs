@@ -627,7 +627,8 @@ impl Leading {
             };
             let is_enough_later = self.reconfiguration.as_ref().is_none_or(|next| first < next.zxid || next.quorum.is_reached(has_it));
             let is_enough = shared.quorum.is_reached(has_it) && is_enough_later;
-            if !is_enough && !(self.is_granted && own >= first) {
+            let is_granted = self.is_granted && own >= first;
+            if !is_enough && !is_granted {
                 break;
             }
             // A quorum has acknowledged something that came after these syncs. Their answers go before its COMMIT:
