@@ -430,7 +430,7 @@ fn a_subtree_is_drawn_exported_and_imported() {
     assert_eq!(again.code, Some(0));
     let lines = |name| fs::read_to_string(file(name)).expect("an export").lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(lines("a"), lines("b"));
-    assert_eq!(lines("a").len(), 8);
+    assert_eq!(lines("a").len(), 9);
 
     // What is there is left alone, unless it is to be replaced.
     assert_eq!(run(&to, &["set", "/copy/empty", "changed"]).code, Some(0));
@@ -441,14 +441,20 @@ fn a_subtree_is_drawn_exported_and_imported() {
     assert_eq!(run(&to, &["get", "/copy/empty"]).out.get(1).map(String::as_str), None);
 
     fs::write(directory.path.join("no-export"), "{}\n").expect("a file");
+    let whole = fs::read_to_string(file("a")).expect("an export");
+    let (cut, _) = whole.trim_end().rsplit_once('\n').expect("lines");
+    fs::write(directory.path.join("cut-off"), cut).expect("a file");
     for (words, reason) in [
         (["import", &file("missing"), "/x"], "No such file or directory"),
         (["import", &file("no-export"), "/x"], "line 1: no export"),
+        (["import", &file("cut-off"), "/x"], "was cut off after 8 znodes"),
         (["export", "/s", "/no/such/directory/file"], "No such file or directory"),
     ] {
         let said = run(&to, &words);
         assert!(said.code == Some(1) && said.err.len() == 1 && said.err[0].contains(reason), "{words:?}: {said:?}");
     }
+    // And nothing of it has been done.
+    assert_eq!(run(&to, &["stat", "/x"]).code, Some(1));
 }
 
 #[test]

@@ -312,6 +312,62 @@ fn a_server_in_the_foreground_takes_properties_and_overlooks_flags_of_the_jvm() 
     assert_eq!(program, fs::canonicalize(oxkeeper_program()).expect("there"));
 }
 
+/// Two servers on one machine, as tutorials have them: numbers 0 and 1, a configuration each.
+#[test]
+fn a_cluster_of_two_on_one_machine_elects_and_tells_its_roles() {
+    let directory = TemporaryDirectory::new();
+    let place = Place::new(Subject::Oxkeeper, directory.path.join("ours"));
+    let clients = [free_port(), free_port()];
+    let members: String = (0..2).map(|id| format!("server.{id}=127.0.0.1:{}:{}\n", free_port(), free_port())).collect();
+    for (id, port) in clients.iter().enumerate() {
+        let data = place.home.join(format!("data_{id}"));
+        fs::create_dir(&data).expect("writable");
+        // `echo 0 > myid`
+        fs::write(data.join("myid"), format!("{id}\n")).expect("writable");
+        let text = format!(
+            "tickTime=500\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPort={port}\nadmin.enableServer=false\nforceSync=no\n{members}",
+            data.display()
+        );
+        fs::write(place.home.join(format!("conf/zoo_{id}.cfg")), text).expect("writable");
+    }
+    /// Kills what is still there in the end.
+    struct Members<'a>(&'a Path);
+    impl Drop for Members<'_> {
+        fn drop(&mut self) {
+            for id in 0..2 {
+                if let Ok(process) = fs::read_to_string(self.0.join(format!("data_{id}/zookeeper_server.pid"))) {
+                    let _ = Command::new("kill").args(["-9", &process]).output();
+                }
+            }
+        }
+    }
+    let _members = Members(&place.home);
+    let script = |word: &str, id: usize| place.script("zkServer.sh", &[word, &format!("./conf/zoo_{id}.cfg")], &[]);
+    for id in 0..2 {
+        let started = script("start", id);
+        assert!(started.output.contains("STARTED"), "{started:?}");
+    }
+    let start = Instant::now();
+    loop {
+        let roles = [0, 1].map(|id| script("status", id));
+        let count = |role: &str| roles.iter().filter(|status| status.output.contains(&format!("Mode: {role}\n"))).count();
+        if count("leader") == 1 && count("follower") == 1 {
+            assert!(roles.iter().all(|status| status.code == Some(0)), "{roles:?}");
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "no leader and follower: {roles:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // One of two is no quorum: it says that it does not serve.
+    assert!(script("stop", 0).output.contains("STOPPED"));
+    let start = Instant::now();
+    while script("status", 1).code == Some(0) {
+        assert!(start.elapsed() < Duration::from_secs(60), "one of two goes on serving");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(script("stop", 1).output.contains("STOPPED"));
+}
+
 #[test]
 fn a_start_that_fails_says_so() {
     let directory = TemporaryDirectory::new();

@@ -39,6 +39,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         arguments: server_arguments,
         run: Run::Raw(|rest| oxkeeper_server::main(rest.to_vec())),
     },
+    Subcommand {
+        name: "cli",
+        about: "Talk to servers as zkCli.sh does: a shell, or a single command",
+        arguments: raw_arguments,
+        run: Run::Raw(|rest| oxkeeper_cli::main(rest.to_vec(), &version::full())),
+    },
     Subcommand { name: "status", about: "Show how servers do, a line for each", arguments: status_arguments, run: Run::Parsed(status) },
     Subcommand { name: "4lw", about: "Ask a server a four-letter word", arguments: word_arguments, run: Run::Parsed(word) },
     Subcommand {
@@ -376,9 +382,9 @@ fn snapshots(matches: &ArgMatches) -> Result<u8, Failure> {
             let verdict = snapshot::verify(Path::new(&file))?;
             let word = if verdict.problem.is_some() { "DAMAGED" } else { "ok" };
             let digest = verdict.digest.map_or(String::new(), |digest| format!(", digest {:#x} at {}", digest.digest, digest.zxid));
-            println!("{file}: {word}: {} nodes, {} sessions{digest}", verdict.nodes, verdict.sessions);
+            say!("{file}: {word}: {} nodes, {} sessions{digest}", verdict.nodes, verdict.sessions);
             for line in verdict.problem.iter().chain(&verdict.note) {
-                println!("  {line}");
+                say!("  {line}");
             }
             code = code.max(u8::from(verdict.problem.is_some()));
         } else if let Some(start) = text(matches, "summary") {
@@ -407,7 +413,7 @@ fn back_up(matches: &ArgMatches) -> Result<u8, Failure> {
         }
         if is_once || !pass.snapshots.is_empty() || pass.transactions > 0 {
             let through = pass.through.map_or("nothing yet".to_owned(), |zxid| format!("through zxid {zxid}"));
-            println!("{through}: {} transactions and {} snapshots shipped", pass.transactions, pass.snapshots.len());
+            say!("{through}: {} transactions and {} snapshots shipped", pass.transactions, pass.snapshots.len());
             io::stdout().flush()?;
         }
         if is_once {
@@ -432,7 +438,7 @@ fn restore_state(matches: &ArgMatches) -> Result<u8, Failure> {
         eprintln!("{note}");
     }
     let at = restored.time_ms.map_or(String::new(), |time_ms| format!(" of {}", local.date(time_ms)));
-    println!(
+    say!(
         "zxid {}{at}: {} nodes, {} sessions, digest {:#x}; from {} and {} transactions, {} digests of which match",
         restored.zxid,
         restored.tree.node_count() - 1,
@@ -444,7 +450,7 @@ fn restore_state(matches: &ArgMatches) -> Result<u8, Failure> {
     );
     if let Some(to) = path(matches, "to") {
         let written = restore::write(&mut restored, &directories(Some(to), path(matches, "log-dir")))?;
-        println!("written and read back: {}", written.display());
+        say!("written and read back: {}", written.display());
     }
     Ok(0)
 }
@@ -490,13 +496,13 @@ fn initialise(matches: &ArgMatches) -> Result<u8, Failure> {
     };
     // The original's words, and on standard output as there.
     if !config.exists() {
-        println!("Unable to find config file at {}", config.display());
+        say!("Unable to find config file at {}", config.display());
         return Ok(1);
     }
     let places = match directories_of(&config) {
         Ok(places) => places,
         Err(failure) => {
-            println!("{failure}");
+            say!("{failure}");
             return Ok(1);
         }
     };
@@ -505,7 +511,7 @@ fn initialise(matches: &ArgMatches) -> Result<u8, Failure> {
     match initialize::initialize(&request, &mut io::stdout()) {
         // As the original: its messages are output.
         Err(failure) if failure.exit_code != 0 => {
-            println!("{failure}");
+            say!("{failure}");
             Ok(failure.exit_code)
         }
         _ => Ok(0),

@@ -153,19 +153,19 @@ fn status(file: &Path, variable: Variable<'_>) -> Result<u8, Failure> {
     let my_id = fs::read_to_string(Path::new(&data).join("myid")).unwrap_or_default();
     let member = value(&format!("server.{}", my_id.trim())).and_then(|line| line.rsplit_once(';')).map(|(_, client)| client.trim());
     let Some(client) = value("clientPort").or(member) else {
-        println!("Unable to find either secure or unsecure client port in any configs. Terminating.");
+        say!("Unable to find either secure or unsecure client port in any configs. Terminating.");
         return Ok(1);
     };
     let (host, port) = words::address(client)?;
-    println!("Client port found: {port}. Client address: {host}. Client SSL: false.");
+    say!("Client port found: {port}. Client address: {host}. Client SSL: false.");
     let answer = words::ask(&host, port, "srvr", Duration::from_millis(words::TIMEOUT_MS)).unwrap_or_default();
     match answer.lines().find(|line| line.contains("Mode")) {
         Some(mode) => {
-            println!("{mode}");
+            say!("{mode}");
             Ok(0)
         }
         None => {
-            println!("Error contacting service. It is probably not running.");
+            say!("Error contacting service. It is probably not running.");
             Ok(1)
         }
     }

@@ -37,6 +37,12 @@ pub fn run(arguments: &[String]) -> Option<ExitCode> {
         }
     }
     let class = arguments.get(at)?.strip_prefix("org.apache.zookeeper.")?;
+    if class == "ZooKeeperMain" {
+        // The client's properties stand before the class.
+        let properties = arguments[..at].iter().filter(|flag| flag.starts_with("-D"));
+        let words = properties.chain(&arguments[at + 1..]).cloned();
+        return Some(oxkeeper_cli::main(words, &version::full()));
+    }
     let (_, main) = CLASSES.iter().find(|(name, _)| *name == class)?;
     Some(ended(main(&arguments[at + 1..])))
 }
@@ -58,7 +64,7 @@ const TXN_LOG_OPTIONS: &[CliOption] = &[
 const TXN_LOG_USAGE: &str = "TxnLogToolkit [-dhrvc] <txn_log_file_name> (-z <zxid>)";
 
 fn txn_log_toolkit(arguments: &[String]) -> Result<u8, Failure> {
-    let help = || print!("{}", commons_cli::help(TXN_LOG_USAGE, TXN_LOG_OPTIONS));
+    let help = || say!("{}", commons_cli::help(TXN_LOG_USAGE, TXN_LOG_OPTIONS).trim_end());
     let parsed = match commons_cli::parse(TXN_LOG_OPTIONS, arguments) {
         Ok(parsed) => parsed,
         Err(complaint) => {
@@ -165,7 +171,7 @@ fn snapshot_comparer(arguments: &[String]) -> Result<u8, Failure> {
         Ok(parsed) => parsed,
         Err(complaint) => {
             eprintln!("{complaint}");
-            print!("{}", commons_cli::help("java -cp <classPath> org.apache.zookeeper.server.SnapshotComparer", COMPARER_OPTIONS));
+            say!("{}", commons_cli::help("java -cp <classPath> org.apache.zookeeper.server.SnapshotComparer", COMPARER_OPTIONS).trim_end());
             return Ok(EXIT_INVALID_INVOCATION);
         }
     };
@@ -174,7 +180,7 @@ fn snapshot_comparer(arguments: &[String]) -> Result<u8, Failure> {
         text.parse::<i32>().map_err(|_| Failure::unexpected(format!("-{option}: {text} is no number")))
     };
     let options = comparer::Options { bytes: number('b')?, nodes: number('n')?, debug: parsed.has('d'), interactive: parsed.has('i') };
-    println!("Successfully parsed options!");
+    say!("Successfully parsed options!");
     compare_snapshots([parsed.value('l').unwrap_or_default(), parsed.value('r').unwrap_or_default()], options)?;
     Ok(0)
 }
@@ -224,7 +230,7 @@ fn purge_txn_log(arguments: &[String]) -> Result<u8, Failure> {
         if !complaint.is_empty() {
             eprintln!("{complaint}");
         }
-        println!(
+        say!(
             "Usage:\nPurgeTxnLog dataLogDir [snapDir] -n count\n\tdataLogDir -- where the transaction logs are\n\
              \tsnapDir -- where the snapshots are, if not there\n\tcount -- how many snapshots to keep, with the logs they need; at least 3"
         );
@@ -264,6 +270,6 @@ fn version_info(_: &[String]) -> Result<u8, Failure> {
     // `3.9.5-<revision>, built on <date>`; the class shows release and date.
     let full = version::full();
     let built = full.split_once(", built on ").map_or("", |(_, date)| date);
-    println!("Apache ZooKeeper, version {} {built}", version::ZOOKEEPER);
+    say!("Apache ZooKeeper, version {} {built}", version::ZOOKEEPER);
     Ok(0)
 }

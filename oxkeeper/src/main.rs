@@ -7,6 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+/// Prints a line. A reader that has gone (`| head`, `| grep -q`) has seen what it wanted: that is no failure.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod calendar;
 mod commands;
 mod container;
@@ -29,9 +37,6 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         }
-    }
-    if arguments.first().is_some_and(|first| first == "cli") {
-        return oxkeeper_cli::main(arguments.into_iter().skip(1).peekable(), &oxkeeper_server::version::full());
     }
     if let Some(code) = container::run(&program, &arguments) {
         return code;

@@ -21,15 +21,15 @@ struct Report {
 
 impl Report {
     fn good(&self, what: &str) {
-        println!("ok       {what}");
+        say!("ok       {what}");
     }
 
     fn odd(&self, what: &str) {
-        println!("warning  {what}");
+        say!("warning  {what}");
     }
 
     fn bad(&mut self, code: u8, what: &str) {
-        println!("PROBLEM  {what}");
+        say!("PROBLEM  {what}");
         if self.code == 0 {
             self.code = code;
         }

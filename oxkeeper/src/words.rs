@@ -94,11 +94,11 @@ fn talk(mut stream: TcpStream, word: &str, timeout: Duration) -> Result<String, 
 /// Java's FourLetterWordMain: `<host> <port> <word> [secure]`.
 pub fn java(arguments: &[String]) -> Result<u8, Failure> {
     let [host, port, word, rest @ ..] = arguments else {
-        println!("Usage: FourLetterWordMain <host> <port> <cmd> <secure(optional)>");
+        say!("Usage: FourLetterWordMain <host> <port> <cmd> <secure(optional)>");
         return Ok(0);
     };
     if rest.len() > 1 {
-        println!("Usage: FourLetterWordMain <host> <port> <cmd> <secure(optional)>");
+        say!("Usage: FourLetterWordMain <host> <port> <cmd> <secure(optional)>");
         return Ok(0);
     }
     if rest.first().is_some_and(|secure| secure.eq_ignore_ascii_case("true")) {
@@ -108,7 +108,7 @@ pub fn java(arguments: &[String]) -> Result<u8, Failure> {
     let answer = ask(host, number, word, Duration::from_millis(TIMEOUT_MS))?;
     // Java ends each line of the answer, and the answer, with a newline.
     let end = if answer.is_empty() || answer.ends_with('\n') { "" } else { "\n" };
-    println!("{answer}{end}");
+    say!("{answer}{end}");
     Ok(0)
 }
 
@@ -122,7 +122,7 @@ pub fn status(servers: &[String], timeout: Duration) -> Result<u8, Failure> {
             Ok(answer) if value(&answer, "Mode").is_some() => {
                 let field = |name: &str| value(&answer, name).unwrap_or("?").to_owned();
                 let version = field("Zookeeper version");
-                println!(
+                say!(
                     "{server:width$}  {:10}  {:>6} connections  {:>8} nodes  zxid {}  latency {} ms (min/avg/max)  {}",
                     field("Mode"),
                     field("Connections"),
@@ -133,11 +133,11 @@ pub fn status(servers: &[String], timeout: Duration) -> Result<u8, Failure> {
                 );
             }
             Ok(answer) => {
-                println!("{server:width$}  not serving: {}", answer.lines().next().unwrap_or("it closed the connection without an answer"));
+                say!("{server:width$}  not serving: {}", answer.lines().next().unwrap_or("it closed the connection without an answer"));
                 code = 1;
             }
             Err(failure) => {
-                println!("{server:width$}  down  ({failure})");
+                say!("{server:width$}  down  ({failure})");
                 code = 1;
             }
         }

@@ -58,6 +58,9 @@ struct Log {
 /// `ignore_digests`.
 pub fn build(from: &Directories, point: Point, ignore_digests: bool, calendar: &dyn Calendar) -> Result<Restored, Failure> {
     let disk = RealDisk::shared();
+    if !from.snapshots().is_dir() {
+        return Err(Failure::unexpected(format!("{} is no backup and no dataDir: there is no version-2 in it", from.data.display())));
+    }
     let snapshots = list(&disk, &from.snapshots(), names::is_plain_snapshot, names::snapshot_zxid)?;
     let logs = list(&disk, &from.logs(), names::is_plain_log, names::log_zxid)?;
     if snapshots.is_empty() {

@@ -1,8 +1,9 @@
 //! Commands for whole subtrees that Java's zkCli does not have: `tree`, `export`, `import`.
 //!
 //! An export is JSON, a line for each znode, parents before children, and a first line that says what it is. Paths are
-//! relative to the exported znode, which is the empty path, so that an import may put it elsewhere. It is no snapshot:
-//! znodes that change meanwhile are exported as they are when their turn comes.
+//! relative to the exported znode, which is the empty path, so that an import may put it elsewhere. The last line tells
+//! the number of znodes: an export that was cut off is not imported. It is no snapshot: znodes that change meanwhile are
+//! exported as they are when their turn comes.
 
 use super::read::data_member;
 use super::{Arguments, Context, acl, walk};
@@ -119,6 +120,7 @@ pub(super) fn export(context: &Context<'_>, arguments: Arguments) -> Result<(), 
         exporter.take()?;
     }
     let count = exporter.count;
+    exporter.line(&json!({"end": count}))?;
     out.flush().map_err(|error| cannot("write", name, &error))?;
     if let Some(name) = file {
         context.say(|| format!("Exported {count} znodes of {root} to {name}"), || json!({"exported": count, "path": root, "file": name}));
@@ -258,10 +260,10 @@ fn acl_entry(value: &Value) -> Option<Acl> {
 pub(super) fn import(context: &Context<'_>, arguments: Arguments) -> Result<(), Failure> {
     let (name, root) = (arguments.word(1), arguments.word(2));
     path::validate(root, false).map_err(CallError::Path)?;
-    let source: Box<dyn io::Read> = match name {
-        "-" => Box::new(io::stdin()),
-        _ => Box::new(File::open(name).map_err(|error| cannot("read", name, &error))?),
-    };
+    if name != "-" {
+        // Nothing is imported of a file that is damaged anywhere.
+        read_nodes(name, |_| Ok(()))?;
+    }
     let mut importer = Importer {
         context,
         root,
@@ -270,18 +272,7 @@ pub(super) fn import(context: &Context<'_>, arguments: Arguments) -> Result<(), 
         on_their_way: VecDeque::new(),
         outcome: Outcome::default(),
     };
-    for (at, line) in BufReader::new(source).lines().enumerate() {
-        let wrong = |reason: String| Failure::refused(format!("{name}, line {}: {reason}", at + 1));
-        let line = line.map_err(|error| cannot("read", name, &error))?;
-        if at == 0 {
-            let header: Value = serde_json::from_str(&line).unwrap_or_default();
-            if header["format"] != FORMAT || header["version"] != FORMAT_VERSION {
-                return Err(wrong(format!("no export of version {FORMAT_VERSION}: it would begin with {{\"format\":\"{FORMAT}\",...}}")));
-            }
-        } else if !line.trim().is_empty() {
-            importer.node(Node::parse(&line).map_err(wrong)?)?;
-        }
-    }
+    read_nodes(name, |node| importer.node(node))?;
     while !importer.on_their_way.is_empty() {
         importer.take()?;
     }
@@ -291,6 +282,37 @@ pub(super) fn import(context: &Context<'_>, arguments: Arguments) -> Result<(), 
         || json!({"path": root, "created": created, "replaced": replaced, "skipped": skipped}),
     );
     Ok(())
+}
+
+/// Reads an export and hands its znodes on, in order.
+fn read_nodes(name: &str, mut each: impl FnMut(Node) -> Result<(), Failure>) -> Result<(), Failure> {
+    let source: Box<dyn io::Read> = match name {
+        "-" => Box::new(io::stdin()),
+        _ => Box::new(File::open(name).map_err(|error| cannot("read", name, &error))?),
+    };
+    let mut count = 0u64;
+    let mut end = None;
+    for (at, line) in BufReader::new(source).lines().enumerate() {
+        let wrong = |reason: String| Failure::refused(format!("{name}, line {}: {reason}", at + 1));
+        let line = line.map_err(|error| cannot("read", name, &error))?;
+        if at == 0 {
+            let header: Value = serde_json::from_str(&line).unwrap_or_default();
+            if header["format"] != FORMAT || header["version"] != FORMAT_VERSION {
+                return Err(wrong(format!("no export of version {FORMAT_VERSION}: it would begin with {{\"format\":\"{FORMAT}\",...}}")));
+            }
+        } else if end.is_some() {
+            return Err(wrong("something follows the end".to_owned()));
+        } else if line.starts_with("{\"end\":") {
+            end = serde_json::from_str::<Value>(&line).ok().and_then(|value| value["end"].as_u64());
+            if end != Some(count) {
+                return Err(wrong(format!("{count} znodes have come, and there should be {}", end.unwrap_or(0))));
+            }
+        } else {
+            each(Node::parse(&line).map_err(wrong)?)?;
+            count += 1;
+        }
+    }
+    end.map(drop).ok_or_else(|| Failure::refused(format!("{name} was cut off after {count} znodes: export it again")))
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -70,7 +70,8 @@ impl Picture<'_> {
 
     fn headline(&self) -> String {
         let answers: Vec<&Answer> = self.servers.iter().filter_map(|server| server.answer.as_ref().ok()).collect();
-        let rate: f64 = self.servers.iter().filter_map(|server| Some(server.change.as_ref()?.received_rate)).sum();
+        // Rust's sum of nothing is -0.
+        let rate = self.servers.iter().filter_map(|server| Some(server.change.as_ref()?.received_rate)).fold(0.0, |sum, rate| sum + rate);
         let clients: u64 = answers.iter().map(|answer| answer.connections).sum();
         let leader = self.servers.iter().find(|server| server.answer.as_ref().is_ok_and(|answer| answer.role == "leader"));
         let leader = leader.map(|server| format!(", leader {}", server.name)).unwrap_or_default();

@@ -355,6 +355,15 @@ impl Tree {
         }
     }
 
+    /// Writes the members of the ensemble into `/zookeeper/config` without a transaction, as a Java member does at its
+    /// start: each has its own text there, under the version of the configuration. No digest covers this node.
+    pub fn show_config(&mut self, config: &str, version: Zxid, time_ms: i64) {
+        self.ensure_config_node();
+        let when = When { zxid: version.0, time: time_ms };
+        let shown = self.set_data("/zookeeper/config", Some(config.as_bytes()), -1, when, &mut NoopSink);
+        debug_assert!(shown.is_ok(), "it was made just now");
+    }
+
     fn set_data(
         &mut self,
         path: &str,

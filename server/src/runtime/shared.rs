@@ -322,7 +322,7 @@ impl Shared {
 
     /// What a tree from files lacks of what the configuration says.
     pub fn prepare_tree(&self, tree: &mut Tree) {
-        tree.ensure_config_node();
+        prepare_tree(&self.config, tree, self.now());
     }
 
     fn links(&self) -> &Arc<Links> {
@@ -415,6 +415,19 @@ impl Shared {
                 reactor.wakeup.wake();
             }
         }
+    }
+}
+
+/// What a tree from files lacks of what the configuration says: the members, which a server that does not take part in
+/// reconfiguration shows as its own file has them.
+pub fn prepare_tree(config: &ServerConfig, tree: &mut Tree, now: Now) {
+    if config.ensemble.is_none() {
+        return;
+    }
+    tree.ensure_config_node();
+    let is_unset = tree.get("/zookeeper/config").is_none_or(|node| node.data().is_none_or(<[u8]>::is_empty));
+    if let Some(ensemble) = config.ensemble.as_ref().filter(|_| is_unset || !config.reconfig_enabled) {
+        tree.show_config(&ensemble.config.to_text(), Zxid(ensemble.config.version as i64), now.wall_ms);
     }
 }
 

@@ -550,6 +550,7 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
         recorder.observe(Summary::StartupTxnsLoaded, replayed);
     }
     tree.set_last_zxid(opened.last_zxid);
+    super::shared::prepare_tree(config, &mut tree, Now { mono_ms: 0, wall_ms: wall_ms() });
     let orphaned = tree.orphaned_owners();
     for owner in &orphaned {
         info!("Deleting the ephemerals of session {owner}, which is gone");
@@ -594,4 +595,10 @@ fn first_snapshot(config: &ServerConfig, store: &mut Store, tree: &mut Tree) -> 
     let file = writer.finish(end(config, zxid, digest))?;
     store.note_verified(&file);
     Ok(())
+}
+
+/// The wall clock, milliseconds since 1970.
+fn wall_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as i64
 }
