@@ -297,8 +297,11 @@ impl Election {
     /// The first steps with a notification: answers, and who is heard at all.
     fn take(&mut self, from: Sid, notification: Notification) {
         if !self.voters.contains(&from) {
-            // An observer, or a server that we do not know: it may learn who leads, and has no say.
-            self.send(from, self.round);
+            // An observer, or a server that we do not know: it may learn who leads, and has no say. One that has found
+            // its leader needs no answer; Java gives one, and two such servers write to each other for ever.
+            if notification.state == Some(PeerState::Looking) {
+                self.send(from, self.round);
+            }
             return;
         }
         let Some(state) = notification.state else {
@@ -439,13 +442,13 @@ impl Election {
         let ends = Vote { state: PeerState::Looking, version: 0, ..vote };
         if vote.election_epoch == self.round {
             self.received.insert(from, Vote { version: 0, ..vote });
-            if self.is_shared(&self.received, &vote) && self.can_lead(&self.received, &vote) {
+            if self.is_led(&self.received, &vote) && self.can_lead(&self.received, &vote) {
                 self.settle(ends);
                 return;
             }
         }
         self.settled.insert(from, vote);
-        if self.is_shared(&self.settled, &vote) && self.can_lead(&self.settled, &vote) {
+        if self.is_led(&self.settled, &vote) && self.can_lead(&self.settled, &vote) {
             self.round = vote.election_epoch;
             self.settle(ends);
         } else if vote.state == PeerState::Leading && self.oracle() == Some(false) && vote.leader != self.me {
@@ -462,8 +465,16 @@ impl Election {
     /// Whether the votes that agree with this one are a quorum, by both rules if two are in force.
     fn is_shared(&self, votes: &BTreeMap<Sid, Vote>, vote: &Vote) -> bool {
         let agrees = |sid| votes.get(&sid).is_some_and(|other| vote.agrees_with(other));
+        self.is_led(votes, vote) && self.next_quorum.as_ref().is_none_or(|quorum| quorum.is_reached(agrees))
+    }
+
+    /// Whether a quorum of the configuration in force has decided so. What was proposed after it, perhaps only to us,
+    /// keeps nobody from following a leader that others follow; Java stays outside until enough of the new members
+    /// follow it, and those may never.
+    fn is_led(&self, votes: &BTreeMap<Sid, Vote>, vote: &Vote) -> bool {
+        let agrees = |sid| votes.get(&sid).is_some_and(|other| vote.agrees_with(other));
         let is_granted = self.oracle() == Some(true) && self.quorum.voters().iter().any(|sid| agrees(*sid));
-        (is_granted || self.quorum.is_reached(agrees)) && self.next_quorum.as_ref().is_none_or(|quorum| quorum.is_reached(agrees))
+        is_granted || self.quorum.is_reached(agrees)
     }
 
     /// Whether the leader of a vote says itself that it leads. Others may still believe in one that is gone; and
@@ -765,13 +776,10 @@ mod tests {
         for from in [2, 9, 77] {
             assert_eq!(ask(&mut election, from), [(from, Following, 3, 0x1_0000_0009, 4, 2)]);
         }
-        // Others that have decided are not answered.
-        election.notification(1003, Sid(2), notification(Following, 3, 0, 4, 2));
-        assert_eq!(told(&mut election), []);
-        // A state that nobody knows is answered only to a stranger.
-        for (from, count) in [(2, 0), (77, 1)] {
-            election.notification(1003, Sid(from), Notification { state: None, ..notification(Looking, 3, 0, 4, 2) });
-            assert_eq!(told(&mut election).len(), count);
+        // Others that have decided are not answered, nor is a state that nobody knows.
+        for (from, state) in [(2, Some(Following)), (9, Some(Observing)), (77, Some(Following)), (2, None), (77, None)] {
+            election.notification(1003, Sid(from), Notification { state, ..notification(Looking, 3, 0, 4, 2) });
+            assert_eq!(told(&mut election), []);
         }
     }
 

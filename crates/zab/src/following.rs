@@ -301,7 +301,7 @@ impl Following {
                 }
                 self.new_config = read_config(shared, packet.data.as_deref());
                 if let Some(config) = &self.new_config {
-                    shared.see(config.clone());
+                    shared.see_as_leader(config.clone());
                 }
                 // Nothing in here may be acknowledged by itself before NEWLEADER is (trap 19).
                 self.acknowledged = self.committed;

@@ -152,6 +152,8 @@ pub(crate) struct Leading {
     reconfiguration: Option<Reconfiguration>,
     /// The configuration in force has another leader: nothing may be committed here any more.
     is_deposed: bool,
+    /// The oracle lets us go on without the other of two voters.
+    is_granted: bool,
 }
 
 struct Reconfiguration {
@@ -180,6 +182,7 @@ impl Leading {
             nameless: 0,
             reconfiguration: None,
             is_deposed: false,
+            is_granted: false,
         };
         // An ensemble of one has its quorum at once.
         let _ = leading.discover(shared);
@@ -205,6 +208,7 @@ impl Leading {
             nameless: 0,
             reconfiguration: None,
             is_deposed: false,
+            is_granted: false,
         }
     }
 
@@ -300,7 +304,11 @@ impl Leading {
             }
             Input::Sync { origin } => self.sync(shared, origin),
             Input::Tick => return self.tick(now_ms, shared),
-            Input::SnapshotReceived { .. } | Input::CutRefused | Input::Notification { .. } | Input::ElectionLink { .. } => {}
+            Input::SnapshotReceived { .. }
+            | Input::CutRefused
+            | Input::Notification { .. }
+            | Input::ElectionLink { .. }
+            | Input::Oracle { .. } => {}
         }
         Ok(())
     }
@@ -311,12 +319,13 @@ impl Leading {
 
     /// Whether we and these learners are a quorum.
     fn is_quorum(&self, shared: &Shared, is_in: impl Fn(&Learner) -> bool) -> bool {
-        shared.is_quorum(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
+        self.is_granted || shared.is_quorum(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
     }
 
-    /// Whether a quorum by this rule follows us.
+    /// Whether a quorum by this rule follows us; observers acknowledge nothing, so they cannot make one.
     pub fn is_led(&self, shared: &Shared, quorum: &Quorum) -> bool {
-        quorum.is_reached(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && l.gets_broadcasts()))
+        let follows = |l: &Learner| l.stage >= Stage::Synchronised && !l.is_observer;
+        quorum.is_reached(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && follows(l)))
     }
 
     fn drop_learner(&mut self, shared: &mut Shared, at: usize, why: &str) {
@@ -386,6 +395,7 @@ impl Leading {
         }
         let (sid, accepted) = (learner.sid, learner.accepted);
         learner.stage = Stage::Registered;
+        self.is_granted &= learner.is_observer;
         match self.phase {
             Phase::Discovery => return self.discover(shared),
             Phase::Accepting { .. } => {}
@@ -526,7 +536,10 @@ impl Leading {
         }
         // NEWLEADER stands before the proposals that are not committed: a follower of 3.8 forgets the place of those
         // that come before it (ZOOKEEPER-4394), and it must not acknowledge them first (4685).
-        let config = Bytes::from(shared.last_seen().to_text());
+        // Before we are established what was proposed last is what the epoch begins with. Afterwards it may never be
+        // committed, and a learner puts it in force with UPTODATE (which Java does to it all the same).
+        let config = if self.is_established() { &shared.config } else { shared.last_seen() };
+        let config = Bytes::from(config.to_text());
         shared.send(link, Packet::with_data(PacketKind::NEWLEADER, epoch_zxid(self.epoch), config));
         let learner = &mut self.learners[at];
         learner.stage = Stage::Synchronising;
@@ -613,7 +626,9 @@ impl Leading {
                 if sid == shared.options.me { own >= first } else { self.learners.iter().any(|l| l.sid == sid && l.durable >= first) }
             };
             let is_enough_later = self.reconfiguration.as_ref().is_none_or(|next| first < next.zxid || next.quorum.is_reached(has_it));
-            if !shared.quorum.is_reached(has_it) || !is_enough_later {
+            let is_enough = shared.quorum.is_reached(has_it) && is_enough_later;
+            let is_granted = self.is_granted && own >= first;
+            if !is_enough && !is_granted {
                 break;
             }
             // A quorum has acknowledged something that came after these syncs. Their answers go before its COMMIT:
@@ -759,10 +774,31 @@ impl Leading {
         self.end_round(shared);
     }
 
+    /// In an ensemble of two the oracle may say that one of them is enough, as long as nobody follows. Asked only here,
+    /// so that the other has had the time to come.
+    fn ask_oracle(&mut self, now_ms: u64, shared: &mut Shared) -> Result<(), Reason> {
+        let is_followed = self.learners.iter().any(|l| l.stage > Stage::Connected && !l.is_observer);
+        let are_two = matches!(&shared.quorum, Quorum::Majority(voters) if voters.len() == 2);
+        if now_ms < self.ping_ms {
+            return Ok(());
+        }
+        self.is_granted = are_two && !is_followed && shared.oracle == Some(true);
+        if self.is_granted {
+            if self.phase == Phase::Discovery {
+                self.discover(shared)?;
+            }
+            self.finish_election(now_ms, shared);
+            self.establish(now_ms, shared);
+            self.commit(shared);
+        }
+        Ok(())
+    }
+
     fn tick(&mut self, now_ms: u64, shared: &mut Shared) -> Result<(), Reason> {
         if self.is_standalone {
             return Ok(());
         }
+        self.ask_oracle(now_ms, shared)?;
         if !self.is_established() && now_ms >= self.deadline_ms {
             return Err(match self.phase {
                 Phase::Discovery | Phase::Accepting { .. } => "no quorum has connected in time",
@@ -812,4 +848,28 @@ fn limit_ms(shared: &Shared, learner: &Learner) -> u64 {
 
 fn is_confirmed(sync: &PendingSync, round: u64, round_is_on: bool) -> bool {
     sync.round < round || (sync.round == round && !round_is_on)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Member;
+    use crate::history::History;
+    use crate::peer::PeerOptions;
+
+    /// Four thousand million proposals before this test would take too long.
+    #[test]
+    fn the_counter_of_a_member_asks_for_a_new_epoch() {
+        let config = Config::majority([(Sid(1), Member::participant("localhost", 2888, 3888))].into());
+        let last = Zxid::new(3, u32::MAX - 2);
+        let mut shared = Shared::new(PeerOptions::new(Sid(1)), config, History::new(last, 500, 1000), 3, 3, false);
+        let mut leading = Leading { is_standalone: false, epoch: 3, ..Leading::standalone(&shared) };
+        let mut propose = |shared: &mut Shared| {
+            let input = Input::Propose { zxid: leading.next_zxid(), payload: Bytes::new() };
+            leading.handle(0, shared, input)
+        };
+        assert_eq!(propose(&mut shared), Ok(()));
+        assert!(propose(&mut shared).is_err(), "the last counter is never proposed, as in Java");
+        assert_eq!(shared.history.last_logged(), Zxid::new(3, u32::MAX - 1));
+    }
 }

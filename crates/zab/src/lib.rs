@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-mod broadcast;
 mod config;
 mod election;
 mod following;
@@ -20,13 +19,11 @@ mod shared;
 mod sync;
 mod vote;
 
-// `peer::Input` and `peer::Output` take these names over when `replica` stands on `Peer`.
-pub use broadcast::{Broadcast, Input, Output};
 pub use config::{Config, ConfigError, HostPort, Member, MemberAddress, MemberRole};
 pub use election::{Candidate, Election, ElectionOptions, ElectionOutput};
 pub use notification::{ANONYMOUS, MAX_ADDRESS_BYTES, MAX_MESSAGE_BYTES, Notification, Opening, WireError, encode_notification};
 pub use packet::{Packet, PacketError, PacketKind};
-pub use peer::{Durable, LearnerView, LinkId, Peer, PeerOptions, Role, SyncOrigin};
+pub use peer::{Durable, Input, LearnerView, LinkId, Output, Peer, PeerOptions, Role, SyncOrigin};
 pub use quorum::{Hierarchy, Quorum, Sid};
 pub use sync::{SyncJob, SyncPlan, committed_packets, plan_from_log};
 pub use vote::{PeerState, Vote};

@@ -13,6 +13,7 @@ use crate::packet::{self, AuthId, Packet, PacketKind, RequestData};
 use crate::quorum::Sid;
 use crate::shared::{Reason, Shared};
 use crate::sync::SyncJob;
+use crate::vote::PeerState;
 use bytes::Bytes;
 use log::{info, warn};
 use oxkeeper_proto::{OpCode, SessionId, Zxid};
@@ -196,6 +197,12 @@ pub enum Input {
         /// Who asks.
         origin: SyncOrigin,
     },
+    /// What the oracle of an ensemble of two says (`oraclePath`: the first character of the file is `1`): whether one
+    /// of the two may go on alone. `None`: there is none. Given again whenever it may have changed.
+    Oracle {
+        /// Its word.
+        says: Option<bool>,
+    },
     /// Time has passed; due at [`Peer::next_timer_ms`].
     Tick,
 }
@@ -247,7 +254,8 @@ pub enum Output {
         /// Its number; they grow.
         step: u64,
     },
-    /// A configuration was proposed: keep it, as Java does in `<configuration file>.dynamic.next`.
+    /// A configuration was proposed: keep it, as Java does in `<configuration file>.dynamic.next`. If it is the one in
+    /// force, what was kept is of no use any more.
     SeenConfig {
         /// It.
         config: Box<Config>,
@@ -433,6 +441,13 @@ impl Peer {
                 && let Err(error) = election.receive(now_ms, *from, message)
             {
                 warn!("A message from server {from} is not a notification: {error}");
+            }
+            return self.follow_election(now_ms);
+        }
+        if let Input::Oracle { says } = input {
+            self.shared.oracle = says;
+            if let Some(election) = &mut self.election {
+                election.set_oracle(says);
             }
             return self.follow_election(now_ms);
         }
@@ -666,6 +681,20 @@ impl Peer {
         self.state = State::Ending { step: self.shared.barrier() };
     }
 
+    fn elected(&mut self, now_ms: u64, leader: Sid) {
+        // One that a new configuration has begun again meanwhile is not decided.
+        let is_decided = self.election.as_ref().is_some_and(|e| e.state() != PeerState::Looking && e.vote().leader == leader);
+        if !is_decided || !matches!(self.state, State::Looking) {
+            return;
+        }
+        self.state = if leader == self.shared.me() {
+            State::Leading(Leading::begin(now_ms, &mut self.shared))
+        } else {
+            let is_observer = self.shared.is_observer();
+            State::Following(Following::begin(now_ms, &mut self.shared, leader, is_observer))
+        };
+    }
+
     fn tell_election(&mut self) {
         if let Some(election) = &mut self.election
             && std::mem::take(&mut self.shared.config_is_news)
@@ -695,13 +724,7 @@ impl Peer {
         while let Some(output) = self.election.as_mut().and_then(Election::poll) {
             match output {
                 ElectionOutput::Send { to, message } => self.shared.outputs.push_back(Output::Notify { to, message }),
-                ElectionOutput::Elected { leader, .. } if leader == self.shared.me() => {
-                    self.state = State::Leading(Leading::begin(now_ms, &mut self.shared));
-                }
-                ElectionOutput::Elected { leader, .. } => {
-                    let is_observer = self.shared.is_observer();
-                    self.state = State::Following(Following::begin(now_ms, &mut self.shared, leader, is_observer));
-                }
+                ElectionOutput::Elected { leader, .. } => self.elected(now_ms, leader),
                 ElectionOutput::NewerConfig { config, .. } => {
                     if matches!(self.state, State::Looking | State::Ending { .. }) {
                         let is_other = self.shared.activate(config);

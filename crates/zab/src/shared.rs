@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub quorum: Quorum,
     /// A later one that was proposed, and its rule.
     seen: Option<(Config, Quorum)>,
+    /// What the oracle says, if there is one.
+    pub oracle: Option<bool>,
     /// The election has not been told of a new configuration.
     pub config_is_news: bool,
     pub history: History,
@@ -51,6 +53,7 @@ impl Shared {
         Self {
             quorum: config.quorum(),
             seen: None,
+            oracle: None,
             config_is_news: false,
             options,
             config,
@@ -186,6 +189,22 @@ impl Shared {
         let quorum = config.quorum();
         self.seen = Some((config, quorum));
         self.config_is_news = true;
+    }
+
+    /// Our history is a leader's now, and so is what was proposed last: something later, which only we have seen, was
+    /// never committed and is not in the history any more.
+    pub fn see_as_leader(&mut self, config: Config) {
+        if !self.options.reconfig_enabled || config.version == self.last_seen().version {
+            return;
+        }
+        self.seen = None;
+        match config.version > self.config.version {
+            true => self.see(config),
+            false => {
+                self.config_is_news = true;
+                self.outputs.push_back(Output::SeenConfig { config: Box::new(self.config.clone()) });
+            }
+        }
     }
 
     /// A configuration was committed. Says whether the ensemble is another one.

@@ -873,6 +873,11 @@ impl World {
         let is_later = |(zxid, _): &Txn| i64::from(zxid.epoch()) > epoch;
         assert!(later.iter().all(is_later), "{}: leads without something that was committed", n + 1);
         assert_eq!(self.nodes[n].files.current, epoch);
+        // A configuration that was proposed, if only to this server, is finished with the epoch (as in Java).
+        let config = self.nodes[n].peer.as_ref().expect("it leads").config();
+        if config.version > self.config.version {
+            self.config = config.clone();
+        }
         self.nodes[n].was_serving = true;
     }
 

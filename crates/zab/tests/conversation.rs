@@ -3,6 +3,8 @@
 //! What the server wants done is written as one line each, zxids as `epoch:counter`.
 
 use bytes::Bytes;
+use oxkeeper_proto::records::{SetDataTxn, TxnHeader};
+use oxkeeper_proto::txn::{self, Txn};
 use oxkeeper_proto::{OpCode, SessionId, Zxid};
 use oxkeeper_zab::packet::{self, LearnerInfo, PROTOCOL_VERSION, RequestData};
 use oxkeeper_zab::peer::{Input, Output};
@@ -735,6 +737,182 @@ fn an_ensemble_of_one_member_elects_itself() {
     assert_eq!(server.propose(), ["append 1:1"]);
     assert_eq!(server.give(Input::LogSynced { through: z(1, 1) }), ["commit 1:1"]);
     assert_eq!(server.give(Input::Sync { origin: SyncOrigin::Local(1) }), ["sync 1 done"]);
+}
+
+#[test]
+fn one_of_two_goes_on_alone_only_by_the_word_of_an_oracle() {
+    let two = Config::majority((1..=2).map(|sid| (Sid(sid), Member::participant("localhost", 2888, 3888))).collect());
+    for says in [None, Some(false), Some(true)] {
+        let mut server = Server::member(2, &two, durable(z(2, 3), 2, 2), 500);
+        server.notification(1, PeerState::Looking, 2, z(2, 3), 2);
+        server.sleep();
+        joins(&mut server, 1, 1, 2);
+        server.done();
+        server.from(1, ack_epoch(z(2, 3), 2));
+        server.done();
+        assert_eq!(server.plain_from(1, PacketKind::ACK, z(3, 0))[0], "lead 3");
+        server.give(Input::Oracle { says });
+        server.propose();
+        assert_eq!(server.give(Input::LogSynced { through: z(3, 1) }), [""; 0], "the other is there");
+        server.give(Input::LinkDown { link: LinkId(1) });
+        let mut lines = server.sleep();
+        if server.peer.role() == Role::Leading {
+            lines.extend(server.sleep());
+        }
+        match says {
+            Some(true) => assert_eq!(lines, ["commit 3:1"]),
+            _ => assert_eq!(lines, ["listen false", "look: not enough followers are synchronised", "barrier"]),
+        }
+    }
+}
+
+// --- Reconfiguration ---
+
+/// The transaction that makes these sids the voters of servers 1 to 4; the others are observers.
+fn reconfiguration(zxid: Zxid, voters: &[i64]) -> Bytes {
+    let mut config = four(voters);
+    config.version = zxid.0 as u64;
+    let text = config.to_text();
+    let header = TxnHeader { client_id: 1, cxid: 1, zxid: zxid.0, time: 0, kind: OpCode::RECONFIG.0 };
+    let change = SetDataTxn { path: Some("/zookeeper/config".into()), data: Some(text.as_bytes()), version: -1 };
+    txn::encode(&header, &Txn::Reconfig(change), None).into()
+}
+
+fn four(voters: &[i64]) -> Config {
+    let role = |sid: &i64| if voters.contains(sid) { MemberRole::Participant } else { MemberRole::Observer };
+    let member = |sid: i64| Member { role: role(&sid), ..Member::participant("localhost", 2888, 3888) };
+    Config { version: 1, ..Config::majority((1..=4).map(|sid| (Sid(sid), member(sid))).collect()) }
+}
+
+/// The kinds and zxids of what is done; payloads, other than elsewhere, are not looked at.
+fn kinds(peer: &mut Peer) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(output) = peer.poll() {
+        lines.push(match output {
+            Output::Send { link, packet } => format!("{}> {} {}", link.0, packet.kind, text(packet.zxid)),
+            Output::Append { zxid, .. } => format!("append {}", text(zxid)),
+            Output::Commit { zxid, .. } => format!("commit {}", text(zxid)),
+            Output::SeenConfig { config } => format!("seen {:x}", config.version),
+            Output::ActivateConfig { config } => format!("active {:x}", config.version),
+            Output::Look { reason } => format!("look: {reason}"),
+            Output::Close { .. } => "close".to_owned(),
+            Output::Lead { epoch } => format!("lead {epoch}"),
+            Output::Listen { .. }
+            | Output::Barrier { .. }
+            | Output::Notify { .. }
+            | Output::CommitEpoch { .. }
+            | Output::SaveAccepted { .. } => {
+                continue;
+            }
+            other => format!("{other:?}"),
+        });
+    }
+    lines
+}
+
+/// Server 3 leads epoch 3 over voters 1 to 3; 1 and 2 follow on links 1 and 2, observer 4 on link 4.
+fn dynamic() -> Server {
+    let options = PeerOptions { reconfig_enabled: true, tick_ms: TICK_MS, init_limit: INIT_LIMIT, ..PeerOptions::new(Sid(3)) };
+    let now_ms = 10_000;
+    let peer = Peer::member(options, four(&[1, 2, 3]), durable(z(2, 3), 2, 2), now_ms);
+    let mut server = Server { peer, now_ms, step: 0, dialled: LinkId(0) };
+    server.wants();
+    server.notification(1, PeerState::Looking, 3, z(2, 3), 2);
+    server.sleep();
+    for (link, kind) in [(1, PacketKind::FOLLOWERINFO), (2, PacketKind::FOLLOWERINFO), (4, PacketKind::OBSERVERINFO)] {
+        server.give(Input::LinkUp { link: LinkId(link) });
+        server.from(link, info(kind, link as i64, 2));
+        if link == 1 {
+            server.done();
+        }
+        server.from(link, ack_epoch(z(2, 3), 2));
+    }
+    server.done();
+    for link in [1, 2, 4] {
+        server.plain_from(link, PacketKind::ACK, z(3, 0));
+    }
+    assert!(server.peer.is_serving());
+    server
+}
+
+#[test]
+fn a_reconfiguration_needs_the_quorums_of_both_configurations() {
+    let mut server = dynamic();
+    assert!(server.peer.is_led(&four(&[1, 2, 3, 4])), "three of the four, and they follow");
+    assert!(!server.peer.is_led(&four(&[3, 4])), "an observer acknowledges nothing");
+    assert_eq!((server.peer.config().version, server.peer.last_seen_config().version), (1, 1));
+    server.peer.handle(server.now_ms, Input::Propose { zxid: z(3, 1), payload: reconfiguration(z(3, 1), &[1, 2, 3, 4]) });
+    let proposed = ["seen 300000001", "1> PROPOSAL 3:1", "2> PROPOSAL 3:1", "append 3:1"];
+    assert_eq!(kinds(&mut server.peer), proposed);
+    assert_eq!((server.peer.config().version, server.peer.last_seen_config().version), (1, 0x3_0000_0001));
+    server.peer.handle(server.now_ms, Input::LogSynced { through: z(3, 1) });
+    server.plain_from(1, PacketKind::ACK, z(3, 1));
+    assert_eq!(server.peer.outstanding(), 1, "two are a quorum of the three, and not of the four");
+    server.peer.handle(server.now_ms, Input::Packet { link: LinkId(2), packet: Packet::new(PacketKind::ACK, z(3, 1)) });
+    let activated = ["commit 3:1", "1> COMMITANDACTIVATE 3:1", "2> COMMITANDACTIVATE 3:1", "4> INFORMANDACTIVATE 3:1", "active 300000001"];
+    assert_eq!(kinds(&mut server.peer), activated);
+    assert_eq!(server.peer.config().version, 0x3_0000_0001);
+    // From now on the new rule counts.
+    server.propose();
+    server.give(Input::LogSynced { through: z(3, 2) });
+    assert_eq!(server.plain_from(1, PacketKind::ACK, z(3, 2)), [""; 0]);
+    assert_eq!(server.plain_from(2, PacketKind::ACK, z(3, 2))[0], "commit 3:2");
+}
+
+#[test]
+fn a_leader_that_is_left_out_hands_over() {
+    let mut server = dynamic();
+    server.peer.handle(server.now_ms, Input::Propose { zxid: z(3, 1), payload: reconfiguration(z(3, 1), &[1, 2]) });
+    server.peer.handle(server.now_ms, Input::LogSynced { through: z(3, 1) });
+    kinds(&mut server.peer);
+    server.plain_from(1, PacketKind::ACK, z(3, 1));
+    server.peer.handle(server.now_ms, Input::Packet { link: LinkId(2), packet: Packet::new(PacketKind::ACK, z(3, 1)) });
+    let mut designated = None;
+    while let Some(output) = server.peer.poll() {
+        if let Output::Send { packet: Packet { kind: PacketKind::COMMITANDACTIVATE, data: Some(data), .. }, .. } = output {
+            designated = Some(i64::from_be_bytes(data[..].try_into().unwrap()));
+        }
+    }
+    assert!(matches!(designated, Some(1 | 2)), "{designated:?}");
+    server.propose();
+    server.give(Input::LogSynced { through: z(3, 2) });
+    server.plain_from(1, PacketKind::ACK, z(3, 2));
+    assert_eq!(server.plain_from(2, PacketKind::ACK, z(3, 2)), [""; 0], "its successor commits that");
+    let lines = server.sleep();
+    assert!(lines.contains(&"look: the new configuration has another leader".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn a_follower_puts_a_configuration_in_force() {
+    for (voters, designated, goes_on) in [(&[1, 2, 3, 4][..], 3, true), (&[1, 2], 2, false), (&[2, 3], 3, false)] {
+        let options = PeerOptions { reconfig_enabled: true, ..PeerOptions::new(Sid(1)) };
+        let peer = Peer::member(options, four(&[1, 2, 3]), durable(z(2, 3), 2, 2), 10_000);
+        let mut server = Server { peer, now_ms: 10_000, step: 0, dialled: LinkId(0) };
+        server.notification(3, PeerState::Leading, 3, z(9, 9), 9);
+        server.notification(2, PeerState::Following, 3, z(9, 9), 9);
+        let link = server.dialled;
+        server.give(Input::LinkUp { link });
+        server.hears(leader_info(5));
+        server.done();
+        server.hears_plain(PacketKind::DIFF, z(2, 3));
+        let numbered = Config { version: 0x5_0000_0000, ..four(&[1, 2, 3]) };
+        let new_leader = Packet::with_data(PacketKind::NEWLEADER, z(5, 0), numbered.to_text().into());
+        assert_eq!(server.hears(new_leader)[0], format!("seen {}", 0x5_0000_0000_u64));
+        server.done();
+        let up = server.hears_plain(PacketKind::UPTODATE, Zxid(-1));
+        assert_eq!(up, [format!("active {}", 0x5_0000_0000_u64), "ACK 5:0".to_owned(), "serve".to_owned()]);
+
+        let packet = Packet::with_data(PacketKind::PROPOSAL, z(5, 1), reconfiguration(z(5, 1), voters));
+        server.peer.handle(server.now_ms, Input::Packet { link, packet });
+        assert_eq!(kinds(&mut server.peer), ["seen 500000001", "append 5:1"]);
+        let leader = Bytes::copy_from_slice(&i64::to_be_bytes(designated));
+        let packet = Packet::with_data(PacketKind::COMMITANDACTIVATE, z(5, 1), leader);
+        server.peer.handle(server.now_ms, Input::Packet { link, packet });
+        let lines = kinds(&mut server.peer);
+        assert_eq!(lines[..2], ["commit 5:1", "active 500000001"]);
+        assert_eq!(lines.len() == 2, goes_on, "{voters:?}: {lines:?}");
+        assert_eq!(server.peer.role() == Role::Following, goes_on);
+    }
 }
 
 // --- Standalone ---
