@@ -13,11 +13,11 @@ pub unsafe fn string<'a>(text: *const c_char) -> Option<&'a [u8]> {
     if text.is_null() { None } else { Some(unsafe { CStr::from_ptr(text) }.to_bytes()) }
 }
 
-/// Data: a length of -1 is null data. Bytes that are announced must be there.
+/// Data: a length of -1 is null data. Bytes that are announced must be there. (The outer option says whether it is an
+/// argument, the inner whether it is null data.)
 ///
 /// # Safety
 /// Null or `length` bytes, for as long as it is lent.
-#[expect(clippy::option_option, reason = "the outer says whether it is an argument, the inner whether it is null data")]
 pub unsafe fn data<'a>(bytes: *const c_char, length: c_int) -> Option<Option<&'a [u8]>> {
     match usize::try_from(length) {
         Ok(0) => Some(Some(&[])),

@@ -78,9 +78,9 @@ impl Pending {
     ///
     /// # Safety
     /// The tag is from [`Pending::into_tag`] and has not been taken back before.
-    pub unsafe fn from_tag(tag: u64) -> Box<Self> {
+    pub unsafe fn from_tag(tag: u64) -> Self {
         // SAFETY: the caller's promise.
-        unsafe { Box::from_raw(ptr::with_exposed_provenance_mut(tag as usize)) }
+        unsafe { *Box::from_raw(ptr::with_exposed_provenance_mut(tag as usize)) }
     }
 }
 
@@ -127,7 +127,10 @@ impl Scratch {
         self.copy_all(entries.iter().flat_map(|entry| [entry.scheme, entry.id]));
         self.acl.clear();
         self.acl.extend(
-            entries.iter().zip(self.strings.chunks_exact(2)).map(|(entry, pair)| ACL { perms: entry.perms, id: Id { scheme: pair[0], id: pair[1] } }),
+            entries
+                .iter()
+                .zip(self.strings.chunks_exact(2))
+                .map(|(entry, pair)| ACL { perms: entry.perms, id: Id { scheme: pair[0], id: pair[1] } }),
         );
         ACL_vector { count: count(self.acl.len()), data: self.acl.as_mut_ptr() }
     }
@@ -182,7 +185,7 @@ impl Pending {
     ///
     /// # Safety
     /// The function and its data are what the application said they are. No lock is held.
-    pub unsafe fn call(self: Box<Self>, chroot: &Chroot, rc: c_int, body: &[u8], scratch: &mut Scratch) {
+    pub unsafe fn call(self, chroot: &Chroot, rc: c_int, body: &[u8], scratch: &mut Scratch) {
         let data = self.data;
         // SAFETY: for all of the calls below: the function has the type that its variant says, and what it is given
         // lives until it returns.

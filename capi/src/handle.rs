@@ -293,7 +293,8 @@ unsafe fn try_init(arguments: &InitArguments, threaded: bool, make: MakeEngine) 
     client.shuffle = !KEEPS_ORDER.load(Ordering::Relaxed);
     client.first_xid = first_xid();
     client.default_watcher = watchers::id(watcher, arguments.context);
-    let engine = make(StartOptions { client, addresses, common: common.clone() }).map_err(|error| error.raw_os_error().unwrap_or(libc::ENOMEM))?;
+    let engine =
+        make(StartOptions { client, addresses, common: common.clone() }).map_err(|error| error.raw_os_error().unwrap_or(libc::ENOMEM))?;
     Ok(Arc::new(Handle { common, engine, chroot: servers.chroot, default_watcher: Mutex::new((watcher, SendPointer(arguments.context))) }))
 }
 

@@ -14,6 +14,9 @@ unsafe extern "C" {
     fn oxkeeper_log_message_st(callback: LogCallback, level: c_int, line: c_int, function: *const c_char, format: *const c_char, ...);
 }
 
+/// `ZooLogLevel` of the header; any number may come.
+pub type LevelNumber = c_int;
+
 /// How grave a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
@@ -68,7 +71,7 @@ pub(crate) use log;
 
 /// Sets the level: 0 is silence, all else is brought into 1 to 4.
 #[unsafe(no_mangle)]
-pub extern "C" fn zoo_set_debug_level(level: c_int) {
+pub extern "C" fn zoo_set_debug_level(level: LevelNumber) {
     // An enum without negative members is unsigned in C: what seems negative is above all levels.
     let level = if level == 0 { 0 } else { (level as u32).clamp(1, 4) as i32 };
     logLevel.store(level, Ordering::Relaxed);

@@ -124,10 +124,7 @@ where
     // SAFETY: the caller's promise; never made from null.
     let ops = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(ops, count) } };
     for op in ops {
-        if !matches!(
-            op.kind,
-            op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL | op::DELETE | op::SET_DATA | op::CHECK
-        ) {
+        if !matches!(op.kind, op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL | op::DELETE | op::SET_DATA | op::CHECK) {
             return Err(Refused::Unimplemented(op.kind));
         }
     }
@@ -149,7 +146,8 @@ where
                 op::DELETE | op::CHECK => {
                     let VersionOp { path, version } = op.body.version;
                     let path = crate::arguments::string(path).ok_or(Refused::BadArguments)?;
-                    let operation = if op.kind == op::DELETE { MultiOp::Delete { path, version } } else { MultiOp::Check { path, version } };
+                    let operation =
+                        if op.kind == op::DELETE { MultiOp::Delete { path, version } } else { MultiOp::Check { path, version } };
                     (operation, Slot::Nothing)
                 }
                 op::SET_DATA => {

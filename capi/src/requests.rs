@@ -13,6 +13,12 @@ use crate::watchers::{self, WatcherFn};
 use oxkeeper_client::{AclRef, AddWatchMode, CreateMode, Operation, SubmitError, WatcherId, WatchesToRemove};
 use std::ffi::{c_char, c_int, c_void};
 
+/// `ZooWatcherType` of the header; any number may come.
+pub type WatcherType = c_int;
+
+/// `ZooAddWatchMode` of `zookeeper_ext.h`; any number may come.
+pub type AddMode = c_int;
+
 /// Submits, with a callback.
 fn start(zh: &Handle, operation: &Operation<'_>, callback: Callback, data: *const c_void) -> c_int {
     begin(callback, data, |tag| zh.engine.submit(tag, operation))
@@ -45,7 +51,6 @@ pub fn named(watcher: WatcherFn, context: *mut c_void) -> Option<WatcherId> {
 ///
 /// # Safety
 /// The pointers are null or valid for as long as the operation is used.
-#[expect(clippy::too_many_arguments, reason = "those of the C function")]
 pub unsafe fn create_operation<'a>(
     path: *const c_char,
     value: *const c_char,
@@ -56,7 +61,16 @@ pub unsafe fn create_operation<'a>(
     with_stat: bool,
 ) -> Option<Operation<'a>> {
     // SAFETY: the caller's promise.
-    unsafe { Some(Operation::Create { path: string(path)?, data: bytes(value, length)?, acl: Some(acl), mode: CreateMode(mode), ttl_ms, with_stat }) }
+    unsafe {
+        Some(Operation::Create {
+            path: string(path)?,
+            data: bytes(value, length)?,
+            acl: Some(acl),
+            mode: CreateMode(mode),
+            ttl_ms,
+            with_stat,
+        })
+    }
 }
 
 /// See `zookeeper.h`.
@@ -179,13 +193,7 @@ pub unsafe extern "C" fn zoo_adelete(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_aexists(
-    zh: *mut Handle,
-    path: *const c_char,
-    watch: c_int,
-    completion: StatFn,
-    data: *const c_void,
-) -> c_int {
+pub unsafe extern "C" fn zoo_aexists(zh: *mut Handle, path: *const c_char, watch: c_int, completion: StatFn, data: *const c_void) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     start(zh, &Operation::Exists { path, watch: flagged(zh, watch) }, Callback::Stat(completion), data)
@@ -214,13 +222,7 @@ pub unsafe extern "C" fn zoo_awexists(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_aget(
-    zh: *mut Handle,
-    path: *const c_char,
-    watch: c_int,
-    completion: DataFn,
-    data: *const c_void,
-) -> c_int {
+pub unsafe extern "C" fn zoo_aget(zh: *mut Handle, path: *const c_char, watch: c_int, completion: DataFn, data: *const c_void) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     start(zh, &Operation::GetData { path, watch: flagged(zh, watch) }, Callback::Data(completion), data)
@@ -319,12 +321,7 @@ pub unsafe extern "C" fn zoo_awget_children2(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_agetconfig(
-    zh: *mut Handle,
-    watch: c_int,
-    completion: DataFn,
-    data: *const c_void,
-) -> c_int {
+pub unsafe extern "C" fn zoo_agetconfig(zh: *mut Handle, watch: c_int, completion: DataFn, data: *const c_void) -> c_int {
     // SAFETY: the caller's promise.
     let Some(zh) = (unsafe { handle(zh) }) else { return ZBADARGUMENTS };
     start(zh, &Operation::GetConfig { watch: flagged(zh, watch) }, Callback::Data(completion), data)
@@ -392,12 +389,7 @@ pub unsafe extern "C" fn zoo_aset(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_async(
-    zh: *mut Handle,
-    path: *const c_char,
-    completion: StringFn,
-    data: *const c_void,
-) -> c_int {
+pub unsafe extern "C" fn zoo_async(zh: *mut Handle, path: *const c_char, completion: StringFn, data: *const c_void) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     start(zh, &Operation::Sync { path }, Callback::String(completion), data)
@@ -408,12 +400,7 @@ pub unsafe extern "C" fn zoo_async(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_aget_acl(
-    zh: *mut Handle,
-    path: *const c_char,
-    completion: AclFn,
-    data: *const c_void,
-) -> c_int {
+pub unsafe extern "C" fn zoo_aget_acl(zh: *mut Handle, path: *const c_char, completion: AclFn, data: *const c_void) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     start(zh, &Operation::GetAcl { path }, Callback::Acl(completion), data)
@@ -476,7 +463,9 @@ pub unsafe extern "C" fn zoo_amulti(
     // SAFETY: the caller's promise.
     let Some(zh) = (unsafe { handle(zh) }) else { return ZBADARGUMENTS };
     // SAFETY: the caller's promise.
-    unsafe { with_multi(zh, count, ops, results, |operation, plan| start(zh, operation, Callback::Multi(completion, Box::new(plan)), data)) }
+    unsafe {
+        with_multi(zh, count, ops, results, |operation, plan| start(zh, operation, Callback::Multi(completion, Box::new(plan)), data))
+    }
 }
 
 /// See `zookeeper.h`.
@@ -499,7 +488,9 @@ pub unsafe extern "C" fn zoo_add_auth(
     if state <= 0 {
         return ZINVALIDSTATE;
     }
-    let credentials = if cert.is_null() { &[][..] } else {
+    let credentials = if cert.is_null() {
+        &[][..]
+    } else {
         // SAFETY: the caller's promise.
         match unsafe { bytes(cert, cert_len) } {
             Some(credentials) => credentials.unwrap_or_default(),
@@ -550,7 +541,7 @@ fn start_removal(
 pub unsafe extern "C" fn zoo_aremove_watches(
     zh: *mut Handle,
     path: *const c_char,
-    kind: c_int,
+    kind: WatcherType,
     watcher: WatcherFn,
     context: *mut c_void,
     local: c_int,
@@ -570,7 +561,7 @@ pub unsafe extern "C" fn zoo_aremove_watches(
 pub unsafe extern "C" fn zoo_aremove_all_watches(
     zh: *mut Handle,
     path: *const c_char,
-    kind: c_int,
+    kind: WatcherType,
     local: c_int,
     completion: VoidFn,
     data: *const c_void,
@@ -588,7 +579,7 @@ pub unsafe extern "C" fn zoo_aremove_all_watches(
 pub unsafe extern "C" fn zoo_aadd_watch(
     zh: *mut Handle,
     path: *const c_char,
-    mode: c_int,
+    mode: AddMode,
     watcher: WatcherFn,
     context: *mut c_void,
     completion: VoidFn,
@@ -605,11 +596,7 @@ pub unsafe extern "C" fn zoo_aadd_watch(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_awho_am_i(
-    zh: *mut Handle,
-    completion: ClientInfoFn,
-    data: *const c_void,
-) -> c_int {
+pub unsafe extern "C" fn zoo_awho_am_i(zh: *mut Handle, completion: ClientInfoFn, data: *const c_void) -> c_int {
     // SAFETY: the caller's promise.
     let Some(zh) = (unsafe { handle(zh) }) else { return ZBADARGUMENTS };
     start(zh, &Operation::WhoAmI, Callback::ClientInfo(completion), data)
@@ -620,12 +607,7 @@ pub unsafe extern "C" fn zoo_awho_am_i(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_aget_ephemerals(
-    zh: *mut Handle,
-    prefix: *const c_char,
-    completion: StringsFn,
-    data: *const c_void,
-) -> c_int {
+pub unsafe extern "C" fn zoo_aget_ephemerals(zh: *mut Handle, prefix: *const c_char, completion: StringsFn, data: *const c_void) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(prefix)) = (unsafe { (handle(zh), string(prefix)) }) else { return ZBADARGUMENTS };
     start(zh, &Operation::GetEphemerals { prefix }, Callback::Strings(completion), data)

@@ -46,7 +46,9 @@ pub fn one(host: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
     if let Ok(ip) = host.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, host.port)]);
     }
-    let Ok(name) = CString::new(host.host.as_bytes()) else { return Err(Failure { errno: libc::EINVAL, reason: "a name with a NUL".to_owned() }) };
+    let Ok(name) = CString::new(host.host.as_bytes()) else {
+        return Err(Failure { errno: libc::EINVAL, reason: "a name with a NUL".to_owned() });
+    };
     let mut status = ask(&name, libc::AI_ADDRCONFIG);
     if matches!(status, Err(libc::EAI_BADFLAGS)) {
         status = ask(&name, 0);

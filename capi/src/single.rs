@@ -54,9 +54,9 @@ fn loss(connection: &Connection) -> c_int {
         State::Expired => ZSESSIONEXPIRED,
         State::AuthFailed => ZAUTHFAILED,
         _ => {
-            let is_out_of_order = connection.happened.iter().any(|delivery| {
-                matches!(delivery, Delivery::Completed(completion) if completion.error == ErrorCode::RUNTIME_INCONSISTENCY)
-            });
+            let is_out_of_order = connection.happened.iter().any(
+                |delivery| matches!(delivery, Delivery::Completed(completion) if completion.error == ErrorCode::RUNTIME_INCONSISTENCY),
+            );
             if is_out_of_order { ZRUNTIMEINCONSISTENCY } else { ZCONNECTIONLOSS }
         }
     }

@@ -36,10 +36,7 @@ impl SyncCall<'_> {
 }
 
 /// Submits by `submit`, which is given the tag, and waits. `finish` runs on another thread while the caller waits.
-pub fn call(
-    submit: impl FnOnce(u64) -> Result<(), SubmitError>,
-    finish: &mut dyn FnMut(c_int, &[u8]) -> c_int,
-) -> c_int {
+pub fn call(submit: impl FnOnce(u64) -> Result<(), SubmitError>, finish: &mut dyn FnMut(c_int, &[u8]) -> c_int) -> c_int {
     let mut call = SyncCall { finish, rc: 0, is_done: AtomicU32::new(0) };
     let call = &raw mut call;
     if let Err(refused) = submit(call.expose_provenance() as u64 | SYNCHRONOUS) {
@@ -55,4 +52,3 @@ pub fn call(
         (*call).rc
     }
 }
-

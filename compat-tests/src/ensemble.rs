@@ -86,9 +86,10 @@ impl Site {
     pub fn loopback(members: usize) -> Site {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let process = std::process::id();
-        let ensemble = NEXT.fetch_add(1, Ordering::Relaxed) % 25;
+        let ensemble = NEXT.fetch_add(1, Ordering::Relaxed) % 17;
         let host = |member: usize| {
-            let last = ensemble * 10 + member as u32 + 1;
+            // Three digits each: what is made of addresses is of one length in all ensembles.
+            let last = 100 + ensemble * 9 + member as u32 + 1;
             Ipv4Addr::new(127, (1 + process / 250 % 250) as u8, (process % 250) as u8, last as u8)
         };
         Site { hosts: (0..members).map(host).collect(), namespaces: vec![None; members] }

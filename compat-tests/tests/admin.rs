@@ -589,3 +589,69 @@ fn the_log_is_steered() {
     // Nothing goes to standard error then.
     assert_eq!(server.log_tail(), "");
 }
+
+/// A snapshot of either server is restored by either: the state is that of the snapshot, what comes after it follows it, and
+/// a later start finds the same. What is no snapshot changes nothing.
+#[test]
+fn snapshots_are_restored() {
+    let login = &[("Authorization", "digest super:secret")];
+    let post = |port: u16, bytes: &[u8]| http::ask(port, "POST", "/commands/restore", login, bytes).expect("an answer");
+    for (from, to) in [(Subject::Java39, Subject::Oxkeeper), (Subject::Oxkeeper, Subject::Java39), (Subject::Oxkeeper, Subject::Oxkeeper)] {
+        let (source, source_port) = start(from, Options::usual());
+        let mut talk = Conversation::begin(source.address());
+        talk.connect("a");
+        talk.ask("a", &request::create("/kept", "from the snapshot"));
+        talk.ask("a", &request::create_flags("/kept/e", 1));
+        let snapshot = http::ask(source_port, "GET", "/commands/snapshot", login, &[]).expect("an answer");
+        let zxid = u64::from_str_radix(snapshot.field("last_zxid").expect("a zxid").trim_start_matches("0x"), 16).expect("a number");
+
+        let (mut server, port) = start(to, Options::usual().line("admin.rateLimiterIntervalInMS", "1"));
+        let mut talk = Conversation::begin(server.address());
+        talk.connect("a");
+        for number in 0..50 {
+            talk.ask("a", &request::create(&format!("/lost{number}"), ""));
+        }
+        let mut damaged = snapshot.body.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        for wrong in [&b""[..], b"nonsense", &snapshot.body[..snapshot.body.len() / 2], &damaged] {
+            // Java believes some damage; ours must not.
+            if to == Subject::Oxkeeper || wrong.len() < 10 {
+                let answer = post(port, wrong);
+                assert_eq!(answer.status, 500, "{to}: {}", answer.text());
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        let reply = talk.ask("a", &request::read(op::DATA, "/lost7", false)).expect("a reply");
+        assert_eq!(reply.header.error, 0, "{to} has lost what a wrong restore should not touch");
+
+        let answer = post(port, &snapshot.body);
+        assert_eq!((answer.status, json(&answer)["last_zxid"].as_u64()), (200, Some(zxid)), "{from} to {to}: {}", answer.text());
+        let look = |server: &Server, expect_last: bool| {
+            let mut talk = Conversation::begin(server.address());
+            talk.connect("b");
+            let kept = talk.ask("b", &request::read(op::DATA, "/kept", false)).expect("a reply");
+            assert!(kept.frame.windows(17).any(|bytes| bytes == b"from the snapshot"), "{from} to {to}");
+            let lost = talk.ask("b", &request::read(op::EXISTS, "/lost7", false)).expect("a reply");
+            assert_eq!(lost.header.error, -101, "{from} to {to}");
+            let after = talk.ask("b", &request::read(op::EXISTS, "/after", false)).expect("a reply");
+            assert_eq!(after.header.error, if expect_last { 0 } else { -101 }, "{from} to {to}");
+            talk.ask("b", &request::create("/after", ""))
+        };
+        let created = look(&server, false).expect("a reply");
+        // No zxid goes back: clients would take the server for one that is behind.
+        assert!(created.header.error == 0 && created.header.zxid > reply.header.zxid, "{from} to {to}");
+        let status = json(&http::get(port, "/commands/srvr").expect("an answer"));
+        assert_eq!(status["error"], Value::Null);
+        if to == Subject::Oxkeeper {
+            server.kill();
+            server.restart();
+            look(&server, true);
+            let _ = server.terminate();
+            // And so does a Java server on what is on the disk now.
+            let data = server.data_directory();
+            let copy = |directory: &std::path::Path| oxkeeper_compat_tests::subject::copy_directory(&data, &directory.join("data"));
+            look(&Server::start_prepared(Subject::Java39, &Options::usual(), copy), true);
+        }
+    }
+}

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use oxkeeper_compat_tests::chronicle::{Chronicle, Shape, missing_on};
 use oxkeeper_compat_tests::connection::{Connect, Connected, Connection};
-use oxkeeper_compat_tests::ensemble::{Ensemble, PATIENCE, Plan, draw, ours};
-use oxkeeper_compat_tests::load::{Random, header};
+use oxkeeper_compat_tests::ensemble::{Ensemble, Mark, PATIENCE, Plan, draw, ours};
+use oxkeeper_compat_tests::load::{Random, connect, header};
 use oxkeeper_compat_tests::network::Network;
 use oxkeeper_compat_tests::subject::Subject;
 use oxkeeper_compat_tests::verdict::{Syncs, judge};
@@ -242,6 +242,26 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Whether a member says, or shows by its end, that its disk is full.
+fn has_noticed(ensemble: &mut Ensemble, victim: usize, mark: &Mark) -> bool {
+    let said = ensemble.said_since(victim, mark).to_lowercase();
+    said.contains("no space left") || said.contains("disk is full") || ensemble.members[victim].server.ended().is_some()
+}
+
+/// Half a megabyte of nodes, acknowledged or not.
+fn feed(ensemble: &Ensemble, members: &BTreeSet<usize>, number: u64) {
+    for index in members {
+        let Some((mut connection, _)) = connect(ensemble.address(*index), None, 4000) else { continue };
+        let data = "x".repeat(50_000);
+        for xid in 1..=10 {
+            connection.send(&request::create(&format!("/feed{number}-{xid}"), &data).frame(xid));
+        }
+        if (1..=10).all(|_| connection.receive(Duration::from_secs(2)).is_ok()) {
+            return;
+        }
+    }
+}
+
 /// The disk of a follower runs full, then the leader's: the others go on, and when there is room again it comes back.
 #[test]
 fn a_member_with_a_full_disk_stops_nobody() {
@@ -254,9 +274,16 @@ fn a_member_with_a_full_disk_stops_nobody() {
         let load = Chronicle::begin(&ensemble.addresses(), &shape(4));
         load.wait_for(100, "there is room");
         disk.fill();
-        // More than what had been reserved in the log before it was full.
-        load.wait_for(2000, "one disk is full");
+        let mark = ensemble.mark();
+        let begun = Instant::now();
+        // More than any file had been given in advance, through whoever takes it.
+        let mut feeder = Random(5);
         let others: BTreeSet<usize> = ensemble.everyone().into_iter().filter(|index| *index != victim).collect();
+        while !has_noticed(&mut ensemble, victim, &mark) {
+            feed(&ensemble, &others, feeder.below(1 << 40));
+            assert!(begun.elapsed() < PATIENCE, "nobody notices that a disk is full; {}", ensemble.modes());
+        }
+        load.wait_for(100, "one disk is full");
         ticks_to_commit(&ensemble, &others, "one disk is full");
         disk.make_room();
         // Java's server ends at once or when it next has something to write; ours may go on by itself.

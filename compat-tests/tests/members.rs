@@ -86,7 +86,10 @@ fn words(ensemble: &Ensemble, seat: usize) -> BTreeMap<&'static str, Vec<String>
     let mut answers: BTreeMap<&str, Vec<String>> = WORDS.iter().map(|(word, shape)| (*word, shaped(*shape, &answer(word)))).collect();
     // What the masks hide of it and must not differ.
     let exact = |text: &str, wanted: &[&str]| -> Vec<String> {
-        text.lines().filter(|line| wanted.iter().any(|begin| line.starts_with(begin))).map(str::to_owned).collect()
+        let mut lines: Vec<String> =
+            text.lines().filter(|line| wanted.iter().any(|begin| line.starts_with(begin))).map(str::to_owned).collect();
+        lines.sort();
+        lines
     };
     answers.insert("srvr: role and size", exact(&answer("srvr"), &["Mode: ", "Node count: ", "Outstanding: "]));
     answers.insert(
@@ -115,6 +118,28 @@ fn words(ensemble: &Ensemble, seat: usize) -> BTreeMap<&'static str, Vec<String>
     answers
 }
 
+/// A transcript without what the two may disagree about: zxids of before, and, for who does not lead, how far zxids have
+/// come. A learner of ours refuses by itself what a Java learner lets the leader refuse, which spends a zxid.
+fn comparable(transcript: &[String], is_leader: bool) -> Vec<String> {
+    let line = |line: &String| {
+        let mut out = String::new();
+        let mut rest = line.as_str();
+        while let Some(at) = rest.find(" z") {
+            let (before, behind) = rest.split_at(at + 2);
+            out += before;
+            let digits = behind.get(1..).map_or(0, |text| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+            let hides = match behind.chars().next() {
+                Some('-') => digits > 0,
+                Some('+') => digits > 0 && !is_leader,
+                _ => false,
+            };
+            rest = if hides { &behind[1 + digits..] } else { behind };
+        }
+        out + rest
+    };
+    transcript.iter().map(line).collect()
+}
+
 fn compare(name: &str, members: Members, seat: usize) {
     let judge = start(&format!("judge of {name}"), [Subject::Java39; 4]);
     let subject = start(&format!("members {name}"), members);
@@ -138,7 +163,8 @@ fn compare(name: &str, members: Members, seat: usize) {
     let mut steps = 0;
     for (script, theirs) in &theirs {
         steps += theirs.len();
-        let found = differences(theirs, &mine[script]);
+        let [theirs, mine] = [theirs, &mine[script]].map(|transcript| comparable(transcript, seat == LEADER));
+        let found = differences(&theirs, &mine);
         let is_known = members[seat] == Subject::Oxkeeper && KNOWN.iter().any(|(name, _)| name == script);
         if is_known && found.is_empty() {
             report += &format!("== {script}: no longer differs\n");

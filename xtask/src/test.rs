@@ -87,6 +87,25 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "--nocapture",
         ],
     ),
+    (
+        "C library under fire",
+        &[
+            "env",
+            "OXKEEPER_FIRE_SECONDS=120",
+            "OXKEEPER_FIRE_HANDLES=100",
+            "OXKEEPER_HOSTILE_ROUNDS=1000",
+            "cargo",
+            "test",
+            "-p",
+            "oxkeeper-compat-tests",
+            "--test",
+            "capi_fire",
+            "--test",
+            "capi_cases",
+            "--",
+            "--nocapture",
+        ],
+    ),
     ("black box, all of it", &["cargo", "test", "-p", "oxkeeper-compat-tests", "--no-fail-fast", "--", "--include-ignored", "--nocapture"]),
 ];
 

@@ -11,7 +11,7 @@ use oxkeeper_capi::records::{
     ACL_vector, ClientInfo_vector, Stat, String_vector, allocate_ACL_vector, allocate_ClientInfo_vector, allocate_String_vector,
     deallocate_ACL_vector, deallocate_ClientInfo_vector, deallocate_String_vector,
 };
-use oxkeeper_capi::requests::{add_watch_mode, create_operation, flagged, named, watches_to_remove, with_multi};
+use oxkeeper_capi::requests::{AddMode, WatcherType, add_watch_mode, create_operation, flagged, named, watches_to_remove, with_multi};
 use oxkeeper_capi::sync;
 use oxkeeper_capi::watchers::WatcherFn;
 use oxkeeper_client::{Operation, WatcherId, reply};
@@ -97,7 +97,10 @@ pub unsafe extern "C" fn zoo_create(
     path_buffer_len: c_int,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { create(zh, path, value, valuelen, entries, mode, -1, path_buffer, path_buffer_len, None) }
+    unsafe {
+        let new = NewNode { path, value, valuelen, entries, mode, ttl_ms: -1 };
+        create(zh, &new, &NamePlace { path_buffer, path_buffer_len, stat: None })
+    }
 }
 
 /// See `zookeeper.h`.
@@ -117,7 +120,10 @@ pub unsafe extern "C" fn zoo_create_ttl(
     path_buffer_len: c_int,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { create(zh, path, value, valuelen, entries, mode, ttl, path_buffer, path_buffer_len, None) }
+    unsafe {
+        let new = NewNode { path, value, valuelen, entries, mode, ttl_ms: ttl };
+        create(zh, &new, &NamePlace { path_buffer, path_buffer_len, stat: None })
+    }
 }
 
 /// See `zookeeper.h`.
@@ -137,7 +143,10 @@ pub unsafe extern "C" fn zoo_create2(
     stat: *mut Stat,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { create(zh, path, value, valuelen, entries, mode, -1, path_buffer, path_buffer_len, Some(stat)) }
+    unsafe {
+        let new = NewNode { path, value, valuelen, entries, mode, ttl_ms: -1 };
+        create(zh, &new, &NamePlace { path_buffer, path_buffer_len, stat: Some(stat) })
+    }
 }
 
 /// See `zookeeper.h`.
@@ -158,37 +167,45 @@ pub unsafe extern "C" fn zoo_create2_ttl(
     stat: *mut Stat,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { create(zh, path, value, valuelen, entries, mode, ttl, path_buffer, path_buffer_len, Some(stat)) }
+    unsafe {
+        let new = NewNode { path, value, valuelen, entries, mode, ttl_ms: ttl };
+        create(zh, &new, &NamePlace { path_buffer, path_buffer_len, stat: Some(stat) })
+    }
 }
 
-/// The four creates; with a place for a Stat, create2.
-///
-/// # Safety
-/// As the header says.
-unsafe fn create(
-    zh: *mut Handle,
+/// What is to be created, as C says it.
+struct NewNode {
     path: *const c_char,
     value: *const c_char,
     valuelen: c_int,
     entries: *const ACL_vector,
     mode: c_int,
     ttl_ms: i64,
+}
+
+/// Where its name goes; with a place for a Stat it is create2.
+struct NamePlace {
     path_buffer: *mut c_char,
     path_buffer_len: c_int,
     stat: Option<*mut Stat>,
-) -> c_int {
+}
+
+/// The four creates.
+///
+/// # Safety
+/// As the header says.
+unsafe fn create(zh: *mut Handle, new: &NewNode, to: &NamePlace) -> c_int {
     // SAFETY: the caller's promise.
-    let (Some(zh), Some(acl)) = (unsafe { (handle(zh), acl(entries)) }) else { return ZBADARGUMENTS };
+    let (Some(zh), Some(acl)) = (unsafe { (handle(zh), acl(new.entries)) }) else { return ZBADARGUMENTS };
     // SAFETY: the caller's promise.
-    let Some(operation) = (unsafe { create_operation(path, value, valuelen, &acl, mode, ttl_ms, stat.is_some()) }) else {
-        return ZBADARGUMENTS;
-    };
+    let operation = unsafe { create_operation(new.path, new.value, new.valuelen, &acl, new.mode, new.ttl_ms, to.stat.is_some()) };
+    let Some(operation) = operation else { return ZBADARGUMENTS };
     call(zh, &operation, &mut |body| {
         let (path, found) = reply::created(body)?;
         // SAFETY: the caller's promise, and it waits.
         unsafe {
-            copy_out(zh.chroot.cut_or_keep(path), path_buffer, path_buffer_len);
-            if let (Some(stat), Some(found)) = (stat, found) {
+            copy_out(zh.chroot.cut_or_keep(path), to.path_buffer, to.path_buffer_len);
+            if let (Some(stat), Some(found)) = (to.stat, found) {
                 put_stat(stat, &found);
             }
         }
@@ -201,11 +218,7 @@ unsafe fn create(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_delete(
-    zh: *mut Handle,
-    path: *const c_char,
-    version: c_int,
-) -> c_int {
+pub unsafe extern "C" fn zoo_delete(zh: *mut Handle, path: *const c_char, version: c_int) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::Delete { path, version }, &mut |_| Ok(ZOK))
@@ -216,12 +229,7 @@ pub unsafe extern "C" fn zoo_delete(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_exists(
-    zh: *mut Handle,
-    path: *const c_char,
-    watch: c_int,
-    stat: *mut Stat,
-) -> c_int {
+pub unsafe extern "C" fn zoo_exists(zh: *mut Handle, path: *const c_char, watch: c_int, stat: *mut Stat) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::Exists { path, watch: flagged(zh, watch) }, &mut |body| {
@@ -391,13 +399,7 @@ pub unsafe extern "C" fn zoo_reconfig(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_set(
-    zh: *mut Handle,
-    path: *const c_char,
-    buffer: *const c_char,
-    buflen: c_int,
-    version: c_int,
-) -> c_int {
+pub unsafe extern "C" fn zoo_set(zh: *mut Handle, path: *const c_char, buffer: *const c_char, buflen: c_int, version: c_int) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { zoo_set2(zh, path, buffer, buflen, version, std::ptr::null_mut()) }
 }
@@ -429,12 +431,7 @@ pub unsafe extern "C" fn zoo_set2(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_get_children(
-    zh: *mut Handle,
-    path: *const c_char,
-    watch: c_int,
-    strings: *mut String_vector,
-) -> c_int {
+pub unsafe extern "C" fn zoo_get_children(zh: *mut Handle, path: *const c_char, watch: c_int, strings: *mut String_vector) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::GetChildren { path, watch: flagged(zh, watch), with_stat: false }, &mut |body| {
@@ -521,12 +518,7 @@ pub unsafe extern "C" fn zoo_wget_children2(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_get_acl(
-    zh: *mut Handle,
-    path: *const c_char,
-    entries: *mut ACL_vector,
-    stat: *mut Stat,
-) -> c_int {
+pub unsafe extern "C" fn zoo_get_acl(zh: *mut Handle, path: *const c_char, entries: *mut ACL_vector, stat: *mut Stat) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::GetAcl { path }, &mut |body| {
@@ -571,12 +563,7 @@ unsafe fn put_acl(acl: &[reply::AclEntry<'_>], to: *mut ACL_vector) -> c_int {
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_set_acl(
-    zh: *mut Handle,
-    path: *const c_char,
-    version: c_int,
-    entries: *const ACL_vector,
-) -> c_int {
+pub unsafe extern "C" fn zoo_set_acl(zh: *mut Handle, path: *const c_char, version: c_int, entries: *const ACL_vector) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path), Some(acl)) = (unsafe { (handle(zh), string(path), acl(entries)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::SetAcl { path, acl: Some(&acl), version }, &mut |_| Ok(ZOK))
@@ -587,12 +574,7 @@ pub unsafe extern "C" fn zoo_set_acl(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_multi(
-    zh: *mut Handle,
-    count: c_int,
-    ops: *const Op,
-    results: *mut OpResult,
-) -> c_int {
+pub unsafe extern "C" fn zoo_multi(zh: *mut Handle, count: c_int, ops: *const Op, results: *mut OpResult) -> c_int {
     // SAFETY: the caller's promise.
     let Some(zh) = (unsafe { handle(zh) }) else { return ZBADARGUMENTS };
     // SAFETY: the caller's promise, and it waits.
@@ -620,7 +602,7 @@ fn remove(zh: &Handle, path: &[u8], kind: c_int, watcher: Option<WatcherId>, is_
 pub unsafe extern "C" fn zoo_remove_watches(
     zh: *mut Handle,
     path: *const c_char,
-    kind: c_int,
+    kind: WatcherType,
     watcher: WatcherFn,
     context: *mut c_void,
     local: c_int,
@@ -635,12 +617,7 @@ pub unsafe extern "C" fn zoo_remove_watches(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_remove_all_watches(
-    zh: *mut Handle,
-    path: *const c_char,
-    kind: c_int,
-    local: c_int,
-) -> c_int {
+pub unsafe extern "C" fn zoo_remove_all_watches(zh: *mut Handle, path: *const c_char, kind: WatcherType, local: c_int) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     remove(zh, path, kind, None, local != 0)
@@ -654,7 +631,7 @@ pub unsafe extern "C" fn zoo_remove_all_watches(
 pub unsafe extern "C" fn zoo_add_watch(
     zh: *mut Handle,
     path: *const c_char,
-    mode: c_int,
+    mode: AddMode,
     watcher: WatcherFn,
     context: *mut c_void,
 ) -> c_int {
@@ -669,10 +646,7 @@ pub unsafe extern "C" fn zoo_add_watch(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_who_am_i(
-    zh: *mut Handle,
-    infos: *mut ClientInfo_vector,
-) -> c_int {
+pub unsafe extern "C" fn zoo_who_am_i(zh: *mut Handle, infos: *mut ClientInfo_vector) -> c_int {
     // SAFETY: the caller's promise.
     let Some(zh) = (unsafe { handle(zh) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::WhoAmI, &mut |body| {
@@ -713,11 +687,7 @@ unsafe fn put_identities(identities: &[(&[u8], &[u8])], to: *mut ClientInfo_vect
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_get_ephemerals(
-    zh: *mut Handle,
-    prefix: *const c_char,
-    strings: *mut String_vector,
-) -> c_int {
+pub unsafe extern "C" fn zoo_get_ephemerals(zh: *mut Handle, prefix: *const c_char, strings: *mut String_vector) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(prefix)) = (unsafe { (handle(zh), string(prefix)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::GetEphemerals { prefix }, &mut |body| {
@@ -732,11 +702,7 @@ pub unsafe extern "C" fn zoo_get_ephemerals(
 /// # Safety
 /// As the header says: valid or null pointers, a handle that has not been closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zoo_get_all_children_number(
-    zh: *mut Handle,
-    path: *const c_char,
-    number: *mut c_int,
-) -> c_int {
+pub unsafe extern "C" fn zoo_get_all_children_number(zh: *mut Handle, path: *const c_char, number: *mut c_int) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(zh), Some(path)) = (unsafe { (handle(zh), string(path)) }) else { return ZBADARGUMENTS };
     call(zh, &Operation::GetAllChildrenNumber { path }, &mut |body| {

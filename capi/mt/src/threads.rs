@@ -18,9 +18,9 @@ use std::ffi::c_int;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::os::unix::thread::JoinHandleExt;
 use std::thread::{self, JoinHandle};
 
 /// Batches whose memory is kept for the next ones.

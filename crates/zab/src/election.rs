@@ -679,6 +679,21 @@ mod tests {
     }
 
     #[test]
+    fn a_later_round_forgets_what_was_adopted_before() {
+        let five: String = (1..=5).map(|sid| format!("server.{sid}=h{sid}:1:2\n")).collect();
+        let mut election = Election::new(Sid(2), false, ElectionOptions::default(), &config(&(five + "version=5")));
+        election.start(1000, SOUND);
+        election.notification(1001, Sid(5), notification(Looking, 5, SOUND.zxid + 9, 1, 1));
+        assert_eq!(election.vote().leader, Sid(5));
+        outputs(&mut election);
+        election.notification(1002, Sid(1), notification(Looking, 1, SOUND.zxid, 7, 1));
+        assert_eq!(told(&mut election), [1, 3, 4, 5].map(|to| (to, Looking, 2, SOUND.zxid, 7, 1)));
+        // A better vote of that round is adopted at once.
+        election.notification(1003, Sid(4), notification(Looking, 4, SOUND.zxid, 8, 1));
+        assert_eq!(told(&mut election), [1, 3, 4, 5].map(|to| (to, Looking, 4, SOUND.zxid, 8, 1)));
+    }
+
+    #[test]
     fn waits_double_up_to_the_longest() {
         let mut election = looking(1, SOUND);
         let mut now = 1000;
@@ -717,6 +732,8 @@ mod tests {
             (&[(2, Following, 3, 9, 3, 0), (3, Leading, 3, 9, 4, 2)], Some((Following, 3))),
             (&[(2, Following, 3, 9, 3, 2), (3, Leading, 3, 9, 4, 0)], Some((Following, 3))),
             (&[(2, Following, 3, 9, 3, 0), (3, Leading, 3, 9, 4, 0)], None),
+            // In our own round Java forgets the version, and so compares leaders only.
+            (&[(2, Following, 3, 1, 3, 2), (3, Leading, 3, 1, 4, 2)], Some((Following, 3))),
             // Rounds of settled servers may differ.
             (&[(2, Following, 3, 8, 4, 2), (3, Leading, 3, 9, 4, 2)], Some((Following, 3))),
             // Observers and strangers have no say, nor is one of them a leader.

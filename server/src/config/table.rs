@@ -436,7 +436,7 @@ pub const TABLE: &[OptionRow] = &[
     row("admin.needClientAuth", FileOrProperty, Bool, "false", "", "Clients must show a certificate.", Protective(NO_TLS)),
     row("admin.rateLimiterIntervalInMS", FileOrProperty, ANY_INT, "300000", "ms", "Shortest time between snapshots asked of it.", Supported),
     row("admin.snapshot.enabled", FileOrProperty, Bool, "true", "", "Its command snapshot.", Supported),
-    row("admin.restore.enabled", FileOrProperty, Bool, "true", "", "Its command restore.", KnownNotYet("The command tells how to restore at a start.")),
+    row("admin.restore.enabled", FileOrProperty, Bool, "true", "", "Its command restore.", Supported),
     row("oxkeeper.console.enabled", FileOrProperty, Bool, "true", "", "The console page at `/` of the AdminServer. (Not of ZooKeeper.)", Supported),
     row("oxkeeper.console.edit", FileOrProperty, Bool, "false", "", "Whether the console may create, change and delete znodes, as the user who logs in there. (Not of ZooKeeper.)", Supported),
     row("oxkeeper.slowRequestMs", FileOrProperty, int(0, i32::MAX as i64), "0", "ms", "A request that takes longer is named in the log with what held it up; 0: off. (Not of ZooKeeper.)", Supported),

@@ -123,7 +123,7 @@ rows! {
     Summary(Detail) {
         FsyncTime "fsynctime" Basic, "ms of one sync of the transaction log";
         SnapshotTime "snapshottime" Basic, "ms of writing one snapshot";
-        RestoreTime "restore_time" Basic, "neutral: the AdminServer restores nothing while it runs";
+        RestoreTime "restore_time" Basic, "ms of restoring a snapshot that the AdminServer was sent";
         DbInitTime "dbinittime" Basic, "ms from start to the tree being loaded";
         FollowerSyncTime "follower_sync_time" Basic, "quorum: ms that a follower took to synchronise";
         ObserverSyncTime "observer_sync_time" Basic, "quorum: ms that an observer took to synchronise";

@@ -5,18 +5,18 @@
 //! `admin::console`'s. Nothing here is trusted: addresses are those of the socket, and whoever wants a snapshot
 //! must prove an identity that `/` grants everything.
 
-use super::console;
 use super::shared::{Shared, unpoisoned};
 use super::snapshots::{Job, SnapshotDoor};
 use super::start::Failure;
 use super::words::Words;
+use super::{console, restore};
 use crate::admin::commands::{self, AdminCommand, AdminView, MemberView, NOT_SERVING, ObserverView, QuorumView};
 use crate::admin::http::{self, Body, Handler, Request, Response};
 use crate::admin::json::Json;
 use crate::admin::page::Page;
 use crate::config::{self, AdminConfig, ServerConfig};
 use crate::four_letter::environment;
-use crate::metrics::Counter;
+use crate::metrics::{Counter, Summary};
 use log::{info, warn};
 use oxkeeper_auth::{AuthOutcome, Identity};
 use oxkeeper_proto::{Zxid, perms};
@@ -25,7 +25,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Java's code for an AdminServer that cannot start.
@@ -36,6 +36,9 @@ pub struct AdminServer {
     config: AdminConfig,
     attached: RwLock<Option<Arc<Attached>>>,
     /// One at a time: a long answer costs memory.
+    /// How often there was a server to ask; after a restore there is another.
+    attachments: Mutex<u64>,
+    attached_again: Condvar,
     turn: Mutex<()>,
     snapshots: Mutex<RateLimiter>,
     restores: Mutex<RateLimiter>,
@@ -48,6 +51,8 @@ pub struct Attached {
     pub words: Words,
     pub snapshots: SnapshotDoor,
     pub largest: console::Largest,
+    /// Ends the server, for a restore.
+    pub stop: signal_hook::iterator::Handle,
 }
 
 impl AdminServer {
@@ -72,6 +77,8 @@ impl AdminServer {
         let interval = config.rate_limiter_interval;
         let server = Arc::new(Self {
             attached: RwLock::default(),
+            attachments: Mutex::default(),
+            attached_again: Condvar::new(),
             turn: Mutex::default(),
             snapshots: Mutex::new(RateLimiter::new(Duration::from_micros(interval))),
             restores: Mutex::new(RateLimiter::new(Duration::from_millis(interval))),
@@ -88,6 +95,8 @@ impl AdminServer {
     /// From now on there is a server to ask.
     pub fn attach(&self, attached: Attached) {
         *self.attached.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(attached));
+        *unpoisoned(self.attachments.lock()) += 1;
+        self.attached_again.notify_all();
     }
 
     /// There is none any more. Waits for the command that is being answered.
@@ -126,7 +135,10 @@ impl AdminServer {
         }
         match (command, serving) {
             (AdminCommand::Snapshot, Some(attached)) => self.snapshot(attached, request),
-            (AdminCommand::Restore, Some(attached)) => self.restore(attached, body),
+            (AdminCommand::Restore, Some(_)) => match attached {
+                Some(attached) => self.restore(attached, body),
+                None => refuse(200, NOT_SERVING),
+            },
             (AdminCommand::SetTraceMask, _) => set_trace_mask(attached.as_deref(), request),
             _ => self.print(command, attached.as_deref()),
         }
@@ -183,7 +195,7 @@ impl AdminServer {
         }
     }
 
-    fn restore(&self, attached: &Attached, body: &mut Body<'_, '_>) -> Response {
+    fn restore(&self, attached: Arc<Attached>, body: &mut Body<'_, '_>) -> Response {
         let name = AdminCommand::Restore.name();
         let refuse = |status, why: &str| {
             warn!("{why}");
@@ -196,22 +208,48 @@ impl AdminServer {
         if !shared.config.serialize_last_processed_zxid {
             return refuse(500, "Restore command requires serializeLastProcessedZxidEnable flag is set to true");
         }
-        if body.is_empty() {
-            return refuse(400, "InputStream from restore request is null");
-        }
         if !unpoisoned(self.restores.lock()).allow(Instant::now()) {
             shared.metrics.record(|recorder| recorder.add(Counter::RestoreRateLimitedCount, 1));
             return refuse(429, "Restore request was rate limited");
         }
-        shared.metrics.record(|recorder| recorder.add(Counter::RestoreErrorCount, 1));
-        warn!("Exception occurred when restore snapshot via the restore command: {RESTORE_BY_HAND}");
-        json(500, commands::answer(name, None, Some(RESTORE_BY_HAND), |_| {}))
+        if shared.config.ensemble.is_some() {
+            shared.metrics.record(|recorder| recorder.add(Counter::RestoreErrorCount, 1));
+            return json(500, commands::answer(name, None, Some(RESTORE_BY_HAND), |_| {}));
+        }
+        let begun = Instant::now();
+        body.allow(RESTORE_TIME);
+        let staged = match restore::stage(shared, body) {
+            Ok(staged) => staged,
+            Err(failure) => {
+                shared.metrics.record(|recorder| recorder.add(Counter::RestoreErrorCount, 1));
+                return refuse(500, &format!("Exception occurred when restore snapshot via the restore command: {failure}"));
+            }
+        };
+        let zxid = staged.zxid;
+        let before = *unpoisoned(self.attachments.lock());
+        *unpoisoned(shared.to_restore.lock()) = Some(staged);
+        attached.stop.close();
+        // The old server must go before the new one can come.
+        drop(attached);
+        let mut attachments = unpoisoned(self.attachments.lock());
+        while *attachments == before && begun.elapsed() < RESTORE_TIME {
+            attachments = self.attached_again.wait_timeout(attachments, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(attachments);
+        if let Some(restored) = self.attached() {
+            let elapsed_ms = begun.elapsed().as_millis() as i64;
+            restored.shared.metrics.record(|recorder| recorder.observe(Summary::RestoreTime, elapsed_ms));
+        }
+        json(200, commands::answer(name, None, None, |json| json.key("last_zxid").integer(zxid.0)))
     }
 }
 
-/// Exchanging the tree under running sessions needs what learners need for a snapshot of their leader.
-const RESTORE_BY_HAND: &str = "This version restores at a start only: stop the server, move the files of version-2 away, put the snapshot there under \
-     its name snapshot.<last_zxid in hex>, start";
+/// How long a snapshot may take to come in and to be read.
+const RESTORE_TIME: Duration = Duration::from_secs(3600);
+
+/// A member that goes back alone is brought forward again by its leader.
+const RESTORE_BY_HAND: &str = "A member of an ensemble is restored at a start only: stop all members, move the files of version-2 away on each, put \
+     the snapshot there under its name snapshot.<last_zxid in hex>, start them";
 
 impl Handler for AdminServer {
     fn handle(&self, request: &Request, body: &mut Body<'_, '_>) -> Response {

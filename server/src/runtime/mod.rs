@@ -16,6 +16,7 @@ mod logger;
 mod loopback;
 mod notify;
 mod reactor;
+mod restore;
 mod scrape;
 pub(crate) mod shared;
 mod snapshots;

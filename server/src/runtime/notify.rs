@@ -79,6 +79,13 @@ pub fn serving(status: &str, look: impl Fn() + Send + 'static) -> Notifier {
     Notifier { line: Some(line), ended }
 }
 
+impl Notifier {
+    /// Another one speaks for the process from now on: the end of this one tells nothing.
+    pub fn let_go(mut self) {
+        self.line = None;
+    }
+}
+
 /// How long the service manager waits for a sign of life of this process.
 fn watchdog_interval() -> Option<Duration> {
     let microseconds: u64 = env::var("WATCHDOG_USEC").ok()?.parse().ok().filter(|interval| *interval > 0)?;

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::reactor::Errand;
+use super::restore::Staged;
 use crate::peers::links::{Link, Links, Work};
 
 /// A transaction on its way into the log.
@@ -75,7 +76,9 @@ pub struct Shared {
     /// The last sync of the log that took long: when it ended, and for how long, milliseconds.
     pub slow_sync: [AtomicU64; 2],
     /// Where there is one.
-    pub audit: Option<AuditLog>,
+    pub audit: Option<Arc<AuditLog>>,
+    /// What is to be restored when the server has stopped.
+    pub to_restore: Mutex<Option<Staged>>,
     pub counters: Counters,
     pub max_length: i32,
     pub started: Instant,
@@ -164,7 +167,7 @@ pub struct Parts {
     pub config: ServerConfig,
     pub schemes: Arc<Schemes>,
     pub metrics: Metrics,
-    pub audit: Option<AuditLog>,
+    pub audit: Option<Arc<AuditLog>>,
     pub max_length: i32,
     pub reactors: Vec<ReactorHandle>,
     pub log: Arc<Queue<LogWork>>,
@@ -192,6 +195,7 @@ impl Shared {
             exporter: Exporter::default(),
             slow_sync: Default::default(),
             audit,
+            to_restore: Mutex::default(),
             counters,
             max_length,
             started: Instant::now(),

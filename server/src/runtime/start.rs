@@ -4,9 +4,11 @@
 use super::admin::{AdminServer, Attached};
 use super::clock::Clock;
 use super::logger::Logger;
+use super::notify::Notifier;
 use super::reactor::{Door, Reactor, WAKE};
+use super::restore;
 use super::scrape::MetricsServer;
-use super::shared::{LogWork, Parts, ReactorHandle, Shared};
+use super::shared::{LogWork, Parts, ReactorHandle, Shared, unpoisoned};
 use super::snapshots::{Job, SnapshotDoor, Snapshots, compression, end, snapshot_path};
 use super::words::Words;
 use crate::audit::AuditLog;
@@ -80,15 +82,64 @@ impl From<OpenError> for Failure {
 pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let audit =
         AuditLog::open(&config.operator).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the audit log cannot be opened: {e}")))?;
-    let operator = config.operator.clone();
-    serve_audited(config, audit).inspect_err(|_| {
-        if let Ok(Some(audit)) = AuditLog::open(&operator) {
-            audit.started(false);
+    let audit = audit.map(Arc::new);
+    let directories = config.prepare_directories().map_err(|e| failure(e.exit_code, e.message));
+    let doors = directories.and_then(|()| Doors::open(&config));
+    let ended = doors.and_then(|doors| {
+        let mut config = config;
+        let mut is_first = true;
+        let mut earlier = None;
+        loop {
+            match serve_once(config.clone(), audit.clone(), &doors, is_first, earlier)? {
+                Ended::Stopped => return Ok(()),
+                Ended::Restored { client_port, notifier } => (config.client_port, earlier) = (client_port, notifier),
+            }
+            is_first = false;
         }
-    })
+    });
+    if let (Err(_), Some(audit)) = (&ended, &audit) {
+        audit.started(false);
+    }
+    ended
 }
 
-fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Failure> {
+/// The doors for operators, which stay while a snapshot is restored.
+struct Doors {
+    scrape: Option<Arc<MetricsServer>>,
+    admin: Option<Arc<AdminServer>>,
+}
+
+impl Doors {
+    fn open(config: &ServerConfig) -> Result<Self, Failure> {
+        let scrape = MetricsServer::start(config)?;
+        let admin = match AdminServer::start(config) {
+            // As Java: a member is worth more than its pages.
+            Err(failure) if config.ensemble.is_some() => {
+                warn!("{}", failure.message);
+                None
+            }
+            started => started?,
+        };
+        Ok(Self { scrape, admin })
+    }
+}
+
+/// Why a server has ended.
+enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// Another history has taken the place of its own; it is to start again on this port.
+    Restored { client_port: u16, notifier: Option<Notifier> },
+}
+
+fn serve_once(
+    config: ServerConfig,
+    audit: Option<Arc<AuditLog>>,
+    doors: &Doors,
+    is_first: bool,
+    earlier: Option<Notifier>,
+) -> Result<Ended, Failure> {
+    let Doors { scrape, admin } = doors;
     let begun = Instant::now();
     let mut signals =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP])
@@ -96,16 +147,6 @@ fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Fa
     raise_file_limit();
     announce(&config);
     let schemes = Arc::new(schemes(&config)?);
-    config.prepare_directories().map_err(|e| failure(e.exit_code, e.message))?;
-    let scrape = MetricsServer::start(&config)?;
-    let admin = match AdminServer::start(&config) {
-        // As Java: a member is worth more than its pages.
-        Err(failure) if config.ensemble.is_some() => {
-            warn!("{}", failure.message);
-            None
-        }
-        started => started?,
-    };
     let listener = bind(&config)?;
     let address = listener.local_address().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
     // A day back, so that deadlines and times before the start are positive numbers.
@@ -118,7 +159,7 @@ fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Fa
     if scrape.is_some() {
         metrics.keep_all_distributions();
     }
-    let (store, tree, snapshot_zxid) = recover(&config, &disk, &metrics)?;
+    let (store, tree, snapshot_zxid) = recover_when_free(&config, &disk, &metrics, is_first)?;
     let log_options = LogOptions {
         pre_alloc_bytes: i64::try_from(config.pre_alloc_bytes).unwrap_or(i64::MAX),
         size_limit_bytes: config.txn_log_size_limit_bytes,
@@ -223,12 +264,13 @@ fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Fa
         snapshot_running.store(true, Ordering::SeqCst);
         let _ = snapshot_jobs.try_send(Job::begin(&shared, last_zxid));
     }
-    if let Some(admin) = &admin {
+    if let Some(admin) = admin {
         let snapshots = SnapshotDoor { jobs: snapshot_jobs.clone(), running: snapshot_running.clone() };
         let words = Words::new(shared.clone());
-        admin.attach(Attached { shared: shared.clone(), words, snapshots, largest: Default::default() });
+        let stop = signals.handle();
+        admin.attach(Attached { shared: shared.clone(), words, snapshots, largest: Default::default(), stop });
     }
-    if let Some(scrape) = &scrape {
+    if let Some(scrape) = scrape {
         scrape.attach(&shared);
     }
     drop(snapshot_jobs);
@@ -258,29 +300,43 @@ fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Fa
     };
     info!("Serving on {address} after {} ms with {count} reactors", begun.elapsed().as_millis());
 
-    let watched = shared.clone();
+    // While a snapshot is restored there is nothing to be looked at, and the process is alive.
+    let watched = Arc::downgrade(&shared);
     let notifier = super::notify::serving(&format!("Serving on {address}"), move || {
-        drop(watched.core());
-        drop(watched.tree());
+        if let Some(watched) = watched.upgrade() {
+            drop(watched.core());
+            drop(watched.tree());
+        }
     });
+    earlier.map(Notifier::let_go);
 
-    if let Some(audit) = &shared.audit {
+    if let Some(audit) = shared.audit.as_ref().filter(|_| is_first) {
         audit.started(true);
     }
     let signal = signals.forever().next();
-    drop(notifier);
-    info!("Signal {} received: shutting down", signal.unwrap_or_default());
-    if let Some(audit) = &shared.audit {
-        audit.stopping();
-    }
+    // The only other end is that a snapshot is to be restored.
+    let notifier = match signal {
+        Some(signal) => {
+            drop(notifier);
+            info!("Signal {signal} received: shutting down");
+            if let Some(audit) = &shared.audit {
+                audit.stopping();
+            }
+            None
+        }
+        None => {
+            info!("A snapshot is to be restored: starting anew");
+            Some(notifier)
+        }
+    };
     shared.counters.stopping.store(true, Ordering::SeqCst);
     for reactor in &shared.reactors {
         reactor.wakeup.wake();
     }
-    if let Some(admin) = &admin {
+    if let Some(admin) = admin {
         admin.detach();
     }
-    if let Some(scrape) = &scrape {
+    if let Some(scrape) = scrape {
         scrape.detach();
     }
     for thread in reactor_threads {
@@ -301,7 +357,29 @@ fn serve_audited(config: ServerConfig, audit: Option<AuditLog>) -> Result<(), Fa
     join(snapshot_thread);
     join(zero_thread);
     info!("Shutdown complete: everything is on disk through {}", shared.tree().last_zxid());
-    Ok(())
+    let Some(staged) = unpoisoned(shared.to_restore.lock()).take() else { return Ok(Ended::Stopped) };
+    restore::install(&shared, &staged)
+        .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the snapshot {} could not be put in place: {e}", staged.zxid)))?;
+    Ok(Ended::Restored { client_port: shared.client_port, notifier })
+}
+
+/// After a restore, somebody at a door may hold the old server, and its directory, for a moment.
+fn recover_when_free(
+    config: &ServerConfig,
+    disk: &DiskRef,
+    metrics: &Metrics,
+    is_first: bool,
+) -> Result<(Store, Tree, Option<Zxid>), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let begun = Instant::now();
+    loop {
+        match recover(config, disk, metrics) {
+            Err(failure) if !is_first && failure.exit_code == EXIT_UNABLE_TO_ACCESS_DATADIR && begun.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            recovered => return recovered,
+        }
+    }
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, Failure> {
