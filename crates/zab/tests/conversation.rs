@@ -443,6 +443,14 @@ fn an_observer_logs_and_commits_what_it_is_informed_of() {
     let informed = Packet::with_data(PacketKind::INFORM, z(5, 2), payload(z(5, 2)));
     assert_eq!(server.hears(informed), ["append 5:2", "commit 5:2"]);
     assert_eq!(server.give(Input::LogSynced { through: z(5, 2) }), [""; 0], "an observer acknowledges nothing");
+    // It lets the voters find each other before it looks again.
+    server.give(Input::LinkDown { link });
+    let ended_ms = server.now_ms;
+    assert_eq!(server.done(), [""; 0]);
+    server.sleep();
+    assert!(server.now_ms < ended_ms + 200 && server.peer.role() == Role::Looking);
+    server.notification(3, PeerState::Leading, 3, z(9, 9), 9);
+    assert_eq!(server.notification(2, PeerState::Following, 3, z(9, 9), 9), ["dial 3"]);
 }
 
 // --- The leader ---
