@@ -706,12 +706,12 @@ impl Peer {
     }
 
     fn elected(&mut self, now_ms: u64, leader: Sid) {
-        self.count_election(now_ms);
         // One that a new configuration has begun again meanwhile is not decided.
         let is_decided = self.election.as_ref().is_some_and(|e| e.state() != PeerState::Looking && e.vote().leader == leader);
         if !is_decided || !matches!(self.state, State::Looking) {
             return;
         }
+        self.count_election(now_ms);
         self.state = if leader == self.shared.me() {
             State::Leading(Leading::begin(now_ms, &mut self.shared))
         } else {
