@@ -2,7 +2,7 @@
 //! and directory: start, stop, kill, pause, exchange in place, who leads, and which synchronisation ran. What the
 //! clients do is left to `chronicle`, lines that break to `network`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -518,7 +518,6 @@ pub fn sent_synchronisations(log: &str) -> Vec<(i64, Synchronisation)> {
     let mut found = Vec::new();
     // Java's line about a snapshot does not say whom it is for: one thread serves one learner.
     let mut served: BTreeMap<&str, i64> = BTreeMap::new();
-    let mut from_files = VecDeque::new();
     for line in log.lines() {
         let number_after = |text: &str| -> Option<i64> {
             let rest = line.split_once(text)?.1.trim_start();
@@ -533,13 +532,11 @@ pub fn sent_synchronisations(log: &str) -> Vec<(i64, Synchronisation)> {
                 found.push((sid, Synchronisation::Diff));
             } else if line.contains("Some(Trunc") {
                 found.push((sid, Synchronisation::Trunc));
-            } else {
-                // What the files allow is told by the thread that has read them, which knows an address.
-                from_files.push_back(sid);
             }
-        } else if line.contains("Synchronised the learner at ") {
+            // What the files allow is told by the thread that has read them.
+        } else if let Some(sid) = number_after("Synchronised learner ") {
             let kind = line.split_once(" with ").map_or("", |(_, rest)| rest).split(' ').next().and_then(named);
-            found.extend(from_files.pop_front().zip(kind));
+            found.extend(kind.map(|kind| (sid, kind)));
         } else if let Some(sid) = number_after("Synchronizing with Learner sid:") {
             served.insert(thread, sid);
         } else if let Some(sid) = number_after("for peer sid:") {
@@ -695,7 +692,7 @@ mod tests {
         let ours = "\
             INFO zab - Synchronising learner 1 from 0x0 to 0x100000012: None\n\
             INFO zab - Synchronising learner 2 from 0x100000015 to 0x100000012: Some(Trunc { to: Zxid(4294967314) })\n\
-            INFO links - Synchronised the learner at 127.1.2.3:41234 with SNAP 0x100000012: its history ended with 0x0, ours with 0x100000012\n\
+            INFO links - Synchronised learner 1 at 127.1.2.3:41234 with SNAP 0x100000012: its history ended with 0x0, ours with 0x100000012\n\
             INFO zab - Synchronising learner 1 from 0x100000012 to 0x100000012: Some(Diff { after: Zxid(1) })\n";
         assert_eq!(sent_synchronisations(ours), [(2, Trunc), (1, Snap), (1, Diff)]);
         let learner = "Getting a snapshot from leader 0x1\nx Truncating log to get in sync with the leader 0x0\ny Getting a diff from the leader 0x5\nThe leader 3 synchronises us from 0x0 with SNAP 0x5";

@@ -101,7 +101,13 @@ fn a_leader_names_its_observers() {
 #[test]
 fn a_leader_shows_its_proposals() {
     let (reading, gauges) = (Metrics::new().read(), GaugeValues::default());
-    let metrics = MetricsView { reading: &reading, gauges: &gauges, families: None, peer_state: Some("leading - broadcast") };
+    let metrics = MetricsView {
+        reading: &reading,
+        gauges: &gauges,
+        families: None,
+        peer_state: Some("leading - broadcast"),
+        observer_master_id: None,
+    };
     let statistics = Statistics { proposal_sizes: [-1; 3], ..Statistics::default() };
     let server = ServerView { mode: Mode::Leader, metrics: Some(metrics), statistics, ..ServerView::default() };
     let mine: Value = serde_json::from_str(&said(AdminCommand::ServerStats, &quorum(2), &server)).expect("JSON");

@@ -279,7 +279,13 @@ fn envi_has_java_s_keys_in_java_s_order() {
 
 fn monitor(metrics: &Metrics, gauges: &GaugeValues, peer_state: Option<&str>) -> String {
     let reading = metrics.read();
-    answer(Command::Mntr, &ServerView { metrics: Some(MetricsView { reading: &reading, gauges, families: None, peer_state }), ..serving() })
+    answer(
+        Command::Mntr,
+        &ServerView {
+            metrics: Some(MetricsView { reading: &reading, gauges, families: None, peer_state, observer_master_id: None }),
+            ..serving()
+        },
+    )
 }
 
 /// What a value looks like, not what it is.
@@ -434,7 +440,8 @@ fn needs_name_all_that_a_word_prints() {
                 view.environment = vec![("user.name", "x".to_owned())];
             }
             if needs.metrics {
-                view.metrics = Some(MetricsView { reading: &reading, gauges: &gauges, families: None, peer_state: None });
+                view.metrics =
+                    Some(MetricsView { reading: &reading, gauges: &gauges, families: None, peer_state: None, observer_master_id: None });
             }
             view
         };

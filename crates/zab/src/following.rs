@@ -48,6 +48,8 @@ pub(crate) struct Following {
     /// The link to the leader, while it stands or is being made.
     link: Option<LinkId>,
     epoch: i64,
+    /// When the role began, milliseconds.
+    began_ms: u64,
     /// When the role ends unless something is heard, milliseconds.
     deadline_ms: u64,
     /// The configuration of NEWLEADER, which UPTODATE puts in force.
@@ -71,6 +73,7 @@ impl Following {
             stage: Stage::Dialling { attempts: 0, retry_ms: now_ms },
             link: None,
             epoch: 0,
+            began_ms: now_ms,
             deadline_ms: now_ms + shared.ticks_ms(limit),
             new_config: None,
             wants_snapshot: false,
@@ -342,11 +345,19 @@ impl Following {
         self.stage = Stage::Serving;
         self.heard(now_ms, shared);
         shared.commit_through(self.committed);
+        let counts = &mut shared.counts;
+        *(if self.is_observer { &mut counts.observer_syncs } else { &mut counts.follower_syncs }) += 1;
+        counts.last_sync_ms = now_ms.saturating_sub(self.began_ms);
         info!("Up to date with leader {} in epoch {:x} at {}", self.leader.0, self.epoch, self.committed);
         shared.outputs.push_back(Output::Serve);
     }
 
     fn serve(&mut self, shared: &mut Shared, packet: Packet) -> Result<(), Reason> {
+        match packet.kind {
+            PacketKind::PROPOSAL => shared.counts.proposals_received += 1,
+            PacketKind::COMMIT | PacketKind::INFORM => shared.counts.commits_received += 1,
+            _ => {}
+        }
         match packet.kind {
             PacketKind::PROPOSAL => return self.propose(shared, packet),
             PacketKind::COMMIT => return self.commit(shared, packet.zxid),

@@ -6,7 +6,7 @@
 
 use crate::config::Config;
 use crate::packet::{self, LearnerInfo, PROTOCOL_VERSION, Packet, PacketKind, RequestData};
-use crate::peer::{Input, LearnerView, LinkId, Output, SyncOrigin};
+use crate::peer::{Input, LeaderView, LearnerView, LinkId, Output, SyncOrigin};
 use crate::quorum::{Quorum, Sid};
 use crate::shared::{Reason, Shared, epoch_of, epoch_zxid};
 use crate::sync::{SyncJob, SyncPlan, committed_packets, plan_from_memory};
@@ -154,6 +154,10 @@ pub(crate) struct Leading {
     is_deposed: bool,
     /// The oracle lets us go on without the other of two voters.
     is_granted: bool,
+    /// When it was established, milliseconds.
+    since_ms: u64,
+    /// Bytes of the last, the smallest and the largest proposal.
+    proposal_sizes: Option<[usize; 3]>,
 }
 
 struct Reconfiguration {
@@ -183,6 +187,8 @@ impl Leading {
             reconfiguration: None,
             is_deposed: false,
             is_granted: false,
+            since_ms: 0,
+            proposal_sizes: None,
         };
         // An ensemble of one has its quorum at once.
         let _ = leading.discover(shared);
@@ -209,6 +215,8 @@ impl Leading {
             reconfiguration: None,
             is_deposed: false,
             is_granted: false,
+            since_ms: 0,
+            proposal_sizes: None,
         }
     }
 
@@ -244,6 +252,14 @@ impl Leading {
 
     pub fn links(&self) -> impl Iterator<Item = LinkId> {
         self.learners.iter().map(|learner| learner.link)
+    }
+
+    pub fn view(&self) -> LeaderView {
+        LeaderView { since_ms: self.since_ms, pending_syncs: self.syncs.len(), proposal_sizes: self.proposal_sizes }
+    }
+
+    pub fn forget_proposal_sizes(&mut self) {
+        self.proposal_sizes = None;
     }
 
     pub fn views(&self) -> impl Iterator<Item = LearnerView> {
@@ -358,6 +374,7 @@ impl Leading {
                     PacketKind::REVALIDATE => match packet::decode_revalidate(packet.data.as_ref()) {
                         Some((session, timeout_ms)) => {
                             let link = self.learners[at].link;
+                            shared.counts.revalidations += 1;
                             shared.outputs.push_back(Output::Revalidate { link, session, timeout_ms });
                         }
                         None => self.drop_learner(shared, at, "a REVALIDATE that cannot be read"),
@@ -520,9 +537,10 @@ impl Leading {
             Some(SyncPlan::Trunc { to }) => Some((PacketKind::TRUNC, to, to)),
             Some(SyncPlan::Snap) | None => None,
         };
-        let Shared { history, outputs, .. } = shared;
+        let Shared { history, outputs, counts, .. } = shared;
         match first {
             Some((kind, zxid, after)) => {
+                counts.diffs += 1;
                 outputs.push_back(Output::Send { link, packet: Packet::new(kind, zxid) });
                 for (zxid, payload) in history.known(through).filter(|(zxid, _)| *zxid > after) {
                     outputs.extend(committed_packets(*zxid, payload.clone()).map(|packet| Output::Send { link, packet }));
@@ -560,6 +578,7 @@ impl Leading {
             return;
         }
         self.phase = Phase::Established;
+        self.since_ms = now_ms;
         self.ping_ms = now_ms + shared.options.tick_ms / 2;
         self.last_proposed = epoch_zxid(self.epoch);
         shared.commit_through(self.initial);
@@ -592,6 +611,12 @@ impl Leading {
             self.reconfiguration = Some(Reconfiguration { zxid, quorum: config.quorum(), config });
         }
         self.last_proposed = zxid;
+        if !self.is_standalone {
+            let size = payload.len();
+            let [_, least, most] = self.proposal_sizes.unwrap_or([size; 3]);
+            self.proposal_sizes = Some([size, least.min(size), most.max(size)]);
+            shared.counts.proposals += 1;
+        }
         for learner in self.learners.iter_mut().filter(|l| l.gets_broadcasts() && !l.is_observer) {
             learner.proposed(now_ms, zxid);
             shared
@@ -635,6 +660,7 @@ impl Leading {
             // what a learner reads then may not be later than what it asked for.
             self.answer_syncs(shared, |sync| sync.after < first);
             shared.history.commit_first(&mut shared.outputs);
+            shared.counts.commits += u64::from(!self.is_standalone);
             if let Some(next) = self.reconfiguration.take_if(|next| next.zxid == first) {
                 return self.reconfigure(shared, next);
             }

@@ -405,6 +405,8 @@ pub struct Peer {
     state: State,
     /// The epoch that answers to servers that are looking speak of already.
     announced: Option<i64>,
+    /// Since when we have looked for a leader, while we do, milliseconds.
+    looking_since_ms: Option<u64>,
 }
 
 impl Peer {
@@ -414,7 +416,7 @@ impl Peer {
         let options = PeerOptions { cache_entries: 0, ..PeerOptions::new(me) };
         let config = Config::majority([(me, Member::participant("localhost", 0, 0))].into());
         let shared = Shared::new(options, config, History::new(last_zxid, 0, 0), 0, 0, false).without_epochs();
-        Self { state: State::Leading(Leading::standalone(&shared)), shared, election: None, announced: None }
+        Self { state: State::Leading(Leading::standalone(&shared)), shared, election: None, announced: None, looking_since_ms: None }
     }
 
     /// A member of an ensemble, which begins with an election.
@@ -433,7 +435,7 @@ impl Peer {
         }
         let mut election = Election::new(me, shared.is_observer(), times, &shared.config);
         election.set_config(&shared.config, Some(shared.last_seen()));
-        let mut peer = Self { shared, election: Some(election), state: State::Looking, announced: None };
+        let mut peer = Self { shared, election: Some(election), state: State::Looking, announced: None, looking_since_ms: None };
         peer.look(now_ms);
         peer.follow_election(now_ms);
         peer
@@ -637,6 +639,26 @@ impl Peer {
         }
     }
 
+    /// What has been done, ever.
+    pub fn counts(&self) -> PeerCounts {
+        self.shared.counts
+    }
+
+    /// What an established leader tells of itself.
+    pub fn leading(&self) -> Option<LeaderView> {
+        match &self.state {
+            State::Leading(leading) if leading.is_established() => Some(leading.view()),
+            _ => None,
+        }
+    }
+
+    /// Forgets the sizes in [`LeaderView`], as `srst` does.
+    pub fn forget_proposal_sizes(&mut self) {
+        if let State::Leading(leading) = &mut self.state {
+            leading.forget_proposal_sizes();
+        }
+    }
+
     /// While there is no role.
     fn handle_alone(&mut self, now_ms: u64, input: Input) {
         match input {
@@ -683,6 +705,8 @@ impl Peer {
         let Some(election) = &mut self.election else { return };
         self.shared.history.all_synced();
         self.state = State::Looking;
+        self.shared.counts.lookings += 1;
+        self.looking_since_ms.get_or_insert(now_ms);
         let candidate = Candidate { zxid: self.shared.history.last_logged().0, epoch: self.shared.current, in_doubt: self.shared.in_doubt };
         election.start(now_ms, candidate);
     }
@@ -712,6 +736,7 @@ impl Peer {
         if !is_decided || !matches!(self.state, State::Looking) {
             return;
         }
+        self.count_election(now_ms);
         self.state = if leader == self.shared.me() {
             State::Leading(Leading::begin(now_ms, &mut self.shared))
         } else {
@@ -745,6 +770,15 @@ impl Peer {
         self.announced = epoch;
     }
 
+    fn count_election(&mut self, now_ms: u64) {
+        let since_ms = self.looking_since_ms.take().unwrap_or(now_ms);
+        // As Java, which does not count what an observer waits for.
+        if !self.shared.is_observer() {
+            self.shared.counts.elections += 1;
+            self.shared.counts.last_election_ms = now_ms.saturating_sub(since_ms);
+        }
+    }
+
     fn follow_election(&mut self, now_ms: u64) {
         while let Some(output) = self.election.as_mut().and_then(Election::poll) {
             match output {
@@ -762,6 +796,46 @@ impl Peer {
             }
         }
     }
+}
+
+/// What a member of an ensemble has done, ever: for the metrics. A standalone server counts nothing here, as in Java.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerCounts {
+    /// Proposals made as leader.
+    pub proposals: u64,
+    /// Commits made as leader.
+    pub commits: u64,
+    /// PROPOSALs that came in as an up-to-date follower.
+    pub proposals_received: u64,
+    /// COMMITs and INFORMs that came in as an up-to-date learner.
+    pub commits_received: u64,
+    /// Sessions that learners asked us for.
+    pub revalidations: u64,
+    /// Learners that were brought to our history from memory alone, without a snapshot.
+    pub diffs: u64,
+    /// Times that we began to look for a leader.
+    pub lookings: u64,
+    /// Elections that ended with a leader, but for those that an observer waited for.
+    pub elections: u64,
+    /// How long the last of them took, milliseconds.
+    pub last_election_ms: u64,
+    /// Times that we were brought up to date by a leader as a follower, and as an observer.
+    pub follower_syncs: u64,
+    /// See `follower_syncs`.
+    pub observer_syncs: u64,
+    /// How long the last of them took, from the first attempt to connect, milliseconds.
+    pub last_sync_ms: u64,
+}
+
+/// What an established leader tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderView {
+    /// Since when it leads, milliseconds on the clock of [`Peer::handle`].
+    pub since_ms: u64,
+    /// Syncs that wait for a commit or for the word of a quorum.
+    pub pending_syncs: usize,
+    /// Bytes of the last, the smallest and the largest proposal; `None` before the first.
+    pub proposal_sizes: Option<[usize; 3]>,
 }
 
 /// One learner of ours.

@@ -3,7 +3,7 @@
 use crate::config::{Config, MemberRole};
 use crate::history::History;
 use crate::packet::{Packet, PacketKind};
-use crate::peer::{LinkId, Output, PeerOptions};
+use crate::peer::{LinkId, Output, PeerCounts, PeerOptions};
 use crate::quorum::{Quorum, Sid};
 use bytes::Bytes;
 use log::{info, warn};
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub in_doubt: bool,
     /// A server has promised this epoch, though our quorum had not heard of it: as leader we take a higher one.
     pub epoch_floor: i64,
+    /// What has been done, ever.
+    pub counts: PeerCounts,
     pub outputs: VecDeque<Output>,
     last_step: u64,
     last_link: u64,
@@ -67,6 +69,7 @@ impl Shared {
             announced: Some(0),
             in_doubt,
             epoch_floor: 0,
+            counts: PeerCounts::default(),
             outputs: VecDeque::new(),
             last_step: 0,
             last_link: LinkId::DIALLED,

@@ -446,6 +446,9 @@ fn monitor(view: &AdminView<'_>, json: &mut Json) {
     if let Some(peer_state) = metrics.peer_state {
         json.key("peer_state").text(peer_state);
     }
+    if let Some(id) = metrics.observer_master_id {
+        json.key("observer_master_id").integer(id);
+    }
     if let Some(families) = metrics.families {
         families.iter().filter(|family| !family.is_own()).for_each(|family| family.each_key(|key, value| json.key(key).decimal(value)));
         return;

@@ -214,6 +214,9 @@ fn monitor(view: &ServerView<'_>, out: &mut impl Write) -> fmt::Result {
     if let Some(peer_state) = metrics.peer_state {
         line("peer_state", Value::Text(peer_state))?;
     }
+    if let Some(id) = metrics.observer_master_id {
+        line("observer_master_id", Value::Integer(id))?;
+    }
     let Some(families) = metrics.families else { return report(metrics.reading, metrics.gauges, line) };
     let mut written = Ok(());
     for family in families.iter().filter(|family| !family.is_own()) {

@@ -322,6 +322,8 @@ pub struct MetricsView<'a> {
     pub families: Option<&'a [Family]>,
     /// On a member of an ensemble, for example `following - broadcast`.
     pub peer_state: Option<&'a str>,
+    /// On an observer: the number of the member that it follows, -1 while there is none.
+    pub observer_master_id: Option<i64>,
 }
 
 /// A line of a list of two levels.

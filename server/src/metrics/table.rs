@@ -183,7 +183,7 @@ rows! {
         SyncProcessorQueueAndFlushTime "sync_processor_queue_and_flush_time_ms" Advanced, "ms from handing a transaction to the log to its being durable";
         SyncProcessorQueueTime "sync_processor_queue_time_ms" Advanced, "ms that a transaction waited for the log thread";
         SyncProcessorQueueFlushTime "sync_processor_queue_flush_time_ms" Advanced, "ms from writing the batch of a transaction to its being durable";
-        QuorumAckLatency "quorum_ack_latency" Advanced, "quorum: ms from proposal to the ACKs of a quorum";
+        QuorumAckLatency "quorum_ack_latency" Advanced, "quorum: ms from proposal to the ACKs of a quorum, on the leader";
         RequestThrottleQueueTime "request_throttle_queue_time_ms" Advanced, "neutral: there is no queue for admission: a connection is not read instead";
         JvmPauseTime "jvm_pause_time_ms" Advanced, "neutral: there is no JVM that pauses";
     }
@@ -194,8 +194,8 @@ rows! {
     SummarySet(Detail) {
         WritePerNamespace "write_per_namespace" Basic, "bytes of one write (path and data) by first part of the path";
         ReadPerNamespace "read_per_namespace" Basic, "bytes of one read (path, data and Stat) by first part of the path";
-        LearnerHandlerQpSize "learner_handler_qp_size" Basic, "quorum: packets queued for a learner, by sid";
-        LearnerHandlerQpTime "learner_handler_qp_time_ms" Advanced, "quorum: ms that a packet for a learner was queued, by sid";
+        LearnerHandlerQpSize "learner_handler_qp_size" Basic, "quorum: packets that waited behind the first when those for a learner were sent, by sid";
+        LearnerHandlerQpTime "learner_handler_qp_time_ms" Advanced, "quorum: ms that the oldest of the packets for a learner waited until all were sent, by sid";
         AckLatency "ack_latency" Advanced, "quorum: ms from proposal to ACK, by sid";
     }
 }
@@ -239,7 +239,7 @@ rows! {
         SyncedFollowers "synced_followers" RoleInteger, "leader: followers in step";
         SyncedNonVotingFollowers "synced_non_voting_followers" RoleInteger, "leader: followers in step that do not vote";
         SyncedObservers "synced_observers" RoleInteger, "leader and observer masters: observers in step";
-        PendingSyncs "pending_syncs" RoleInteger, "leader: sync requests that wait for a commit";
+        PendingSyncs "pending_syncs" RoleInteger, "leader: sync requests that wait for a commit or for the word of a quorum";
         LeaderUptime "leader_uptime" RoleInteger, "leader: ms since it began to lead";
         LastProposalSize "last_proposal_size" RoleInteger, "leader: bytes of the last proposal";
         MaxProposalSize "max_proposal_size" RoleInteger, "leader: bytes of the largest proposal";

@@ -4,6 +4,7 @@
 //! Packets are put into a link's buffer under the core's lock, so that their order is the core's; they are sent after it
 //! has been let go. What a socket does not take at once is sent by the thread of the peers when there is room.
 
+use crate::metrics::{Counter, Metrics, Recorder, SummarySet};
 use bytes::Bytes;
 use log::{info, warn};
 use oxkeeper_ledger::{Received, synchronise};
@@ -14,7 +15,7 @@ use oxkeeper_zab::{Config, LinkId, Packet, Sid, SyncJob, SyncPlan};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A learner that does not take what it is sent is dropped beyond this: it comes back and gets it from the files.
@@ -50,6 +51,8 @@ pub enum Work {
 pub struct Link {
     pub id: LinkId,
     pub peer: SocketAddr,
+    /// The learner at the other end, once it has said who it is.
+    learner: OnceLock<Sid>,
     socket: Mutex<Socket>,
     /// Woken when there is room again, or none will ever be.
     room: Condvar,
@@ -63,16 +66,61 @@ struct Socket {
     /// Close it when everything has been sent.
     is_closing: bool,
     has_failed: bool,
+    waiting: Waiting,
+}
+
+/// The packets that were put into a link and have not been sent.
+#[derive(Default)]
+struct Waiting {
+    packets: i64,
+    /// Since when the oldest of them waits.
+    since: Option<Instant>,
+    /// Where this is told, and under which name: for a learner that is known.
+    told: Option<(Recorder, String)>,
+}
+
+impl Waiting {
+    fn add(&mut self) {
+        if self.told.is_some() {
+            self.packets += 1;
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// The socket is about to take some: how many wait behind the first.
+    fn begin(&self) {
+        if let Some((recorder, name)) = &self.told
+            && self.packets > 0
+        {
+            recorder.observe_for(SummarySet::LearnerHandlerQpSize, name, self.packets - 1);
+        }
+    }
+
+    /// It has taken all of them.
+    fn end(&mut self) {
+        self.packets = 0;
+        if let (Some(since), Some((recorder, name))) = (self.since.take(), &self.told) {
+            recorder.observe_for(SummarySet::LearnerHandlerQpTime, name, since.elapsed().as_millis() as i64);
+        }
+    }
 }
 
 impl Link {
     pub fn new(id: LinkId, peer: SocketAddr, stream: Stream) -> Arc<Self> {
-        let socket = Socket { stream, out: WriteBuffer::default(), held: None, is_closing: false, has_failed: false };
-        Arc::new(Self { id, peer, socket: Mutex::new(socket), room: Condvar::new() })
+        let socket =
+            Socket { stream, out: WriteBuffer::default(), held: None, is_closing: false, has_failed: false, waiting: Waiting::default() };
+        Arc::new(Self { id, peer, learner: OnceLock::new(), socket: Mutex::new(socket), room: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Socket> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The learner at the other end has said who it is.
+    pub fn name(&self, sid: Sid, metrics: &Metrics) {
+        if self.learner.set(sid).is_ok() {
+            self.lock().waiting.told = Some((metrics.recorder(), sid.0.to_string()));
+        }
     }
 
     /// The stream, to be registered.
@@ -93,6 +141,7 @@ impl Link {
         let socket = &mut *self.lock();
         let into = socket.held.as_mut().unwrap_or_else(|| socket.out.tail());
         packet.encode(into);
+        socket.waiting.add();
         if into.len() > LONGEST_BACKLOG_BYTES {
             warn!("The link with {} is dropped: {} bytes wait to be sent", self.peer, into.len());
             socket.has_failed = true;
@@ -102,10 +151,17 @@ impl Link {
     /// Sends what the socket takes. Returns whether the link lives.
     pub fn flush(&self) -> bool {
         let mut socket = self.lock();
-        let Socket { stream, out, held, is_closing, has_failed } = &mut *socket;
+        let Socket { stream, out, held, is_closing, has_failed, waiting } = &mut *socket;
         if !*has_failed {
+            // What is held back waits on.
+            if held.is_none() {
+                waiting.begin();
+            }
             match out.flush(stream) {
                 Ok(FlushOutcome::Done) => {
+                    if held.is_none() {
+                        waiting.end();
+                    }
                     if *is_closing && held.is_none() {
                         *has_failed = true;
                         let _ = stream.shutdown();
@@ -173,13 +229,14 @@ pub struct Links {
     pub wakeup: Arc<Wakeup>,
     /// A snapshot that has come in, until it is installed.
     pub received: Mutex<Option<Received>>,
+    pub metrics: Metrics,
 }
 
 impl Links {
-    pub fn new(wakeup: Arc<Wakeup>) -> Arc<Self> {
+    pub fn new(wakeup: Arc<Wakeup>, metrics: Metrics) -> Arc<Self> {
         // Bounded by what the core asks for: a few things for each link and election.
         let work = Queue::new(usize::MAX, wakeup.clone());
-        Arc::new(Self { links: Mutex::default(), work, wakeup, received: Mutex::default() })
+        Arc::new(Self { links: Mutex::default(), work, wakeup, received: Mutex::default(), metrics })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<Link>>> {
@@ -236,6 +293,7 @@ impl Links {
         let (links, store) = (self.clone(), store.clone());
         let spawned = std::thread::Builder::new().name(format!("LearnerHandler-{}", link.peer)).spawn(move || {
             let peer_last: Zxid = job.peer_last;
+            let learner = link.learner.get().map_or_else(|| "without a number".to_owned(), |sid| sid.0.to_string());
             let mut told = Instant::now();
             let mut send = |piece: &[u8]| {
                 link.send_piece(piece)?;
@@ -252,14 +310,17 @@ impl Links {
                         SyncPlan::Trunc { to } => ("TRUNC", to),
                         SyncPlan::Snap => ("SNAP", job.through),
                     };
+                    // As Java counts: a cut is a DIFF.
+                    let counter = if matches!(plan, SyncPlan::Snap) { Counter::SnapCount } else { Counter::DiffCount };
+                    links.metrics.record(|recorder| recorder.add(counter, 1));
                     info!(
-                        "Synchronised the learner at {} with {how} {at}: its history ended with {peer_last}, ours with {}",
+                        "Synchronised learner {learner} at {} with {how} {at}: its history ended with {peer_last}, ours with {}",
                         link.peer, job.through
                     );
                     link.release();
                 }
                 Err(failure) => {
-                    warn!("The learner at {} cannot be synchronised: {failure}", link.peer);
+                    warn!("Learner {learner} at {} cannot be synchronised: {failure}", link.peer);
                     links.ask(Work::Failed(link.id));
                 }
             }

@@ -16,7 +16,8 @@ use oxkeeper_net::mio::event::Source;
 use oxkeeper_net::mio::{Events, Interest, Poll, Token};
 use oxkeeper_net::{Listener, Stream};
 use oxkeeper_replica::core::Input;
-use oxkeeper_zab::{LinkId, Sid};
+use oxkeeper_zab::packet::LearnerInfo;
+use oxkeeper_zab::{LinkId, PacketKind, Sid};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -178,7 +179,11 @@ impl Peers {
                 self.forget(id);
             }
             Work::Members(config) => {
-                info!("The members are now, in version {:x}: {:?}", config.version, config.members.keys().map(|sid| sid.0).collect::<Vec<_>>());
+                info!(
+                    "The members are now, in version {:x}: {:?}",
+                    config.version,
+                    config.members.keys().map(|sid| sid.0).collect::<Vec<_>>()
+                );
                 self.election.set_config(self.poll.registry(), &config, None);
                 self.ensemble.config = *config;
             }
@@ -336,7 +341,14 @@ impl Peers {
                 Ok(n) => {
                     total += n;
                     reading.input.feed(&self.scratch[..n], longest, store, |arrival| match arrival {
-                        Arrival::Packet(packet) => inputs.push(Input::Packet { link: id, packet }),
+                        Arrival::Packet(packet) => {
+                            if matches!(packet.kind, PacketKind::FOLLOWERINFO | PacketKind::OBSERVERINFO)
+                                && let Some(sid) = LearnerInfo::decode(packet.data.as_deref()).sid
+                            {
+                                reading.link.name(Sid(sid), &links.metrics);
+                            }
+                            inputs.push(Input::Packet { link: id, packet });
+                        }
                         Arrival::Snapshot(received) => {
                             *unpoisoned(links.received.lock()) = Some(received);
                             inputs.push(Input::SnapshotReceived { link: id });

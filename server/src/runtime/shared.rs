@@ -9,7 +9,7 @@ use crate::metrics::{Counter, CounterSet, Exporter, Metrics, Recorder, Summary, 
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
 use oxkeeper_net::{Queue, Wakeup};
-use oxkeeper_proto::{EventType, OpCode, SessionId, Zxid};
+use oxkeeper_proto::{EventType, OpCode, SessionId, Zxid, path};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreCounts, DiskStep, Input, Output};
 use oxkeeper_replica::front::Front;
@@ -18,7 +18,7 @@ use oxkeeper_replica::meter::{Meter, STAT_BYTES, namespace};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::Store;
 use oxkeeper_tree::Tree;
-use oxkeeper_zab::Role;
+use oxkeeper_zab::{PeerCounts, Role};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -90,6 +90,8 @@ pub struct Shared {
     pub links: Option<Arc<Links>>,
     /// Whether clients are served.
     pub serves: AtomicBool,
+    /// Whether clients are served by the leader of an ensemble.
+    leads_others: AtomicBool,
     /// A snapshot that is being written is to be given up: the tree is about to be replaced.
     pub abandon_snapshot: AtomicBool,
     /// The port that clients connect to, the one drawn if 0 was asked for.
@@ -120,6 +122,8 @@ fn java_length(path: &str) -> usize {
 struct ApplyMeter<'a> {
     recorder: &'a Recorder,
     now_ms: i64,
+    /// What is applied was committed here, by the word of a quorum.
+    leads: bool,
     /// Ephemeral nodes that went, if there is an audit log.
     gone: Option<Vec<(SessionId, String)>>,
 }
@@ -142,6 +146,9 @@ impl Meter for ApplyMeter<'_> {
         // A clock that was set back says nothing.
         if self.now_ms >= time_ms {
             self.recorder.observe(Summary::PropagationLatency, self.now_ms - time_ms);
+            if self.leads {
+                self.recorder.observe(Summary::QuorumAckLatency, self.now_ms - time_ms);
+            }
         }
     }
 
@@ -159,6 +166,27 @@ impl Meter for ApplyMeter<'_> {
             EventType::NodeChildrenChanged => Summary::NodeChildrenWatchCount,
         };
         self.recorder.observe(summary, watchers as i64);
+    }
+}
+
+/// Counts what the core did among its peers. Of several elections, or synchronisations, between two looks the last one's
+/// time stands for all of them.
+fn record_peer(recorder: &Recorder, before: &PeerCounts, after: &PeerCounts) {
+    recorder.add(Counter::ProposalCount, after.proposals - before.proposals);
+    recorder.add(Counter::CommitCount, after.commits - before.commits);
+    recorder.add(Counter::LearnerProposalReceivedCount, after.proposals_received - before.proposals_received);
+    recorder.add(Counter::LearnerCommitReceivedCount, after.commits_received - before.commits_received);
+    recorder.add(Counter::RevalidateCount, after.revalidations - before.revalidations);
+    recorder.add(Counter::DiffCount, after.diffs - before.diffs);
+    recorder.add(Counter::LookingCount, after.lookings - before.lookings);
+    for _ in before.elections..after.elections {
+        recorder.observe(Summary::ElectionTime, after.last_election_ms as i64);
+    }
+    for _ in before.follower_syncs..after.follower_syncs {
+        recorder.observe(Summary::FollowerSyncTime, after.last_sync_ms as i64);
+    }
+    for _ in before.observer_syncs..after.observer_syncs {
+        recorder.observe(Summary::ObserverSyncTime, after.last_sync_ms as i64);
     }
 }
 
@@ -186,7 +214,7 @@ impl Shared {
         counters.trace_mask.store(crate::four_letter::TRACE_MASK_DEFAULT as u64, Ordering::Relaxed);
         let preparing = Mutex::new(Preparing { recorder: metrics.recorder(), before: core.counts() });
         let applying = Mutex::new(metrics.recorder());
-        Arc::new(Self {
+        let shared = Arc::new(Self {
             preparing,
             applying,
             config,
@@ -201,6 +229,7 @@ impl Shared {
             started: Instant::now(),
             store,
             serves: AtomicBool::new(links.is_none()),
+            leads_others: AtomicBool::new(false),
             abandon_snapshot: AtomicBool::new(false),
             links,
             client_port,
@@ -210,7 +239,9 @@ impl Shared {
             tree: RwLock::new(tree),
             commits: Mutex::default(),
             epoch,
-        })
+        });
+        shared.count_config_node();
+        shared
     }
 
     /// Both clocks.
@@ -291,6 +322,7 @@ impl Shared {
                     }
                     Output::Serve(serves) => {
                         self.serves.store(serves, Ordering::SeqCst);
+                        self.leads_others.store(serves && self.links.is_some() && core.peer().role() == Role::Leading, Ordering::Relaxed);
                         for (front, reactor) in self.reactors.iter().enumerate() {
                             fronts |= 1 << front;
                             unpoisoned(reactor.shared.inbox.lock()).items.push(Item::Serve(serves));
@@ -327,6 +359,16 @@ impl Shared {
     /// What a tree from files lacks of what the configuration says.
     pub fn prepare_tree(&self, tree: &mut Tree) {
         prepare_tree(&self.config, tree, self.now());
+        self.count_config_node();
+    }
+
+    /// Java counts it as a write when a member sets its configuration node.
+    fn count_config_node(&self) {
+        if let Some(ensemble) = &self.config.ensemble {
+            let bytes = path::CONFIG.len() + ensemble.config.to_text().len();
+            let name = namespace(path::CONFIG).expect("it is not the root");
+            self.metrics.record(|recorder| recorder.observe_for(SummarySet::WritePerNamespace, name, bytes as i64));
+        }
     }
 
     fn links(&self) -> &Arc<Links> {
@@ -362,6 +404,9 @@ impl Shared {
         recorder.add(Counter::StaleSessionsExpired, after.expired - before.expired);
         recorder.add(Counter::OutstandingChangesQueued, after.changes_queued - before.changes_queued);
         recorder.add(Counter::OutstandingChangesRemoved, after.changes_removed - before.changes_removed);
+        if before.peer != after.peer {
+            record_peer(recorder, &before.peer, &after.peer);
+        }
         for path in core.take_over_quota() {
             if let Some(name) = namespace(&path) {
                 self.metrics.count_for(CounterSet::QuotaExceededErrorPerNamespace, name, 1);
@@ -390,7 +435,12 @@ impl Shared {
             let commits = std::mem::take(&mut *unpoisoned(self.commits.lock()));
             let fronts: Vec<&FrontShared> = self.reactors.iter().map(|r| &*r.shared).collect();
             let recorder = unpoisoned(self.applying.lock());
-            let mut meter = ApplyMeter { recorder: &recorder, now_ms: self.now().wall_ms, gone: self.audit.is_some().then(Vec::new) };
+            let mut meter = ApplyMeter {
+                recorder: &recorder,
+                now_ms: self.now().wall_ms,
+                leads: self.leads_others.load(Ordering::Relaxed),
+                gone: self.audit.is_some().then(Vec::new),
+            };
             let effects = apply(&mut tree, &fronts, commits, &self.schemes, self.max_length, &mut meter);
             if !effects.digest_mismatches.is_empty() {
                 recorder.add(Counter::DigestMismatchesCount, effects.digest_mismatches.len() as u64);

@@ -209,7 +209,7 @@ fn serve_once(
     let log_queue: Arc<Queue<LogWork>> = Queue::new(usize::MAX, log_wakeup.clone());
     let client_port = address.port();
     let peers = match &config.ensemble {
-        Some(ensemble) => Some(peers_parts(ensemble)?),
+        Some(ensemble) => Some(peers_parts(ensemble, &metrics)?),
         None => None,
     };
     let links = peers.as_ref().map(|parts| parts.links.clone());
@@ -566,13 +566,13 @@ impl PeersParts {
     }
 }
 
-fn peers_parts(ensemble: &EnsembleConfig) -> Result<PeersParts, Failure> {
+fn peers_parts(ensemble: &EnsembleConfig, metrics: &Metrics) -> Result<PeersParts, Failure> {
     let broken = |e: std::io::Error| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}"));
     let poll = Poll::new().map_err(broken)?;
     let wakeup = Wakeup::of_poll(poll.registry(), crate::peers::WAKE).map_err(broken)?;
     let election = ElectionLinks::open(ensemble, poll.registry())
         .map_err(|e| failure(EXIT_UNABLE_TO_BIND_QUORUM_PORT, format!("the election port cannot be bound: {e}")))?;
-    Ok(PeersParts { poll, links: Links::new(wakeup), election, ensemble: ensemble.clone() })
+    Ok(PeersParts { poll, links: Links::new(wakeup, metrics.clone()), election, ensemble: ensemble.clone() })
 }
 
 /// The store, the tree that its files hold, and the zxid of the newest snapshot.

@@ -136,15 +136,27 @@ impl Words {
         if needs.statistics {
             let mut statistics = Statistics::from_reading(&reading);
             statistics.connections = self.each_front(|front| front.connections().count()).into_iter().sum();
-            statistics.outstanding = self.shared.core().in_flight() as u64;
+            let leading = {
+                let core = self.shared.core();
+                statistics.outstanding = core.in_flight() as u64;
+                core.peer().leading()
+            };
+            if let Some([last, least, most]) = leading.and_then(|view| view.proposal_sizes) {
+                statistics.proposal_sizes = [last, least, most].map(|size| size as i64);
+            }
             let tree = self.shared.tree();
             statistics.zxid = tree.last_zxid();
             statistics.nodes = tree.node_count() as u64;
             view.statistics = statistics;
         }
         if needs.metrics {
-            view.metrics =
-                Some(MetricsView { reading: &reading, gauges: &gauges, families: families.as_deref(), peer_state: self.peer_state() });
+            view.metrics = Some(MetricsView {
+                reading: &reading,
+                gauges: &gauges,
+                families: families.as_deref(),
+                peer_state: self.peer_state(),
+                observer_master_id: self.observer_master_id(),
+            });
         }
         let by_path = if needs.watches_by_path { self.watches_by_path() } else { Vec::new() };
         let by_session = if needs.watches_by_session { self.watches_by_session() } else { Vec::new() };
@@ -186,6 +198,11 @@ impl Words {
         })
     }
 
+    fn observer_master_id(&self) -> Option<i64> {
+        let is_observer = self.mode() == Mode::Observer;
+        is_observer.then(|| self.shared.core().peer().leader().map_or(-1, |leader| leader.0))
+    }
+
     fn mode(&self) -> Mode {
         if self.shared.config.ensemble.is_none() {
             return Mode::Standalone;
@@ -200,7 +217,10 @@ impl Words {
     /// What a word does beside printing.
     fn act(&self, question: &Question) {
         match question.command {
-            Command::Srst => self.shared.metrics.reset(),
+            Command::Srst => {
+                self.shared.metrics.reset();
+                self.shared.core().forget_proposal_sizes();
+            }
             Command::Crst => self.reset_connections(),
             Command::Stmk => {
                 if let Some(mask) = question.mask {
@@ -327,7 +347,10 @@ impl Words {
             let core = shared.core();
             (core.in_flight(), core.sessions().len())
         };
-        let learners = shared.core().peer().learners();
+        let (learners, leading) = {
+            let core = shared.core();
+            (core.peer().learners(), core.peer().leading())
+        };
         let tree = shared.tree();
         let mut gauges = GaugeValues::default();
         gauges
@@ -354,6 +377,15 @@ impl Words {
                     .set(Gauge::SyncedFollowers, count(&|learner| learner.is_synced && !learner.is_observer && votes(learner)))
                     .set(Gauge::SyncedNonVotingFollowers, count(&|learner| learner.is_synced && !learner.is_observer && !votes(learner)))
                     .set(Gauge::SyncedObservers, count(&|learner| learner.is_synced && learner.is_observer));
+                if let Some(leading) = leading {
+                    let sizes = leading.proposal_sizes.map_or([-1; 3], |sizes| sizes.map(|size| size as i64));
+                    gauges
+                        .set(Gauge::PendingSyncs, leading.pending_syncs as i64)
+                        .set(Gauge::LeaderUptime, shared.now().mono_ms.saturating_sub(leading.since_ms) as i64)
+                        .set(Gauge::LastProposalSize, sizes[0])
+                        .set(Gauge::MinProposalSize, sizes[1])
+                        .set(Gauge::MaxProposalSize, sizes[2]);
+                }
             }
         }
         for quota in tree.quotas() {

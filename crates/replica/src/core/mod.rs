@@ -27,7 +27,7 @@ use oxkeeper_proto::records::TxnHeader;
 use oxkeeper_proto::txn::{self, Txn};
 use oxkeeper_proto::{ErrorCode, OpCode, SessionId, Zxid};
 use oxkeeper_tree::Tree;
-use oxkeeper_zab::{Config, LinkId, Packet, Peer, Sid, SyncJob};
+use oxkeeper_zab::{Config, LinkId, Packet, Peer, PeerCounts, Sid, SyncJob};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -294,6 +294,8 @@ pub struct CoreCounts {
     pub changes_queued: u64,
     /// Changes of nodes applied, or taken back.
     pub changes_removed: u64,
+    /// Among the peers.
+    pub peer: PeerCounts,
 }
 
 /// What a place in the order waits for.
@@ -410,7 +412,8 @@ impl Core {
 
     /// What has been done so far.
     pub fn counts(&self) -> CoreCounts {
-        CoreCounts { changes_queued: self.overlay.queued, changes_removed: self.overlay.removed, ..self.counts }
+        let (changes_queued, changes_removed) = (self.overlay.queued, self.overlay.removed);
+        CoreCounts { changes_queued, changes_removed, peer: self.zab.counts(), ..self.counts }
     }
 
     /// The paths of writes that a hard quota refused since the last call.
@@ -431,6 +434,11 @@ impl Core {
     /// Peers and zxids: the role, the epoch, who follows.
     pub fn peer(&self) -> &Peer {
         &self.zab
+    }
+
+    /// As `srst` does: see [`oxkeeper_zab::LeaderView`].
+    pub fn forget_proposal_sizes(&mut self) {
+        self.zab.forget_proposal_sizes();
     }
 
     /// When [`Input::Tick`] is due, milliseconds of the monotonic clock.
