@@ -63,6 +63,29 @@ fn transcripts(address: SocketAddr) -> BTreeMap<&'static str, Vec<String>> {
     chosen_scripts().into_iter().map(run).collect()
 }
 
+/// The metrics of a member's part in the ensemble that have counted anything. How much is the clock's affair.
+fn counted(mntr: &str) -> Vec<String> {
+    const KEYS: [&str; 12] = [
+        "zk_proposal_count",
+        "zk_commit_count",
+        "zk_learner_proposal_received_count",
+        "zk_learner_commit_received_count",
+        "zk_looking_count",
+        "zk_leader_uptime",
+        "zk_cnt_election_time",
+        "zk_cnt_follower_sync_time",
+        "zk_cnt_observer_sync_time",
+        "zk_cnt_quorum_ack_latency",
+        "zk_sum_zookeeper_write_per_namespace",
+        "zk_sum_words1_write_per_namespace",
+    ];
+    let is_wanted = |key: &str| KEYS.contains(&key) || (key.starts_with("zk_cnt_") && key.contains("_learner_handler_qp_"));
+    let lines = mntr.lines().filter_map(|line| line.split_once('\t'));
+    let mut found: Vec<String> = lines.filter(|(key, value)| is_wanted(key) && *value != "0").map(|(key, _)| key.to_owned()).collect();
+    found.sort();
+    found
+}
+
 /// The words' answers when something has happened on each of the members.
 fn words(ensemble: &Ensemble, seat: usize) -> BTreeMap<&'static str, Vec<String>> {
     let mut talks: Vec<Conversation> = ensemble.addresses().into_iter().map(Conversation::begin).collect();
@@ -83,6 +106,8 @@ fn words(ensemble: &Ensemble, seat: usize) -> BTreeMap<&'static str, Vec<String>
     talks[seat].ask("a", &request::path(op::SYNC, "/"));
     let answer =
         |word: &'static str| four_letter(ensemble.address(seat), &bytes(word)).unwrap_or_else(|error| format!("{:?}", error.kind()));
+    // Before srst sets it all back.
+    let (srvr, mntr) = (answer("srvr"), answer("mntr"));
     let mut answers: BTreeMap<&str, Vec<String>> = WORDS.iter().map(|(word, shape)| (*word, shaped(*shape, &answer(word)))).collect();
     // What the masks hide of it and must not differ.
     let exact = |text: &str, wanted: &[&str]| -> Vec<String> {
@@ -105,6 +130,7 @@ fn words(ensemble: &Ensemble, seat: usize) -> BTreeMap<&'static str, Vec<String>
                 "zk_synced_non_voting_followers",
                 "zk_synced_observers",
                 "zk_pending_syncs",
+                "zk_observer_master_id",
                 "zk_znode_count",
                 "zk_watch_count",
                 "zk_ephemerals_count",
@@ -112,6 +138,12 @@ fn words(ensemble: &Ensemble, seat: usize) -> BTreeMap<&'static str, Vec<String>
             ],
         ),
     );
+    answers.insert("srvr: proposals", exact(&srvr, &["Proposal sizes "]));
+    answers.insert(
+        "mntr: proposals",
+        exact(&mntr, &["zk_last_proposal_size", "zk_min_proposal_size", "zk_max_proposal_size", "zk_avg_zookeeper_write_per_namespace"]),
+    );
+    answers.insert("mntr: what is counted", counted(&mntr));
     let conf =
         exact(&answer("conf"), &["serverId", "initLimit", "syncLimit", "electionAlg", "peerType", "membership", "tickTime", "minSession"]);
     answers.insert("conf: the quorum", conf);

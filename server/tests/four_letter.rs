@@ -353,6 +353,18 @@ fn mntr_begins_with_version_and_state() {
     assert!(text.starts_with(&head), "{text}");
 }
 
+#[test]
+fn an_observer_names_the_member_that_it_follows() {
+    let metrics = Metrics::new();
+    let (reading, gauges) = (metrics.read(), GaugeValues::default());
+    for (master, line) in [(Some(3), "\nzk_observer_master_id\t3\n"), (Some(-1), "\nzk_observer_master_id\t-1\n"), (None, "")] {
+        let view = MetricsView { reading: &reading, gauges: &gauges, families: None, peer_state: None, observer_master_id: master };
+        let text = answer(Command::Mntr, &ServerView { metrics: Some(view), ..serving() });
+        assert!(text.contains(line), "{text}");
+        assert_eq!(text.contains("observer_master_id"), master.is_some());
+    }
+}
+
 /// A million watches, made as they are walked.
 struct ManyWatches {
     paths: usize,

@@ -442,6 +442,9 @@ fn an_observer_logs_and_commits_what_it_is_informed_of() {
     assert_eq!(server.hears_plain(PacketKind::UPTODATE, Zxid(-1)), ["ACK 5:0", "commit 5:1", "serve"]);
     let informed = Packet::with_data(PacketKind::INFORM, z(5, 2), payload(z(5, 2)));
     assert_eq!(server.hears(informed), ["append 5:2", "commit 5:2"]);
+    let counts = server.peer.counts();
+    assert_eq!((counts.proposals_received, counts.commits_received), (0, 1), "what came before UPTODATE is not counted");
+    assert_eq!((counts.elections, counts.follower_syncs, counts.observer_syncs), (0, 0, 1));
     assert_eq!(server.give(Input::LogSynced { through: z(5, 2) }), [""; 0], "an observer acknowledges nothing");
     // It lets the voters find each other before it looks again.
     server.give(Input::LinkDown { link });
@@ -504,6 +507,37 @@ fn a_leader_is_established_by_a_quorum() {
     assert_eq!(server.give(Input::LogSynced { through: z(3, 2) }), ["commit 3:1", "1> COMMIT 3:1"]);
     assert_eq!(server.plain_from(1, PacketKind::ACK, z(3, 2)), ["commit 3:2", "1> COMMIT 3:2"]);
     assert_eq!(server.peer.outstanding(), 0);
+}
+
+#[test]
+fn a_leader_counts_and_tells_what_it_does() {
+    let mut server = established(500);
+    let view = server.peer.leading().expect("it leads");
+    assert_eq!((view.since_ms, view.pending_syncs, view.proposal_sizes), (server.now_ms, 0, None));
+    let counts = server.peer.counts();
+    assert_eq!((counts.lookings, counts.elections, counts.diffs, counts.proposals, counts.commits), (1, 1, 1, 0, 0));
+    assert_eq!(counts.last_election_ms, 200, "a winning vote stands for so long");
+    for (counter, size) in [(1, 30), (2, 7), (3, 12)] {
+        server.give(Input::Propose { zxid: z(3, counter), payload: vec![0; size].into() });
+    }
+    assert_eq!(server.peer.leading().and_then(|view| view.proposal_sizes), Some([12, 7, 30]));
+    server.give(Input::Sync { origin: SyncOrigin::Local(1) });
+    assert_eq!(server.peer.leading().map(|view| view.pending_syncs), Some(1));
+    server.give(Input::LogSynced { through: z(3, 3) });
+    server.plain_from(1, PacketKind::ACK, z(3, 2));
+    let counts = server.peer.counts();
+    assert_eq!((counts.proposals, counts.commits, counts.revalidations), (3, 2, 0));
+    server.from(1, Packet::with_data(PacketKind::REVALIDATE, Zxid(-1), packet::encode_revalidate(SessionId(7), 4000)));
+    assert_eq!(server.peer.counts().revalidations, 1);
+    server.peer.forget_proposal_sizes();
+    assert_eq!(server.peer.leading().and_then(|view| view.proposal_sizes), None);
+    server.give(Input::LinkDown { link: LinkId(1) });
+    while server.peer.role() == Role::Leading {
+        server.sleep();
+    }
+    assert_eq!(server.peer.leading(), None);
+    server.done();
+    assert_eq!(server.peer.counts().lookings, 2);
 }
 
 #[test]
