@@ -10,8 +10,8 @@
 
 #![forbid(unsafe_code)]
 
-pub mod c_library;
 pub mod background;
+pub mod c_library;
 pub mod chronicle;
 pub mod connection;
 pub mod conversation;

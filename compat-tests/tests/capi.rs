@@ -70,8 +70,14 @@ fn the_archives_have_what_only_archives_have() {
         let text = Command::new("nm").args(["-g", "--defined-only"]).arg(&archive).output().expect("nm").stdout;
         let defined: BTreeSet<String> =
             String::from_utf8_lossy(&text).lines().filter_map(|line| Some(line.split_whitespace().nth(2)?.to_owned())).collect();
-        let of_archives =
-            ["create_buffer_oarchive", "close_buffer_oarchive", "create_buffer_iarchive", "close_buffer_iarchive", "get_buffer", "get_buffer_len"];
+        let of_archives = [
+            "create_buffer_oarchive",
+            "close_buffer_oarchive",
+            "create_buffer_iarchive",
+            "close_buffer_iarchive",
+            "get_buffer",
+            "get_buffer_len",
+        ];
         for name in declared.iter().map(String::as_str).chain(of_archives) {
             assert!(defined.contains(name), "{threading:?}: {name}");
         }
@@ -258,7 +264,9 @@ fn sizes_offsets_and_values_are_the_same_in_c_and_in_cpp() {
 #[test]
 fn headers_compile_without_warnings_in_old_and_new_languages() {
     for (compiler, language, standard) in [("gcc", "c", "gnu99"), ("gcc", "c", "c11"), ("g++", "c++", "c++11"), ("g++", "c++", "c++20")] {
-        for header in ["zookeeper.h", "zookeeper_log.h", "zookeeper_ext.h", "recordio.h", "zookeeper.jute.h", "proto.h", "zookeeper_version.h"] {
+        for header in
+            ["zookeeper.h", "zookeeper_log.h", "zookeeper_ext.h", "recordio.h", "zookeeper.jute.h", "proto.h", "zookeeper_version.h"]
+        {
             let directory = TemporaryDirectory::new();
             let source = directory.path.join("one");
             std::fs::write(&source, format!("#include <{header}>\n")).expect("written");
@@ -304,7 +312,9 @@ fn every_function_has_the_same_transcript_four_ways() {
 /// What a program of the original's package prints, without dates, ids and times.
 fn masked(text: &str) -> Vec<String> {
     let is_stable = |line: &&str| {
-        !["ctime", "mtime", "czxid", "mzxid", "time =", "Got a new session id", "Watcher SESSION_EVENT"].iter().any(|word| line.contains(word))
+        !["ctime", "mtime", "czxid", "mzxid", "time =", "Got a new session id", "Watcher SESSION_EVENT"]
+            .iter()
+            .any(|word| line.contains(word))
     };
     text.lines().filter(is_stable).map(str::to_owned).collect()
 }
@@ -316,7 +326,19 @@ fn programs_of_the_package_run_on_ours() {
     let address = server.address().to_string();
     let debian = Path::new("/usr/lib/zookeeper/bin");
     let bin = installed().join("bin");
-    let script = ["create /cli", "create /cli", "set /cli hello", "get /cli", "create +s /cli/s-", "create2 +c /cli/c", "ls /cli", "ls2 /cli", "sync /cli", "delete /cli", "get /none"];
+    let script = [
+        "create /cli",
+        "create /cli",
+        "set /cli hello",
+        "get /cli",
+        "create +s /cli/s-",
+        "create2 +c /cli/c",
+        "ls /cli",
+        "ls2 /cli",
+        "sync /cli",
+        "delete /cli",
+        "get /none",
+    ];
     let clean = ["delete /cli/s-0000000000", "delete /cli/c", "delete /cli"];
     let mut transcripts = Vec::new();
     for (program, threading, maker) in [

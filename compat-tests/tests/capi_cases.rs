@@ -303,11 +303,23 @@ fn replies_with_nonsense_in_them_fail_one_request_each() {
     for (what, bodies) in [
         ("get", &[&[][..], &[0, 0], &[0x7f, 0xff, 0xff, 0xff, 1], &[0x80, 0, 0, 0], &[0, 0, 0, 1, b'x', 0]][..]),
         ("exists", &[&[][..], &[0; 67]]),
-        ("children", &[&[][..], &[0x7f, 0xff, 0xff, 0xff], &[0, 0, 0, 2, 0, 0, 0, 1, b'a'], &[0x80, 0, 0, 1], &[0, 0, 0, 1, 0x7f, 0, 0, 0]]),
+        (
+            "children",
+            &[&[][..], &[0x7f, 0xff, 0xff, 0xff], &[0, 0, 0, 2, 0, 0, 0, 1, b'a'], &[0x80, 0, 0, 1], &[0, 0, 0, 1, 0x7f, 0, 0, 0]],
+        ),
         ("children2", &[&[][..], &[0x7f, 0xff, 0xff, 0xff], &[0, 0, 0, 0], &[0, 0, 0, 1, 0, 0, 0, 9]]),
         ("acl", &[&[][..], &[0x7f, 0xff, 0xff, 0xff], &[0, 0, 0, 1, 0, 0, 0, 1], &[0, 0, 0, 0]]),
         ("create", &[&[][..], &[0, 0, 0, 9, b'/'], &[0x7f, 0xff, 0xff, 0xff]]),
-        ("multi", &[&[][..], &[0, 0, 0, 1], &[0, 0, 0, 99, 0, 0, 0, 0, 0], &[0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0], &[0, 0, 0, 2, 0, 0, 0, 0, 0]]),
+        (
+            "multi",
+            &[
+                &[][..],
+                &[0, 0, 0, 1],
+                &[0, 0, 0, 99, 0, 0, 0, 0, 0],
+                &[0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0],
+                &[0, 0, 0, 2, 0, 0, 0, 0, 0],
+            ],
+        ),
     ] {
         static BODIES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
         *BODIES.lock().expect("ours") = bodies.iter().map(|body| body.to_vec()).collect();
@@ -382,7 +394,16 @@ fn an_expired_session_ends_the_handle() {
         3_000,
         0,
         &["event", "get:2", "all", "event", "event", "state", "get", "auth", "close"],
-        &["session 3", "session 1", "rc -4 x 2", "session -112", "state -112", "get refused: -9", "auth refused: -9", "closed: 0, completions 2 of 2"],
+        &[
+            "session 3",
+            "session 1",
+            "rc -4 x 2",
+            "session -112",
+            "state -112",
+            "get refused: -9",
+            "auth refused: -9",
+            "closed: 0, completions 2 of 2",
+        ],
     );
 }
 
@@ -392,7 +413,13 @@ fn refused_credentials_end_the_handle() {
         "auth failed",
         |_, peer| {
             peer.welcome(5, Some(false));
-            peer.serve(|peer, xid, op| if op == 100 { peer.reply(-4, -115, &[]) } else { let _ = xid; });
+            peer.serve(|peer, xid, op| {
+                if op == 100 {
+                    peer.reply(-4, -115, &[])
+                } else {
+                    let _ = xid;
+                }
+            });
         },
         10_000,
         0,
@@ -529,7 +556,10 @@ fn clients_spread_evenly_when_servers_come_and_go() {
             .collect();
         assert_eq!(counts.len(), servers, "{before:?} -> {after:?}:\n{text}");
         for (server, count) in counts {
-            assert!((after.0..=after.1).contains(&server) && (count - expected).abs() < slack, "{before:?} -> {after:?}: {server} has {count}");
+            assert!(
+                (after.0..=after.1).contains(&server) && (count - expected).abs() < slack,
+                "{before:?} -> {after:?}: {server} has {count}"
+            );
         }
     }
 }
