@@ -464,6 +464,7 @@ impl Member {
                     _ => Event::Rebuilt(zxid, digest),
                 });
             }
+            Ok(Stepped::Adopted(through)) => self.tree.expect_digest_at(through, None),
             Ok(Stepped::CutRefused) => {
                 self.events.push(Event::CutRefused);
                 self.bring(now, vec![Input::CutRefused]);

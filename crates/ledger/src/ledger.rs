@@ -49,6 +49,9 @@ pub enum Stepped {
     Unchanged,
     /// Another one takes its place.
     Replaced(Box<Tree>),
+    /// The history of a leader is complete. Its snapshot may hold effects of what follows, up to here: until then the
+    /// digests that transactions announce mean nothing.
+    Adopted(Zxid),
     /// The log could not be cut: nothing was changed. The core has to be told, and until it answers with
     /// [`DiskStep::Resume`] nothing but barriers is carried out.
     CutRefused,
@@ -130,12 +133,12 @@ impl Ledger {
                 Ok(Stepped::Unchanged)
             }
             DiskStep::CommitEpoch(epoch) => {
-                self.adopt()?;
+                let adopted = self.adopt()?;
                 let store = self.store();
                 store.epochs().set_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch: {e}")))?;
                 // Everything that the leader had is here now.
                 store.end_doubt().map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
-                Ok(Stepped::Unchanged)
+                Ok(adopted.map_or(Stepped::Unchanged, Stepped::Adopted))
             }
             DiskStep::Truncate(zxid) => self.truncate(zxid, applied),
             DiskStep::InstallSnapshot(zxid) => self.install(zxid, received),
@@ -196,6 +199,8 @@ impl Ledger {
                     let mut reader = store.staged_snapshot(zxid).map_err(wrong)?;
                     let mut tree = oxkeeper_tree::snapshot::load(&mut reader, self.options.tree).map_err(LedgerError::new)?;
                     tree.set_last_zxid(zxid);
+                    // A Java leader writes its snapshot while it goes on.
+                    tree.expect_digest_at(Zxid(i64::MAX), None);
                     tree
                 }
                 None if zxid == Zxid::ZERO => {
@@ -213,8 +218,8 @@ impl Ledger {
         Ok(Stepped::Replaced(Box::new(tree)))
     }
 
-    fn adopt(&mut self) -> Result<(), LedgerError> {
-        let Some(zxid) = self.staged.take() else { return Ok(()) };
+    fn adopt(&mut self) -> Result<Option<Zxid>, LedgerError> {
+        let Some(zxid) = self.staged.take() else { return Ok(None) };
         let last = self.log().last_appended().unwrap_or(zxid).max(zxid);
         self.close_log()?;
         // A history must not be there before its epoch is: Java would not start on it.
@@ -222,7 +227,8 @@ impl Ledger {
         self.store().epochs().announce_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch.tmp: {e}")))?;
         self.store().adopt_staged(last).map_err(|e| LedgerError::new(format!("the new history: {e}")))?;
         info!("The history of the leader has taken the place of ours, through {last}");
-        self.reopen_log()
+        self.reopen_log()?;
+        Ok(Some(last))
     }
 
     fn abandon(&mut self) -> Result<Stepped, LedgerError> {

@@ -197,6 +197,7 @@ impl Logger {
         match self.log.step(step, received, applied) {
             Ok(Stepped::Unchanged) => {}
             Ok(Stepped::Replaced(tree)) => self.replace(*tree),
+            Ok(Stepped::Adopted(through)) => self.shared.tree_for_writing().expect_digest_at(through, None),
             Ok(Stepped::CutRefused) => self.shared.bring(self.shared.now(), [Input::CutRefused]),
             Err(failure) => die(&failure.reason),
         }
