@@ -45,6 +45,8 @@ pub struct Plan {
     pub voters: Vec<Subject>,
     /// Whose servers observe; their numbers come behind the voters'.
     pub observers: Vec<Subject>,
+    /// Whether the observers are shadows: their own zoo.cfg names them, and no other.
+    pub observers_are_shadows: bool,
     pub tick_ms: u32,
     /// Ticks.
     pub init_limit: u32,
@@ -58,7 +60,8 @@ impl Plan {
     /// Short ticks, every four-letter word, syncs that really happen.
     pub fn new(voters: &[Subject], observers: &[Subject]) -> Plan {
         let options = Options::usual().line("forceSync", "yes").line("preAllocSize", "256");
-        Plan { voters: voters.to_vec(), observers: observers.to_vec(), tick_ms: 500, init_limit: 20, sync_limit: 10, options }
+        let (voters, observers) = (voters.to_vec(), observers.to_vec());
+        Plan { voters, observers, observers_are_shadows: false, tick_ms: 500, init_limit: 20, sync_limit: 10, options }
     }
 
     pub fn line(mut self, key: &str, value: &str) -> Plan {
@@ -150,8 +153,10 @@ impl Ensemble {
             ("syncLimit".to_owned(), self.plan.sync_limit.to_string()),
             ("clientPort".to_owned(), "2181".to_owned()),
         ];
-        lines.extend(self.server_lines());
-        if index >= self.plan.voters.len() {
+        let is_voter = index < self.plan.voters.len();
+        let known = if self.plan.observers_are_shadows && is_voter { self.plan.voters.len() } else { usize::MAX };
+        lines.extend(self.server_lines().into_iter().take(known));
+        if !is_voter {
             lines.push(("peerType".to_owned(), "observer".to_owned()));
         }
         lines.extend(self.plan.options.lines.clone());
@@ -212,7 +217,7 @@ impl Ensemble {
     }
 
     /// Starts a fresh ensemble so that this member leads: with one other of lower number it makes a quorum of three, in
-    /// which among equals the higher number wins. The others join then.
+    /// which among equals the higher number wins. The others join then, but no shadow.
     ///
     /// # Panics
     /// If another one leads.
@@ -223,7 +228,9 @@ impl Ensemble {
         first.iter().for_each(|index| self.spawn(*index));
         first.iter().for_each(|index| self.wait_until_serving(*index));
         assert_eq!(self.wait_for_leader(), leader, "{}", self.modes());
-        self.start_all();
+        let waiting = if self.plan.observers_are_shadows { self.voters() } else { self.everyone() };
+        waiting.iter().filter(|index| !first.contains(index)).for_each(|index| self.spawn(*index));
+        waiting.iter().for_each(|index| self.wait_until_serving(*index));
         assert_eq!(self.wait_for_leader(), leader, "{}", self.modes());
     }
 

@@ -11,7 +11,7 @@ use oxkeeper_compat_tests::chronicle::{Chronicle, Shape, missing_on};
 use oxkeeper_compat_tests::connection::Connection;
 use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, Synchronisation, draw, ours, tree_of};
 use oxkeeper_compat_tests::load::{connect, header};
-use oxkeeper_compat_tests::subject::Subject;
+use oxkeeper_compat_tests::subject::{Subject, four_letter};
 use oxkeeper_compat_tests::verdict::{Syncs, judge};
 use oxkeeper_compat_tests::wire::request;
 
@@ -328,4 +328,47 @@ fn synchronise_former_leader(name: &str, need: &Need) {
 #[test]
 fn every_synchronisation_in_every_direction() {
     draw("synchronisation", needs(), 2, SYNCHRONISATIONS_BUDGET, |name, need| satisfy(name, &need));
+}
+
+/// The digests that a server has told of, by zxid.
+fn digests(ensemble: &Ensemble, index: usize) -> Vec<String> {
+    four_letter(ensemble.address(index), b"hash").unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// What `docs/shadow.md` says: an observer that the members do not know of follows them, and tells of digests.
+fn shadow(name: &str, java: Subject) {
+    let plan = Plan { observers_are_shadows: true, ..Plan::new(&[java; 3], &[ours()]) };
+    let mut ensemble = Ensemble::new(&format!("shadow of {name}"), &plan);
+    ensemble.start_led_by(2);
+    let load = Chronicle::begin(&ensemble.addresses()[..3], &Shape::default());
+    load.wait_for(300, "the members are there");
+    let mark = ensemble.mark();
+    ensemble.start(3);
+    assert_eq!(ensemble.mode(3), Some(Mode::Observer), "{}", ensemble.modes());
+    assert_eq!(ensemble.synchronisation(2, 3, &mark), Synchronisation::Snap, "it begins with nothing");
+    // It may come and go: nobody waits for it.
+    load.wait_for(300, "it follows");
+    ensemble.pause(3);
+    load.wait_for(300, "it sleeps");
+    ensemble.resume(3);
+    ensemble.kill(2);
+    load.wait_for(300, "another member leads");
+    ensemble.start(2);
+    ensemble.wait_until_serving(3);
+    let mut pen = Pen::open(&ensemble, 3, "through-shadow");
+    pen.write(150);
+    settle(&ensemble, load);
+    let mismatches = ensemble.monitor(3).get("digest_mismatches_count").cloned();
+    assert_eq!(mismatches.as_deref(), Some("0"), "the shadow compares digests");
+    let (leader, shadow) = (digests(&ensemble, ensemble.wait_for_leader()), digests(&ensemble, 3));
+    let shared = shadow.iter().filter(|line| leader.contains(line)).count();
+    assert!(shared > 0, "digests at zxids that both know: {leader:?} and {shadow:?}");
+    let counts = |index: usize| ensemble.monitor(index).get("znode_count").cloned();
+    assert_eq!(counts(3), counts(0));
+}
+
+#[test]
+fn a_shadow_follows_members_that_do_not_know_of_it() {
+    let cases = [Subject::Java39, Subject::Java38].map(|java| (java.to_string(), java));
+    draw("shadow", cases.to_vec(), 1, Duration::ZERO, shadow);
 }

@@ -457,7 +457,7 @@ impl Member {
         match self.ledger.step(step, received, self.tree.last_zxid()) {
             Ok(Stepped::Unchanged) => {}
             Ok(Stepped::Replaced(tree)) => {
-                self.tree = tree;
+                self.tree = *tree;
                 let (zxid, digest) = (self.tree.last_zxid(), self.tree.digest());
                 self.events.push(match step {
                     DiskStep::InstallSnapshot(zxid) => Event::Installed(zxid, digest),

@@ -87,6 +87,7 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "--nocapture",
         ],
     ),
+    ("C library", &["cargo", "xtask", "install-capi", "--prefix", "target/capi", "--debug"]),
     (
         "C library under fire",
         &[

@@ -48,7 +48,7 @@ pub enum Stepped {
     /// Nothing.
     Unchanged,
     /// Another one takes its place.
-    Replaced(Tree),
+    Replaced(Box<Tree>),
     /// The log could not be cut: nothing was changed. The core has to be told, and until it answers with
     /// [`DiskStep::Resume`] nothing but barriers is carried out.
     CutRefused,
@@ -181,7 +181,7 @@ impl Ledger {
             return Err(LedgerError::new(format!("the files end with {} after they were cut at {zxid}", tree.last_zxid())));
         }
         info!("The tree was built anew at {zxid}; it had been at {applied}");
-        Ok(Stepped::Replaced(tree))
+        Ok(Stepped::Replaced(Box::new(tree)))
     }
 
     /// The old history stays what a start begins with, until the new one is complete: it may hold what was acknowledged.
@@ -210,7 +210,7 @@ impl Ledger {
         let log = self.store().staged_log(self.options.log.clone(), zxid);
         self.log = Some(log);
         self.staged = Some(zxid);
-        Ok(Stepped::Replaced(tree))
+        Ok(Stepped::Replaced(Box::new(tree)))
     }
 
     fn adopt(&mut self) -> Result<(), LedgerError> {
@@ -235,7 +235,7 @@ impl Ledger {
         self.reopen_log()?;
         let tree = load_tree(&self.store(), self.options.tree)?;
         info!("The history ends with {} as before", tree.last_zxid());
-        Ok(Stepped::Replaced(tree))
+        Ok(Stepped::Replaced(Box::new(tree)))
     }
 }
 

@@ -102,6 +102,13 @@ impl SessionTracker {
         self.sessions.get_mut(&id).and_then(|s| std::mem::replace(&mut s.owner, owner))
     }
 
+    /// The session speaks through nobody, if it did through this owner.
+    pub fn detach(&mut self, id: SessionId, owner: Owner) {
+        if let Some(session) = self.sessions.get_mut(&id).filter(|session| session.owner == Some(owner)) {
+            session.owner = None;
+        }
+    }
+
     /// Nothing more is accepted from the session.
     pub fn set_closing(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {

@@ -47,8 +47,11 @@ pub struct PeerOptions {
     pub cache_entries: usize,
     /// How many bytes of them.
     pub cache_bytes: usize,
-    /// For the delays of the election.
+    /// For the delays of observers.
     pub seed: u64,
+    /// How long an observer waits at most before it looks for a leader again (`zookeeper.observer.election.DelayMs`),
+    /// milliseconds.
+    pub observer_delay_ms: u64,
     /// `zookeeper.fastleader.minNotificationInterval`, milliseconds.
     pub min_notification_ms: u64,
     /// `zookeeper.fastleader.maxNotificationInterval`, milliseconds.
@@ -74,6 +77,7 @@ impl PeerOptions {
             cache_entries: 500,
             cache_bytes: 16 << 20,
             seed: 1,
+            observer_delay_ms: 200,
             min_notification_ms: 200,
             max_notification_ms: 60_000,
             finalize_wait_ms: 200,
@@ -384,6 +388,10 @@ enum State {
     Ending {
         step: u64,
     },
+    /// An observer, which lets those that vote find each other first.
+    Resting {
+        until_ms: u64,
+    },
     Looking,
     Leading(Leading),
     Following(Following),
@@ -462,7 +470,7 @@ impl Peer {
         let result = match &mut self.state {
             State::Leading(leading) => leading.handle(now_ms, &mut self.shared, input),
             State::Following(following) => following.handle(now_ms, &mut self.shared, input),
-            State::Ending { .. } | State::Looking => {
+            State::Ending { .. } | State::Resting { .. } | State::Looking => {
                 self.handle_alone(now_ms, input);
                 Ok(())
             }
@@ -484,6 +492,7 @@ impl Peer {
     pub fn next_timer_ms(&self) -> Option<u64> {
         match &self.state {
             State::Ending { .. } => None,
+            State::Resting { until_ms } => Some(*until_ms),
             State::Looking => self.election.as_ref().and_then(Election::next_timer_ms),
             State::Leading(leading) => Some(leading.next_timer_ms(&self.shared)).filter(|at| *at != u64::MAX),
             State::Following(following) => Some(following.next_timer_ms()),
@@ -529,7 +538,7 @@ impl Peer {
     /// What the server is.
     pub fn role(&self) -> Role {
         match &self.state {
-            State::Ending { .. } | State::Looking => Role::Looking,
+            State::Ending { .. } | State::Resting { .. } | State::Looking => Role::Looking,
             State::Leading(_) => Role::Leading,
             State::Following(following) if following.is_observer() => Role::Observing,
             State::Following(_) => Role::Following,
@@ -539,7 +548,7 @@ impl Peer {
     /// Whether clients can be served: an established leader, or a learner that is up to date.
     pub fn is_serving(&self) -> bool {
         match &self.state {
-            State::Ending { .. } | State::Looking => false,
+            State::Ending { .. } | State::Resting { .. } | State::Looking => false,
             State::Leading(leading) => leading.is_established(),
             State::Following(following) => following.is_serving(),
         }
@@ -548,7 +557,7 @@ impl Peer {
     /// The leader, ourselves included, while there is one.
     pub fn leader(&self) -> Option<Sid> {
         match &self.state {
-            State::Ending { .. } | State::Looking => None,
+            State::Ending { .. } | State::Resting { .. } | State::Looking => None,
             State::Leading(_) => Some(self.shared.me()),
             State::Following(following) => Some(following.leader()),
         }
@@ -656,7 +665,10 @@ impl Peer {
             Input::Done { step } => {
                 self.shared.done(step);
                 if matches!(self.state, State::Ending { step: awaited } if awaited <= step) {
-                    self.look(now_ms);
+                    match self.rest_ms() {
+                        0 => self.look(now_ms),
+                        rest_ms => self.state = State::Resting { until_ms: now_ms + rest_ms },
+                    }
                 }
             }
             Input::LogSynced { through } => self.shared.history.synced(through),
@@ -667,6 +679,7 @@ impl Peer {
             // Nobody is to be led.
             Input::LinkUp { link } => self.shared.outputs.push_back(Output::Close { link }),
             Input::Propose { .. } => panic!("proposals need an established leader"),
+            Input::Tick if matches!(self.state, State::Resting { until_ms } if now_ms >= until_ms) => self.look(now_ms),
             Input::Tick => {
                 if let (State::Looking, Some(election)) = (&self.state, &mut self.election) {
                     election.tick(now_ms);
@@ -674,6 +687,18 @@ impl Peer {
             }
             _ => {}
         }
+    }
+
+    /// By chance, so that a thousand observers do not come at once.
+    fn rest_ms(&mut self) -> u64 {
+        let longest_ms = self.shared.options.observer_delay_ms;
+        if !self.shared.is_observer() || longest_ms == 0 {
+            return 0;
+        }
+        // Enough chance for this, and the same in every run: a step of a linear congruential generator (Knuth's MMIX).
+        let seed = &mut self.shared.options.seed;
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) % longest_ms
     }
 
     fn look(&mut self, now_ms: u64) {
@@ -691,7 +716,7 @@ impl Peer {
         let links: Vec<LinkId> = match &self.state {
             State::Leading(leading) => leading.links().collect(),
             State::Following(following) => following.link().into_iter().collect(),
-            State::Ending { .. } | State::Looking => Vec::new(),
+            State::Ending { .. } | State::Resting { .. } | State::Looking => Vec::new(),
         };
         self.shared.outputs.extend(links.into_iter().map(|link| Output::Close { link }));
         if matches!(self.state, State::Leading(_)) {
@@ -760,7 +785,7 @@ impl Peer {
                 ElectionOutput::Send { to, message } => self.shared.outputs.push_back(Output::Notify { to, message }),
                 ElectionOutput::Elected { leader, .. } => self.elected(now_ms, leader),
                 ElectionOutput::NewerConfig { config, .. } => {
-                    if matches!(self.state, State::Looking | State::Ending { .. }) {
+                    if matches!(self.state, State::Looking | State::Resting { .. } | State::Ending { .. }) {
                         let is_other = self.shared.activate(config);
                         self.tell_election();
                         if is_other && matches!(self.state, State::Looking) {

@@ -446,6 +446,14 @@ fn an_observer_logs_and_commits_what_it_is_informed_of() {
     assert_eq!((counts.proposals_received, counts.commits_received), (0, 1), "what came before UPTODATE is not counted");
     assert_eq!((counts.elections, counts.follower_syncs, counts.observer_syncs), (0, 0, 1));
     assert_eq!(server.give(Input::LogSynced { through: z(5, 2) }), [""; 0], "an observer acknowledges nothing");
+    // It lets the voters find each other before it looks again.
+    server.give(Input::LinkDown { link });
+    let ended_ms = server.now_ms;
+    assert_eq!(server.done(), [""; 0]);
+    server.sleep();
+    assert!(server.now_ms < ended_ms + 200 && server.peer.role() == Role::Looking);
+    server.notification(3, PeerState::Leading, 3, z(9, 9), 9);
+    assert_eq!(server.notification(2, PeerState::Following, 3, z(9, 9), 9), ["dial 3"]);
 }
 
 // --- The leader ---

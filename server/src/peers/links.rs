@@ -7,7 +7,7 @@
 use crate::metrics::{Counter, Metrics, Recorder, SummarySet};
 use bytes::Bytes;
 use log::{info, warn};
-use oxkeeper_ledger::{Received, synchronise};
+use oxkeeper_ledger::{Received, SyncError, synchronise};
 use oxkeeper_net::{FlushOutcome, Queue, Stream, Wakeup, WriteBuffer};
 use oxkeeper_proto::Zxid;
 use oxkeeper_store::Store;
@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 const LONGEST_BACKLOG_BYTES: usize = 256 << 20;
 /// A synchronisation waits while so much is on its way.
 const SYNC_WINDOW_BYTES: usize = 4 << 20;
+/// How long a synchronisation waits for the log to be written, and how often it looks.
+const LOG_WAIT: Duration = Duration::from_millis(20);
+const LOG_WAITS: usize = 50;
 /// How often the core is told that a synchronisation goes on: more often than the shortest tick asks for.
 const PROGRESS_EVERY: Duration = Duration::from_millis(20);
 /// How long it waits at a time before it looks whether the link lives.
@@ -295,7 +298,9 @@ impl Links {
             let peer_last: Zxid = job.peer_last;
             let learner = link.learner.get().map_or_else(|| "without a number".to_owned(), |sid| sid.0.to_string());
             let mut told = Instant::now();
+            let mut has_sent = false;
             let mut send = |piece: &[u8]| {
+                has_sent = true;
                 link.send_piece(piece)?;
                 if told.elapsed() >= PROGRESS_EVERY {
                     told = Instant::now();
@@ -303,7 +308,19 @@ impl Links {
                 }
                 Ok(())
             };
-            match synchronise(&store, &job, &mut send) {
+            let mut outcome = synchronise(&store, &job, &mut send);
+            // A quorum may have committed what our own log's thread has not written yet: it comes.
+            for _ in 0..LOG_WAITS {
+                if has_sent || !matches!(outcome, Err(SyncError::Files(_))) {
+                    break;
+                }
+                std::thread::sleep(LOG_WAIT);
+                outcome = synchronise(&store, &job, &mut |piece| {
+                    has_sent = true;
+                    link.send_piece(piece)
+                });
+            }
+            match outcome {
                 Ok(plan) => {
                     let (how, at) = match plan {
                         SyncPlan::Diff { after } => ("DIFF", after),

@@ -196,7 +196,7 @@ impl Logger {
         let applied = self.shared.tree().last_zxid();
         match self.log.step(step, received, applied) {
             Ok(Stepped::Unchanged) => {}
-            Ok(Stepped::Replaced(tree)) => self.replace(tree),
+            Ok(Stepped::Replaced(tree)) => self.replace(*tree),
             Ok(Stepped::CutRefused) => self.shared.bring(self.shared.now(), [Input::CutRefused]),
             Err(failure) => die(&failure.reason),
         }

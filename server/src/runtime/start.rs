@@ -308,7 +308,9 @@ fn serve_once(
             drop(watched.tree());
         }
     });
-    earlier.map(Notifier::let_go);
+    if let Some(earlier) = earlier {
+        earlier.let_go();
+    }
 
     if let Some(audit) = shared.audit.as_ref().filter(|_| is_first) {
         audit.started(true);

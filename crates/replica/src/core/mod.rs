@@ -489,11 +489,7 @@ impl Core {
                 _ => {}
             },
             Input::Detach { connection, session } => match &mut self.duty {
-                Duty::Leading => {
-                    if self.sessions.get(session).is_some_and(|s| s.owner == Some(Owner::Connection(connection))) {
-                        self.sessions.attach(session, None);
-                    }
-                }
+                Duty::Leading => self.sessions.detach(session, Owner::Connection(connection)),
                 Duty::Learning(learning) => learning.detach(session, connection),
                 _ => {}
             },
