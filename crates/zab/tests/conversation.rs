@@ -517,16 +517,18 @@ fn a_leader_counts_and_tells_what_it_does() {
     let counts = server.peer.counts();
     assert_eq!((counts.lookings, counts.elections, counts.diffs, counts.proposals, counts.commits), (1, 1, 1, 0, 0));
     assert_eq!(counts.last_election_ms, 200, "a winning vote stands for so long");
-    for (counter, size) in [(1, 30), (2, 7), (3, 12)] {
-        server.give(Input::Propose { zxid: z(3, counter), payload: vec![0; size].into() });
+    server.propose();
+    assert_eq!(server.peer.leading().and_then(|view| view.proposal_sizes), Some([3; 3]), "\"3:1\"");
+    for _ in 2..=10 {
+        server.propose();
     }
-    assert_eq!(server.peer.leading().and_then(|view| view.proposal_sizes), Some([12, 7, 30]));
+    assert_eq!(server.peer.leading().and_then(|view| view.proposal_sizes), Some([4, 3, 4]), "\"3:10\"");
     server.give(Input::Sync { origin: SyncOrigin::Local(1) });
     assert_eq!(server.peer.leading().map(|view| view.pending_syncs), Some(1));
-    server.give(Input::LogSynced { through: z(3, 3) });
+    server.give(Input::LogSynced { through: z(3, 10) });
     server.plain_from(1, PacketKind::ACK, z(3, 2));
     let counts = server.peer.counts();
-    assert_eq!((counts.proposals, counts.commits, counts.revalidations), (3, 2, 0));
+    assert_eq!((counts.proposals, counts.commits, counts.revalidations), (10, 2, 0));
     server.from(1, Packet::with_data(PacketKind::REVALIDATE, Zxid(-1), packet::encode_revalidate(SessionId(7), 4000)));
     assert_eq!(server.peer.counts().revalidations, 1);
     server.peer.forget_proposal_sizes();

@@ -212,7 +212,8 @@ impl Shared {
         let Parts { config, schemes, metrics, audit, max_length, reactors, log, links, core, tree, store, client_port, epoch } = parts;
         let counters = Counters::default();
         counters.trace_mask.store(crate::four_letter::TRACE_MASK_DEFAULT as u64, Ordering::Relaxed);
-        let preparing = Mutex::new(Preparing { recorder: metrics.recorder(), before: core.counts() });
+        // The core of a member has begun to look for a leader already: that counts with the first batch.
+        let preparing = Mutex::new(Preparing { recorder: metrics.recorder(), before: CoreCounts::default() });
         let applying = Mutex::new(metrics.recorder());
         let shared = Arc::new(Self {
             preparing,
