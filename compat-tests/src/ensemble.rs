@@ -427,16 +427,19 @@ impl Ensemble {
             }
         }
         let mut digests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut mismatches = BTreeSet::new();
         for &index in &running {
-            if let Some(count) = self.monitor(index).get("digest_mismatches_count") {
-                assert_eq!(count, "0", "server {} found digests of others wrong:\n{}", index + 1, self.members[index].server.log_tail());
-            }
+            mismatches.extend(self.monitor(index).get("digest_mismatches_count").cloned());
             // Each server keeps those of the last zxids that are a multiple of 128.
             for line in four_letter(self.address(index), b"hash").unwrap_or_default().lines() {
                 let (zxid, digest) = line.split_once(": ").unwrap_or_else(|| panic!("hash: {line:?}"));
                 digests.entry(zxid.to_owned()).or_default().insert(digest.to_owned());
             }
         }
+        // Java's leader announces wrong digests for some rare transactions, and all of them say so alike.
+        let has_java = self.plan.voters.iter().any(|subject| *subject != Subject::Oxkeeper);
+        let is_alike = mismatches.len() == 1 && (has_java || mismatches.contains("0"));
+        assert!(is_alike, "members found digests of others wrong: {mismatches:?}; {}", self.modes());
         for (zxid, found) in &digests {
             assert_eq!(found.len(), 1, "digests at zxid {zxid}: {found:?}");
         }

@@ -28,7 +28,7 @@ const OBSERVER: usize = 3;
 /// every session on it that writes, waits for ever. Left to `scripts`, which asks servers that stand alone.
 const UNSTABLE: &str = "frames: ";
 
-/// Scripts and words that ours answers differently on purpose, and why (COMPAT.md).
+/// Scripts that ours answers differently on purpose, and why (COMPAT.md).
 const KNOWN: &[(&str, &str)] =
     &[("connect: wrong passwords at a take-over", "a wrong password does not close the connection that holds the session")];
 
