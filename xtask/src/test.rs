@@ -7,6 +7,9 @@ use std::time::Instant;
 
 use crate::{capi, clients, prerequisites};
 
+/// Begins the names of the steps of the black box.
+const BLACK_BOX: &str = "black box: ";
+
 /// A step: its name and the command that does it.
 struct Step {
     name: String,
@@ -43,7 +46,7 @@ fn black_box(root: &Path) -> Result<Vec<Step>, String> {
     let mut names: Vec<String> = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     names.sort_by_key(|name| (name == "clients", name.clone()));
     let steps = names.into_iter().map(|name| {
-        let mut step = step(&format!("black box: {name}"), &["cargo", "test", "-p", "oxkeeper-compat-tests", "--test"]);
+        let mut step = step(&format!("{BLACK_BOX}{name}"), &["cargo", "test", "-p", "oxkeeper-compat-tests", "--test"]);
         let is_alone = ALONE.contains(&name.as_str());
         // Lives as long as the program.
         step.command.push(name.leak());
@@ -137,26 +140,39 @@ fn run_steps(steps: &[Step]) -> Result<(), String> {
     if let Err(reason) = prepared {
         outcome = Err(reason);
     }
-    for Step { name, command } in steps {
+    let mut second_tries = Vec::new();
+    for step in steps {
         if outcome.is_err() {
             break;
         }
-        println!("== {name}: {}", command.join(" "));
         let start = Instant::now();
-        let status = Command::new(command[0]).args(&command[1..]).status();
-        durations.push((name.as_str(), start.elapsed()));
-        outcome = match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("{name} ended with {status}")),
-            Err(error) => Err(format!("{name}: {}: {error}", command[0])),
-        };
+        outcome = run_step(step);
+        // Java servers, browsers and real clients miss a deadline now and then on a machine that stands still for a moment.
+        // What fails twice fails; what does not is named at the end.
+        if outcome.is_err() && step.name.starts_with(BLACK_BOX) {
+            second_tries.push(step.name.as_str());
+            outcome = run_step(step);
+        }
+        durations.push((step.name.as_str(), start.elapsed()));
     }
     println!("== durations");
     for (name, duration) in &durations {
         println!("{:8.1} s  {name}", duration.as_secs_f64());
     }
     println!("{:8.1} s  in all", durations.iter().map(|(_, duration)| duration.as_secs_f64()).sum::<f64>());
+    if !second_tries.is_empty() {
+        println!("== failed once: {}", second_tries.join(", "));
+    }
     outcome
+}
+
+fn run_step(Step { name, command }: &Step) -> Result<(), String> {
+    println!("== {name}: {}", command.join(" "));
+    match Command::new(command[0]).args(&command[1..]).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{name} ended with {status}")),
+        Err(error) => Err(format!("{name}: {}: {error}", command[0])),
+    }
 }
 
 #[cfg(test)]
