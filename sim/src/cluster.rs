@@ -3,9 +3,10 @@
 
 use crate::client::{Client, Line, Told};
 use crate::cluster_oracle::ClusterOracle;
+use crate::machine::{Death, FRONTS, Seen};
 use crate::member::{Member, MemberOptions, Wish};
-use crate::process::{Death, FRONTS, Seen};
 use crate::random::Random;
+use crate::trace::trace;
 use bytes::Bytes;
 use oxkeeper_ledger::{Arrival, LinkReader, synchronise};
 use oxkeeper_replica::core::Input;
@@ -43,8 +44,6 @@ pub struct ClusterFaults {
     pub write: u64,
     /// A clock is set.
     pub clock: u64,
-    /// A disk is emptied. Only while all others are well, since more than a minority would be lost.
-    pub wipe: u64,
 }
 
 impl ClusterFaults {
@@ -61,7 +60,6 @@ impl ClusterFaults {
             sync: rate(2, 1500),
             write: rate(2, 2000),
             clock: rate(2, 800),
-            wipe: 0,
         }
     }
 }
@@ -387,9 +385,7 @@ impl Cluster {
 
     /// The process is gone; with a seed, the power too.
     fn end(&mut self, host: usize, power_cut: Option<u64>) {
-        if std::env::var_os("SIM_TRACE").is_some() {
-            eprintln!("{host}: ends, power cut {}", power_cut.is_some());
-        }
+        trace!("{host}: ends, power cut {}", power_cut.is_some());
         self.hosts[host].member = None;
         self.hosts[host].listens = false;
         self.hosts[host].disk.crash();
@@ -668,9 +664,7 @@ impl Cluster {
                         }
                     }
                     Err(error) => {
-                        if std::env::var_os("SIM_TRACE").is_some() {
-                            eprintln!("   {host} cannot synchronise {link:?}: {error} ({job:?})");
-                        }
+                        trace!("   {host} cannot synchronise {link:?}: {error} ({job:?})");
                         if let Some(id) = self.find(host, link) {
                             self.reset(id);
                         }

@@ -3,7 +3,9 @@
 //! told is in that list for good.
 
 use crate::client::Told;
-use crate::member::{Begun, Event};
+use crate::machine::Start;
+use crate::member::Event;
+use crate::trace::trace;
 use bytes::Bytes;
 use oxkeeper_proto::txn::LoggedTxn;
 use oxkeeper_proto::{OpCode, Zxid};
@@ -76,14 +78,12 @@ impl ClusterOracle {
     }
 
     /// A member has started from its files.
-    pub fn begun(&mut self, member: usize, begun: &Begun) {
-        if std::env::var_os("SIM_TRACE").is_some() {
-            eprintln!(
-                "{member}: starts: snapshot {}, records {:?}",
-                begun.snapshot,
-                begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>()
-            );
-        }
+    pub fn begun(&mut self, member: usize, begun: &Start) {
+        trace!(
+            "{member}: starts: snapshot {}, records {:?}",
+            begun.snapshot,
+            begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>()
+        );
         let known = &mut self.members[member];
         known.base = begun.snapshot;
         known.old = None;
@@ -96,9 +96,7 @@ impl ClusterOracle {
 
     /// A member did something.
     pub fn event(&mut self, member: usize, event: Event) {
-        if std::env::var_os("SIM_TRACE").is_some() {
-            eprintln!("{member}: {event:?}");
-        }
+        trace!("{member}: {event:?}");
         match event {
             Event::Appended(zxid, payload) => {
                 let known = &mut self.members[member];

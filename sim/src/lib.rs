@@ -1,5 +1,6 @@
 //! Servers in one thread: the machines that `server` runs, on disks and clocks that a seed drives.
 //!
+//! - `machine`: what every process is made of: reactors, a tree from files, a snapshot being written.
 //! - `process`: one life of a server process, its threads taken apart into steps.
 //! - `client`: a client that keeps writing, and what it was told.
 //! - `oracle`: what must be there after every recovery.
@@ -13,11 +14,13 @@
 mod client;
 mod cluster;
 mod cluster_oracle;
+mod machine;
 mod member;
 mod oracle;
 mod process;
 mod random;
 mod standalone;
+mod trace;
 
 pub use cluster::{Cluster, ClusterFaults, ClusterReport};
 pub use random::Random;

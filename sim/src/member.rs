@@ -1,28 +1,24 @@
 //! One life of a member of an ensemble: `Core`, `Front`s, tree and ledger as `server` joins them, with what its threads
 //! do taken apart into steps that the world calls in any order.
 
-use crate::process::{Death, FRONTS, Outputs, Seen};
+use crate::machine::{
+    self, Death, Entry, FRONTS, MAX_LENGTH, PRE_ALLOC_BYTES, Reactors, Seen, Snapshotting, Start, core_options, schemes, tree_options,
+};
 use crate::random::Random;
+use crate::trace::trace;
 use bytes::Bytes;
-use oxkeeper_auth::{SchemeOptions, Schemes};
+use oxkeeper_auth::Schemes;
 use oxkeeper_ledger::{Ledger, LedgerOptions, Received, Stepped};
 use oxkeeper_proto::Zxid;
-use oxkeeper_proto::txn::{DIGEST_VERSION, LoggedTxn};
 use oxkeeper_replica::apply::{Commit, Outcome, apply};
-use oxkeeper_replica::core::{Core, CoreOptions, DiskStep, Input, Output};
-use oxkeeper_replica::front::{Flow, Front, FrontOptions};
-use oxkeeper_replica::inbox::{FrontShared, Item};
-use oxkeeper_replica::prepare::PrepareOptions;
+use oxkeeper_replica::core::{Core, DiskStep, Input, Output};
+use oxkeeper_replica::front::Flow;
+use oxkeeper_replica::inbox::Item;
 use oxkeeper_replica::request::Now;
-use oxkeeper_store::names::Compression;
-use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotWriter};
-use oxkeeper_store::{AppendError, Directories, DiskRef, LogOptions, OpenError, OpenOptions, Store};
-use oxkeeper_tree::{NoopSink, Tree, TreeOptions, View};
+use oxkeeper_store::{AppendError, DiskRef, LogOptions, Store};
+use oxkeeper_tree::Tree;
 use oxkeeper_zab::{Config, Durable, LinkId, Packet, Peer, PeerOptions, Role, Sid, SyncJob};
 use std::collections::VecDeque;
-use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What all members have in common.
@@ -35,25 +31,10 @@ pub struct MemberOptions {
     pub cache_entries: usize,
 }
 
-const MAX_LENGTH: i32 = 1 << 20;
-/// The disk keeps every sector in memory, so files are short.
-const PRE_ALLOC_BYTES: i64 = 32 << 10;
-
 /// What waits for the log thread.
 enum Work {
     Append(Entry),
     Step(DiskStep),
-}
-
-struct Entry {
-    zxid: Zxid,
-    payload: Bytes,
-}
-
-impl AsRef<[u8]> for Entry {
-    fn as_ref(&self) -> &[u8] {
-        &self.payload
-    }
 }
 
 /// What a member asks of the world.
@@ -92,28 +73,6 @@ pub enum Event {
     Serving(Role, i64, Zxid, u64),
 }
 
-struct Reactor {
-    front: Front,
-    shared: Arc<FrontShared>,
-    outputs: Outputs,
-}
-
-struct Snapshotting {
-    view: View,
-    zxid: Zxid,
-    digest: u64,
-    writer: Option<SnapshotWriter>,
-}
-
-/// What the files said at the start.
-pub struct Begun {
-    /// The zxid of the snapshot.
-    pub snapshot: Zxid,
-    /// The records behind it.
-    pub records: Vec<(Zxid, Bytes)>,
-    pub digest: u64,
-}
-
 /// See the module.
 pub struct Member {
     schemes: Arc<Schemes>,
@@ -121,7 +80,7 @@ pub struct Member {
     ledger: Ledger,
     tree: Tree,
     core: Core,
-    reactors: Vec<Reactor>,
+    reactors: Reactors,
     work: VecDeque<Work>,
     commits: Vec<Commit>,
     snapshot: Option<Snapshotting>,
@@ -133,57 +92,22 @@ pub struct Member {
     pub snapshots: usize,
 }
 
-fn tree_options() -> TreeOptions {
-    TreeOptions { extended_types: true, ..TreeOptions::default() }
-}
-
 impl Member {
     /// Starts on a disk, as the server does it.
     ///
     /// # Errors
     /// What ends the server.
-    pub fn start(disk: &DiskRef, sid: Sid, config: &Config, options: &MemberOptions, now: Now, seed: u64) -> Result<(Self, Begun), Death> {
-        let directories = Directories::one("/data");
-        let opened = Store::open(disk, &directories, &OpenOptions::default(), |reader| {
-            oxkeeper_tree::snapshot::load(reader, tree_options()).map_err(|error| error.to_string())
-        })
-        .map_err(|error| match error {
-            OpenError::Damaged(damaged) => Death::Damaged(damaged.to_string()),
-            other => Death::Start(other.to_string()),
-        })?;
+    pub fn start(disk: &DiskRef, sid: Sid, config: &Config, options: &MemberOptions, now: Now, seed: u64) -> Result<(Self, Start), Death> {
+        let (store, tree, begun) = machine::open(disk)?;
+        assert_eq!(begun.mismatches, 0, "digests agree");
         let start = |error: &dyn std::fmt::Display| Death::Start(error.to_string());
-        let mut tree = match opened.snapshot {
-            Some(snapshot) => {
-                let mut tree: Tree = snapshot.state;
-                tree.set_last_zxid(snapshot.zxid);
-                if let Some(digest) = snapshot.digest.filter(|digest| digest.version == DIGEST_VERSION) {
-                    tree.expect_digest_at(digest.zxid, Some(digest.digest));
-                }
-                tree
-            }
-            None => Tree::new(tree_options()),
-        };
-        let mut begun = Begun { snapshot: tree.last_zxid(), records: Vec::new(), digest: 0 };
-        for record in opened.log.records() {
-            let logged = LoggedTxn::read(record.payload).expect("a logged transaction can be read");
-            let applied = tree.apply(&logged, &mut NoopSink);
-            assert!(applied.digest_mismatch.is_none(), "digests agree: {:?}", applied.digest_mismatch);
-            begun.records.push((record.zxid, Bytes::copy_from_slice(record.payload)));
-        }
-        tree.set_last_zxid(opened.last_zxid);
-        begun.digest = tree.digest();
-        assert!(tree.orphaned_owners().is_empty(), "an exact snapshot and its log leave no ephemerals without a session");
-        let mut store = opened.store;
-        if opened.needs_snapshot {
-            first_snapshot(&mut store, &mut tree).map_err(|error| start(&error))?;
-        }
-        let epochs = store.epochs().load(opened.last_zxid).map_err(|damaged| match damaged.to_string() {
+        let epochs = store.epochs().load(begun.last).map_err(|damaged| match damaged.to_string() {
             // Loading may have to write.
             reason if reason.contains("injected") => Death::Start(reason),
             reason => Death::Damaged(reason),
         })?;
-        let in_doubt = store.in_doubt().map_err(|error| start(&error))? || (epochs.is_guessed && opened.last_zxid.epoch() > 0);
-        let durable = Durable { last_zxid: opened.last_zxid, accepted: epochs.accepted, current: epochs.current, in_doubt };
+        let in_doubt = epochs.is_guessed && begun.last.epoch() > 0;
+        let durable = Durable { last_zxid: begun.last, accepted: epochs.accepted, current: epochs.current, in_doubt };
         let mut peer_options = PeerOptions::new(sid);
         peer_options.is_observer = !config.is_voter(sid);
         peer_options.tick_ms = options.tick_ms;
@@ -195,34 +119,10 @@ impl Member {
         let store = Arc::new(Mutex::new(store));
         let log = LogOptions { pre_alloc_bytes: PRE_ALLOC_BYTES, size_limit_bytes: None, force_sync: true, reserve_bytes: 0 };
         let ledger = Ledger::new(store.clone(), LedgerOptions { tree: tree_options(), log }).map_err(|error| start(&error))?;
-        let schemes = Arc::new(Schemes::new(&SchemeOptions::default()).expect("the defaults are good"));
-        let core_options = CoreOptions {
-            tick_ms: options.tick_ms,
-            sid: sid.0 as u8,
-            prepare: PrepareOptions { extended_types: true, emulate_353_ttl: false, enforce_quota: false, reconfig_enabled: false },
-            digest_enabled: true,
-            close_session_txn: true,
-            max_length: MAX_LENGTH,
-        };
-        let core = Core::member(core_options, schemes.clone(), peer, &tree, now);
-        let in_flight = Arc::new(AtomicUsize::new(0));
-        let front_options = FrontOptions {
-            tick_ms: options.tick_ms,
-            min_session_timeout_ms: 1000,
-            max_session_timeout_ms: 20_000,
-            max_length: MAX_LENGTH,
-            outstanding_limit: 1000,
-            limits: Arc::default(),
-            serves: false,
-            syncs: true,
-        };
-        let reactor = |index: usize| {
-            let shared = Arc::new(FrontShared::default());
-            let front = Front::new(index as u16, shared.clone(), schemes.clone(), front_options.clone(), in_flight.clone());
-            Reactor { front, shared, outputs: Outputs::default() }
-        };
+        let schemes = schemes();
+        let core = Core::member(core_options(options.tick_ms, sid.0 as u8), schemes.clone(), peer, &tree, now);
         let mut member = Self {
-            reactors: (0..FRONTS).map(reactor).collect(),
+            reactors: Reactors::new(&schemes, options.tick_ms, true),
             schemes,
             store,
             ledger,
@@ -268,45 +168,31 @@ impl Member {
 
     /// A connection comes in; its slot.
     pub fn accept(&mut self, now: Now, front: usize) -> u32 {
-        self.reactors[front].front.accept(now, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))
+        self.reactors.accept(now, front)
     }
 
     /// A connection is gone.
     pub fn hang_up(&mut self, now: Now, front: usize, slot: u32) {
-        let reactor = &mut self.reactors[front];
-        reactor.front.closed(slot);
-        reactor.outputs.buffer(slot).clear();
-        self.submit(now, front);
+        let inputs = self.reactors.hang_up(front, slot);
+        self.bring(now, inputs);
     }
 
     /// A reactor reads one frame.
     pub fn frame(&mut self, now: Now, front: usize, slot: u32, bytes: &[u8]) -> Flow {
-        let reactor = &mut self.reactors[front];
-        reactor.front.drain(now, &self.tree, &mut reactor.outputs);
-        let mut out = std::mem::take(reactor.outputs.buffer(slot));
-        let flow = reactor.front.frame(now, &self.tree, slot, bytes, &mut out);
-        *reactor.outputs.buffer(slot) = out;
-        self.submit(now, front);
+        let (flow, inputs) = self.reactors.frame(now, &self.tree, front, slot, bytes);
+        self.bring(now, inputs);
         flow
     }
 
     /// A reactor looks into its inbox.
     pub fn drain(&mut self, now: Now, front: usize) {
-        let reactor = &mut self.reactors[front];
-        reactor.front.drain(now, &self.tree, &mut reactor.outputs);
-        self.submit(now, front);
+        let inputs = self.reactors.drain(now, &self.tree, front);
+        self.bring(now, inputs);
     }
 
     /// What a reactor has for its sockets.
     pub fn take_seen(&mut self, front: usize) -> Vec<Seen> {
-        self.reactors[front].outputs.take_seen()
-    }
-
-    fn submit(&mut self, now: Now, front: usize) {
-        let inputs = std::mem::take(&mut self.reactors[front].front.submissions);
-        if !inputs.is_empty() {
-            self.bring(now, inputs);
-        }
+        self.reactors.take_seen(front)
     }
 
     /// Time passes for the core.
@@ -337,14 +223,12 @@ impl Member {
                         self.work.push_back(Work::Append(Entry { zxid, payload }));
                     }
                     Output::Disk(step) => {
-                        if std::env::var_os("SIM_TRACE").is_some() {
-                            eprintln!(
-                                "   {:?} wants {step:?} as {:?} of {:?}",
-                                self.core.peer().me(),
-                                self.core.peer().role(),
-                                self.core.peer().leader()
-                            );
-                        }
+                        trace!(
+                            "   {:?} wants {step:?} as {:?} of {:?}",
+                            self.core.peer().me(),
+                            self.core.peer().role(),
+                            self.core.peer().leader()
+                        );
                         match step {
                             DiskStep::Truncate(zxid) => self.events.push(Event::Truncated(zxid)),
                             DiskStep::InstallSnapshot(zxid) => self.events.push(Event::Installing(zxid)),
@@ -355,7 +239,7 @@ impl Member {
                         self.work.push_back(Work::Step(step));
                     }
                     Output::Apply(commit) => self.commits.push(commit),
-                    Output::Front { front, item } => self.tell(usize::from(front), item),
+                    Output::Front { front, item } => self.reactors.tell(usize::from(front), item),
                     Output::Serve(serves) => {
                         self.is_serving = serves;
                         // What was committed before is in the tree by the time anybody is served.
@@ -364,7 +248,7 @@ impl Member {
                             let peer = self.core.peer();
                             self.events.push(Event::Serving(peer.role(), peer.epoch(), self.tree.last_zxid(), self.tree.digest()));
                         }
-                        (0..FRONTS).for_each(|front| self.tell(front, Item::Serve(serves)));
+                        (0..FRONTS).for_each(|front| self.reactors.tell(front, Item::Serve(serves)));
                     }
                     Output::CatchUp => catches_up = true,
                     Output::Members(_) => {}
@@ -384,10 +268,6 @@ impl Member {
         }
     }
 
-    fn tell(&self, front: usize, item: Item) {
-        self.reactors[front].shared.inbox.lock().expect("one thread").items.push(item);
-    }
-
     /// One by one, so that the digest after each can be compared.
     fn apply(&mut self) {
         for commit in std::mem::take(&mut self.commits) {
@@ -395,8 +275,7 @@ impl Member {
                 Outcome::Txn { zxid, payload } => Some((*zxid, payload.clone())),
                 _ => None,
             };
-            let fronts: Vec<&FrontShared> = self.reactors.iter().map(|reactor| &*reactor.shared).collect();
-            let effects = apply(&mut self.tree, &fronts, vec![commit], &self.schemes, MAX_LENGTH, &mut ());
+            let effects = apply(&mut self.tree, &self.reactors.shared(), vec![commit], &self.schemes, MAX_LENGTH, &mut ());
             assert!(effects.digest_mismatches.is_empty(), "the leader and the tree agree: {:?}", effects.digest_mismatches);
             if let Some((zxid, payload)) = applied {
                 self.events.push(Event::Applied(zxid, payload, self.tree.digest()));
@@ -449,9 +328,9 @@ impl Member {
             return Ok(());
         }
         if matches!(step, DiskStep::Truncate(_) | DiskStep::InstallSnapshot(_) | DiskStep::AbandonSnapshot)
-            && let Some(Snapshotting { view, .. }) = self.snapshot.take()
+            && let Some(snapshot) = self.snapshot.take()
         {
-            self.tree.end_view(view);
+            snapshot.abandon(&mut self.tree);
         }
         let received = if matches!(step, DiskStep::InstallSnapshot(_)) { self.received.take() } else { None };
         match self.ledger.step(step, received, self.tree.last_zxid()) {
@@ -485,23 +364,14 @@ impl Member {
                 return Ok(());
             }
             self.ledger.log().roll().map_err(|error| Death::Log(error.0))?;
-            let (zxid, digest) = (self.tree.last_zxid(), self.tree.digest());
-            let view = self.tree.begin_view().expect("one at a time");
-            let compression = [Compression::None, Compression::Gz, Compression::Snappy][random.below(3) as usize];
-            let writer = self.lock().snapshot_writer(zxid, compression).ok();
-            self.snapshot = Some(Snapshotting { view, zxid, digest, writer });
+            let store = self.store.lock().expect("one thread");
+            self.snapshot = Some(Snapshotting::begin(&mut self.tree, &store, random));
             return Ok(());
         };
-        let mut chunk = Vec::new();
-        let done = current.view.next_chunk(&self.tree, &mut chunk, 1024);
-        let written = current.writer.as_mut().is_some_and(|writer| writer.write_all(&chunk).is_ok());
-        if done || !written {
-            let Snapshotting { view, zxid, digest, writer } = self.snapshot.take().expect("checked");
-            self.tree.end_view(view);
-            if written && let Some(Ok(file)) = writer.map(|writer| writer.finish(end(zxid, digest))) {
-                self.lock().note_verified(&file);
-                self.snapshots += 1;
-            }
+        if current.piece(&self.tree) {
+            let mut store = self.store.lock().expect("one thread");
+            let finished = self.snapshot.take().expect("checked").finish(&mut self.tree, &mut store);
+            self.snapshots += usize::from(finished);
         }
         Ok(())
     }
@@ -514,21 +384,4 @@ impl Member {
     pub fn purge(&mut self) {
         let _ = self.lock().purge(3);
     }
-}
-
-fn end(zxid: Zxid, digest: u64) -> SnapshotEnd {
-    SnapshotEnd { digest: Some(SnapshotDigest { zxid, version: DIGEST_VERSION, digest }), last_zxid: Some(zxid) }
-}
-
-fn first_snapshot(store: &mut Store, tree: &mut Tree) -> std::io::Result<()> {
-    let mut view = tree.begin_view().expect("nobody has a view yet");
-    let (zxid, digest) = (tree.last_zxid(), tree.digest());
-    let mut chunk = Vec::new();
-    while !view.next_chunk(tree, &mut chunk, 1 << 20) {}
-    tree.end_view(view);
-    let mut writer = store.snapshot_writer(zxid, Compression::None)?;
-    writer.write_all(&chunk)?;
-    let file = writer.finish(end(zxid, digest))?;
-    store.note_verified(&file);
-    Ok(())
 }

@@ -2,7 +2,8 @@
 //! nothing that was never proposed or was refused.
 
 use crate::client::Told;
-use crate::process::{Event, Start};
+use crate::machine::Start;
+use crate::process::Event;
 use bytes::Bytes;
 use oxkeeper_proto::txn::LoggedTxn;
 use oxkeeper_proto::{OpCode, SessionId, Zxid};

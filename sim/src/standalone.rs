@@ -1,8 +1,9 @@
 //! The world of one standalone server: clients that write, a disk that fails, power that goes, all from one seed.
 
 use crate::client::{Client, Line, Told};
+use crate::machine::{Death, FRONTS, Seen};
 use crate::oracle::Oracle;
-use crate::process::{Death, FRONTS, Process, Seen};
+use crate::process::Process;
 use crate::random::Random;
 use oxkeeper_proto::SessionId;
 use oxkeeper_replica::front::Flow;

@@ -2,15 +2,14 @@
 //! before. Whatever fails here leaves the files in doubt, and the process has to end.
 
 use crate::receive::Received;
+use crate::replay::{place, replay, write_whole};
 use log::{info, warn};
 use oxkeeper_proto::Zxid;
-use oxkeeper_proto::txn::LoggedTxn;
 use oxkeeper_replica::core::DiskStep;
-use oxkeeper_store::snapshot::{SnapshotEnd, SnapshotWriter};
+use oxkeeper_store::snapshot::SnapshotEnd;
 use oxkeeper_store::{AppendError, LogOptions, OpenError, Store, Synced, TxnLog};
-use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
+use oxkeeper_tree::{Tree, TreeOptions};
 use std::fmt;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How files and tree are made.
@@ -134,10 +133,7 @@ impl Ledger {
             }
             DiskStep::CommitEpoch(epoch) => {
                 let adopted = self.adopt()?;
-                let store = self.store();
-                store.epochs().set_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch: {e}")))?;
-                // Everything that the leader had is here now.
-                store.end_doubt().map_err(|e| LedgerError::new(format!("the mark of doubt: {e}")))?;
+                self.store().epochs().set_current(epoch).map_err(|e| LedgerError::new(format!("currentEpoch: {e}")))?;
                 Ok(adopted.map_or(Stepped::Unchanged, Stepped::Adopted))
             }
             DiskStep::Truncate(zxid) => self.truncate(zxid, applied),
@@ -206,7 +202,7 @@ impl Ledger {
                 None if zxid == Zxid::ZERO => {
                     let mut tree = Tree::new(self.options.tree);
                     let writer = store.staged_snapshot_writer(zxid).map_err(wrong)?;
-                    write_snapshot(&mut tree, writer).map_err(wrong)?;
+                    write_whole(&mut tree, writer, SnapshotEnd::default()).map_err(wrong)?;
                     tree
                 }
                 None => return Err(LedgerError::new(format!("the snapshot {zxid} has not come"))),
@@ -245,15 +241,6 @@ impl Ledger {
     }
 }
 
-fn write_snapshot(tree: &mut Tree, mut writer: SnapshotWriter) -> std::io::Result<()> {
-    let mut view = tree.begin_view().map_err(|_| std::io::Error::other("the tree is being read"))?;
-    let mut body = Vec::new();
-    while !view.next_chunk(tree, &mut body, 1 << 20) {}
-    tree.end_view(view);
-    writer.write_all(&body)?;
-    writer.finish(SnapshotEnd::default()).map(|_| ())
-}
-
 /// The tree that the newest snapshot and the log behind it make.
 ///
 /// # Errors
@@ -262,13 +249,10 @@ pub fn load_tree(store: &Store, options: TreeOptions) -> Result<Tree, LedgerErro
     let newest = store.newest_snapshot().map_err(LedgerError::new)?;
     let (zxid, mut reader) = newest.ok_or_else(|| LedgerError::new("there is no snapshot"))?;
     let mut tree = oxkeeper_tree::snapshot::load(&mut reader, options).map_err(LedgerError::new)?;
-    reader.finish().map_err(LedgerError::new)?;
-    tree.set_last_zxid(zxid);
-    for record in store.read_log(zxid).map_err(LedgerError::new)?.records() {
-        let logged = LoggedTxn::read(record.payload).map_err(|e| LedgerError::new(format!("transaction {}: {e}", record.zxid)))?;
-        tree.apply(&logged, &mut NoopSink);
-        tree.set_last_zxid(record.zxid);
-    }
+    let end = reader.finish().map_err(LedgerError::new)?;
+    place(&mut tree, zxid, end.digest);
+    let log = store.read_log(zxid).map_err(LedgerError::new)?;
+    replay(&mut tree, &log, |_, _| {}, |wrong| warn!("Digests are not matching at {}", wrong.zxid))?;
     Ok(tree)
 }
 

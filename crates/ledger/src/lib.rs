@@ -10,9 +10,11 @@
 mod ledger;
 mod reader;
 mod receive;
+mod replay;
 mod sync;
 
 pub use ledger::{Ledger, LedgerError, LedgerOptions, Stepped, load_tree};
 pub use reader::{Arrival, LinkReader};
 pub use receive::{Received, SnapshotReceiver};
+pub use replay::{place, replay, write_whole};
 pub use sync::{SyncError, synchronise};

@@ -1,7 +1,7 @@
 //! The audit log's lines: who asked for which change, and what came of it. Made at the front that holds the
 //! connection, from the request and its reply. Where the lines go is the server's affair.
 
-use crate::request::{ConnId, Identities, MultiRequest, WriteRequest, create_flags, read_multi};
+use crate::request::{ConnId, Identities, MultiRequest, WriteRequest, create_flags, is_write, read_multi};
 use oxkeeper_auth::user_name;
 use oxkeeper_proto::collections::HashMap;
 use oxkeeper_proto::records::{Acl, MultiHeader, ReplyHeader, Stat};
@@ -63,7 +63,7 @@ impl Auditor {
         op: OpCode,
         body: &[u8],
     ) {
-        let body = if is_audited(op) { body.to_vec() } else { Vec::new() };
+        let body = if is_write(op) { body.to_vec() } else { Vec::new() };
         let waiting = Waiting { session, identities: identities.clone(), peer, op, body };
         self.waiting.entry(connection).or_default().push_back(waiting);
     }
@@ -81,21 +81,6 @@ impl Auditor {
     }
 }
 
-fn is_audited(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::CREATE
-            | OpCode::CREATE2
-            | OpCode::CREATE_CONTAINER
-            | OpCode::CREATE_TTL
-            | OpCode::DELETE
-            | OpCode::SET_DATA
-            | OpCode::SET_ACL
-            | OpCode::MULTI
-            | OpCode::RECONFIG
-    )
-}
-
 impl Waiting {
     fn line(&self, operation: &'static str, success: bool) -> AuditLine {
         let names: Vec<&str> = self.identities.iter().map(user_name).filter(|name| !name.trim().is_empty()).collect();
@@ -108,7 +93,7 @@ impl Waiting {
         let mut reply = Reader::new(reply);
         let Ok(header) = ReplyHeader::read(&mut reply) else { return };
         let success = header.err == 0;
-        if !is_audited(self.op) {
+        if !is_write(self.op) {
             return;
         }
         let mut request = Reader::new(&self.body);

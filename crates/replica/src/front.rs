@@ -11,7 +11,7 @@ use crate::java_address::JavaAddress;
 use crate::limits::{Limits, Load};
 use crate::meter::ReadLog;
 use crate::read::{Reading, WatchesAccess, is_read};
-use crate::request::{ConnId, Identities, Now, Parked, Write};
+use crate::request::{ConnId, Identities, Now, Parked, Write, is_write};
 use crate::sessions::deadline;
 use log::{debug, info, warn};
 use oxkeeper_auth::{AuthOutcome, Identity, Schemes};
@@ -549,17 +549,7 @@ impl Front {
             return Flow::Continue;
         }
         match op {
-            OpCode::CREATE
-            | OpCode::CREATE2
-            | OpCode::CREATE_CONTAINER
-            | OpCode::CREATE_TTL
-            | OpCode::DELETE
-            | OpCode::SET_DATA
-            | OpCode::SET_ACL
-            | OpCode::RECONFIG
-            | OpCode::MULTI
-            | OpCode::SYNC
-            | OpCode::CLOSE_SESSION => {
+            op if is_write(op) || matches!(op, OpCode::SYNC | OpCode::CLOSE_SESSION) => {
                 self.touch(now, slot);
                 self.submit(now, slot, xid, op, body)
             }

@@ -100,6 +100,22 @@ pub enum ReadRequest<'a> {
     GetChildren(GetChildrenRequest<'a>),
 }
 
+/// The writes of clients, besides the ends of their sessions. A check alone, or the end of a container, is none.
+pub fn is_write(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::CREATE
+            | OpCode::CREATE2
+            | OpCode::CREATE_CONTAINER
+            | OpCode::CREATE_TTL
+            | OpCode::DELETE
+            | OpCode::SET_DATA
+            | OpCode::SET_ACL
+            | OpCode::MULTI
+            | OpCode::RECONFIG
+    )
+}
+
 /// Why a multi cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadMulti;

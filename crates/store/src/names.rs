@@ -18,8 +18,6 @@ pub const RESERVE: &str = "oxkeeper.reserve";
 pub const CLEAN: &str = "oxkeeper.clean";
 /// The second copy of the epochs.
 pub const EPOCHS: &str = "oxkeeper.epochs";
-/// The history may lack something that was acknowledged: what was here could not be read, and was put aside.
-pub const DOUBT: &str = "oxkeeper.doubt";
 /// What was cut off a log at the last start that found a torn tail.
 pub const TORN: &str = "oxkeeper.torn";
 /// Begins the name of a file that is not whole yet; removed at start.

@@ -221,21 +221,6 @@ impl Store {
         }
     }
 
-    /// The history is not in doubt any longer.
-    pub fn end_doubt(&self) -> io::Result<()> {
-        if self.in_doubt()? {
-            let directory = self.directories.snapshots();
-            self.disk.remove(&directory.join(names::DOUBT))?;
-            self.disk.sync_directory(&directory)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a damaged history was put aside and no leader has filled the directory since.
-    pub fn in_doubt(&self) -> io::Result<bool> {
-        self.disk.exists(&self.directories.snapshots().join(names::DOUBT))
-    }
-
     /// The epoch files.
     pub fn epochs(&self) -> EpochFiles {
         EpochFiles::new(&self.disk, &self.directories.snapshots())
@@ -365,13 +350,6 @@ impl Store {
             self.disk.sync_directory(&directory)?;
         }
         Ok(())
-    }
-
-    /// Gives all files of the history names that no server reads, and says durably that it is in doubt: it is damaged, and
-    /// a leader has to fill this directory anew.
-    pub fn put_aside(disk: &DiskRef, directories: &Directories) -> io::Result<()> {
-        write_atomically(disk, &directories.snapshots(), names::DOUBT, b"What was here could not be read.\n")?;
-        set_aside(disk, directories)
     }
 }
 

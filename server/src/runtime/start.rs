@@ -23,7 +23,6 @@ use oxkeeper_ledger::{Ledger, LedgerOptions};
 use oxkeeper_net::mio::Poll;
 use oxkeeper_net::{ConnectionLimits, Listener, Queue, Wakeup};
 use oxkeeper_proto::Zxid;
-use oxkeeper_proto::txn::LoggedTxn;
 use oxkeeper_replica::core::{Core, CoreOptions};
 use oxkeeper_replica::front::{Front, FrontOptions};
 use oxkeeper_replica::inbox::FrontShared;
@@ -31,10 +30,9 @@ use oxkeeper_replica::limits::{Limits, Throttle, ThrottleOptions};
 use oxkeeper_replica::prepare::PrepareOptions;
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::{Directories, DiskRef, LogOptions, OpenError, OpenOptions, RealDisk, Store};
-use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
+use oxkeeper_tree::{DigestMismatch, NoopSink, Tree, TreeOptions};
 use oxkeeper_zab::{Durable, Peer, PeerOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -159,7 +157,7 @@ fn serve_once(
     if scrape.is_some() {
         metrics.keep_all_distributions();
     }
-    let (store, tree, snapshot_zxid) = recover_when_free(&config, &disk, &metrics, is_first)?;
+    let (store, tree, snapshot_zxid) = recover_when_free(&config, &disk, &metrics, now, is_first)?;
     let log_options = LogOptions {
         pre_alloc_bytes: i64::try_from(config.pre_alloc_bytes).unwrap_or(i64::MAX),
         size_limit_bytes: config.txn_log_size_limit_bytes,
@@ -370,12 +368,13 @@ fn recover_when_free(
     config: &ServerConfig,
     disk: &DiskRef,
     metrics: &Metrics,
+    now: Now,
     is_first: bool,
 ) -> Result<(Store, Tree, Option<Zxid>), Failure> {
     const PATIENCE: Duration = Duration::from_secs(60);
     let begun = Instant::now();
     loop {
-        match recover(config, disk, metrics) {
+        match recover(config, disk, metrics, now) {
             Err(failure) if !is_first && failure.exit_code == EXIT_UNABLE_TO_ACCESS_DATADIR && begun.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(20));
             }
@@ -531,9 +530,8 @@ fn tree_options(config: &ServerConfig) -> TreeOptions {
 fn peer(ensemble: &EnsembleConfig, config: &ServerConfig, store: &Store, tree: &Tree, now: Now) -> Result<Peer, Failure> {
     let last_zxid = tree.last_zxid();
     let epochs = store.epochs().load(last_zxid).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
-    let was_interrupted = store.in_doubt().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
-    // A promise forgotten, or half a synchronisation.
-    let in_doubt = was_interrupted || (epochs.is_guessed && last_zxid.epoch() > 0);
+    // A promise forgotten.
+    let in_doubt = epochs.is_guessed && last_zxid.epoch() > 0;
     if in_doubt {
         warn!("The history up to {last_zxid} is in doubt: this server takes part in no election before a leader has synchronised it");
     }
@@ -578,7 +576,7 @@ fn peers_parts(ensemble: &EnsembleConfig, metrics: &Metrics) -> Result<PeersPart
 }
 
 /// The store, the tree that its files hold, and the zxid of the newest snapshot.
-fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(Store, Tree, Option<Zxid>), Failure> {
+fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics, now: Now) -> Result<(Store, Tree, Option<Zxid>), Failure> {
     let begun = Instant::now();
     let tree_options = tree_options(config);
     let directories = Directories { data: config.data_dir.clone(), log: config.data_log_dir.clone() };
@@ -599,10 +597,7 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
             info!("Reading snapshot {}", directories.snapshots().join(&snapshot.name).display());
             snapshot_zxid = Some(snapshot.zxid);
             let mut tree: Tree = snapshot.state;
-            tree.set_last_zxid(snapshot.zxid);
-            if let Some(digest) = snapshot.digest.filter(|d| d.version == oxkeeper_proto::txn::DIGEST_VERSION && d.zxid >= snapshot.zxid) {
-                tree.expect_digest_at(digest.zxid, Some(digest.digest));
-            }
+            oxkeeper_ledger::place(&mut tree, snapshot.zxid, snapshot.digest);
             tree
         }
         None => Tree::new(tree_options),
@@ -610,27 +605,17 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
     recorder.observe(Summary::StartupSnapLoadTime, begun.elapsed().as_millis() as i64);
     let replay_begun = Instant::now();
     let mut replayed = 0;
-    for record in opened.log.records() {
-        let logged = LoggedTxn::read(record.payload)
-            .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("transaction {} in the log cannot be read: {e}", record.zxid)))?;
-        let applied = tree.apply(&logged, &mut NoopSink);
-        if let Some(mismatch) = applied.digest_mismatch {
-            log::error!(
-                "Digests are not matching at {}: {:#x} was announced, the tree has {:#x}",
-                mismatch.zxid,
-                mismatch.announced,
-                mismatch.actual
-            );
-        }
-        replayed += 1;
-    }
+    let report = |wrong: DigestMismatch| {
+        log::error!("Digests are not matching at {}: {:#x} was announced, the tree has {:#x}", wrong.zxid, wrong.announced, wrong.actual);
+    };
+    oxkeeper_ledger::replay(&mut tree, &opened.log, |_, _| replayed += 1, report).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.reason))?;
     // As Java, a new database has loaded nothing.
     if snapshot_zxid.is_some() {
         recorder.observe(Summary::StartupTxnsLoadTime, replay_begun.elapsed().as_millis() as i64);
         recorder.observe(Summary::StartupTxnsLoaded, replayed);
     }
     tree.set_last_zxid(opened.last_zxid);
-    super::shared::prepare_tree(config, &mut tree, Now { mono_ms: 0, wall_ms: wall_ms() });
+    super::shared::prepare_tree(config, &mut tree, now);
     let orphaned = tree.orphaned_owners();
     for owner in &orphaned {
         info!("Deleting the ephemerals of session {owner}, which is gone");
@@ -659,26 +644,9 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics) -> Result<(
 }
 
 fn first_snapshot(config: &ServerConfig, store: &mut Store, tree: &mut Tree) -> std::io::Result<()> {
-    let mut view = tree.begin_view().expect("nobody has a view yet");
     let (zxid, digest) = (tree.last_zxid(), tree.digest());
-    let mut writer = store.snapshot_writer(zxid, compression(config))?;
-    let mut chunk = Vec::new();
-    loop {
-        chunk.clear();
-        let done = view.next_chunk(tree, &mut chunk, 1 << 20);
-        writer.write_all(&chunk)?;
-        if done {
-            break;
-        }
-    }
-    tree.end_view(view);
-    let file = writer.finish(end(config, zxid, digest))?;
+    let writer = store.snapshot_writer(zxid, compression(config))?;
+    let file = oxkeeper_ledger::write_whole(tree, writer, end(config, zxid, digest))?;
     store.note_verified(&file);
     Ok(())
-}
-
-/// The wall clock, milliseconds since 1970.
-fn wall_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as i64
 }

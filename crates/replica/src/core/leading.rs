@@ -5,7 +5,7 @@ use super::{Awaits, Core, Duty, InFlight, Output, draw_session};
 use crate::apply::{Origin, Outcome};
 use crate::inbox::Item;
 use crate::prepare::Preparation;
-use crate::request::{BadMulti, ConnId, MultiRequest, Now, Write, WriteRequest, read_multi};
+use crate::request::{BadMulti, ConnId, MultiRequest, Now, Write, WriteRequest, is_write, read_multi};
 use crate::sessions::{Owner, SessionTracker};
 use bytes::Bytes;
 use log::{info, warn};
@@ -39,20 +39,17 @@ pub(super) enum Asked {
 }
 
 impl Core {
-    /// Takes up the duty: every session of the tree begins anew with its whole timeout.
-    pub(super) fn lead(&mut self, now: Now, tree: &Tree) {
-        let Duty::Taking(asked) = std::mem::replace(&mut self.duty, Duty::Leading) else {
-            self.take_stock(now, tree);
-            return;
-        };
-        self.take_stock(now, tree);
+    /// The tree of a new leader is up to date: clients are served, and the learners that have asked meanwhile.
+    pub(super) fn serve(&mut self, now: Now, tree: &Tree, waiting: Vec<Asked>) {
+        self.lead(now, tree);
         self.outputs.push_back(Output::Serve(true));
-        for asked in asked {
+        for asked in waiting {
             self.asked(now, tree, asked);
         }
     }
 
-    fn take_stock(&mut self, now: Now, tree: &Tree) {
+    /// Takes up the duty: every session of the tree begins anew with its whole timeout.
+    pub(super) fn lead(&mut self, now: Now, tree: &Tree) {
         self.duty = Duty::Leading;
         self.overlay.reset(tree.digest());
         self.sessions = SessionTracker::new(self.options.tick_ms);
@@ -117,7 +114,7 @@ impl Core {
             (Some(ErrorCode::SESSION_EXPIRED), OpCode::CLOSE_SESSION) if self.sessions.get(session).is_none() => {
                 self.close_session(now, tree, session, cxid, None);
             }
-            (None, op) if is_forwarded_write(op) => {
+            (None, op) if is_write(op) => {
                 let identities: Vec<Identity> = auth.iter().map(|a| Identity::new(&a.0, &a.1)).collect();
                 self.prepare(now, tree, session, cxid, op, body, &identities, None);
             }
@@ -384,20 +381,4 @@ impl Core {
         self.in_flight.push_back(InFlight { awaits: Awaits::Txn(zxid), payload: Bytes::new(), origin, opens, closes });
         self.zab.handle(now.mono_ms, Zab::Propose { zxid, payload });
     }
-}
-
-/// The writes that learners forward, besides the ends of sessions. A check or the end of a container is none of a client's.
-fn is_forwarded_write(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::CREATE
-            | OpCode::CREATE2
-            | OpCode::CREATE_CONTAINER
-            | OpCode::CREATE_TTL
-            | OpCode::DELETE
-            | OpCode::SET_DATA
-            | OpCode::SET_ACL
-            | OpCode::RECONFIG
-            | OpCode::MULTI
-    )
 }

@@ -360,7 +360,6 @@ impl Core {
         let zab = Peer::standalone(Sid(i64::from(options.sid)), tree.last_zxid());
         let mut core = Self::new(options, schemes, zab, tree, now);
         core.lead(now, tree);
-        core.outputs.clear();
         core
     }
 
@@ -533,8 +532,11 @@ impl Core {
         use oxkeeper_zab::peer::Output as Zab;
         loop {
             // The new leader's tree holds all that was committed before: now its writes can be prepared.
-            if matches!(self.duty, Duty::Taking(_)) && tree.last_zxid() >= self.zab.last_committed() {
-                self.lead(now, tree);
+            if let Duty::Taking(waiting) = &mut self.duty
+                && tree.last_zxid() >= self.zab.last_committed()
+            {
+                let waiting = std::mem::take(waiting);
+                self.serve(now, tree, waiting);
             }
             let Some(output) = self.zab.poll() else { break };
             match output {
