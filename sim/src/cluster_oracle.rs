@@ -24,6 +24,10 @@ struct Known {
     base: Zxid,
     /// The history that counts again if a snapshot is given up.
     old: Option<(BTreeMap<Zxid, Bytes>, Zxid)>,
+    /// From here on either of the two may be found after a crash.
+    is_adopting: bool,
+    /// Everything up to here is durable, as the member has been told by its disk: it must be there after any crash (I3).
+    durable: Zxid,
     /// What a cut has taken away, for when it could not be made.
     cut: BTreeMap<Zxid, Bytes>,
     /// The end of the tree.
@@ -53,6 +57,26 @@ pub struct ClusterOracle {
     /// Roles taken up.
     pub leads: usize,
     pub follows: usize,
+}
+
+impl Known {
+    /// A start has found everything that was durable, as it was.
+    fn has_kept(&self, member: usize, begun: &Start) {
+        if self.is_adopting && self.old.is_some() {
+            return;
+        }
+        assert!(begun.last >= self.durable, "member {member}: {} was durable, and its history ends with {}", self.durable, begun.last);
+        let log = self.old.as_ref().map_or(&self.log, |(log, _)| log);
+        for (zxid, payload) in &begun.records {
+            let is_same = log.get(zxid).is_none_or(|logged| logged == payload);
+            assert!(is_same || *zxid > self.durable, "member {member}: {zxid} is another transaction than was durable");
+        }
+    }
+
+    fn has_durably(&self, zxid: Zxid, payload: &Bytes) -> bool {
+        let (log, base) = self.old.as_ref().map_or((&self.log, self.base), |(log, base)| (log, *base));
+        self.durable >= zxid && (base >= zxid || log.get(&zxid) == Some(payload))
+    }
 }
 
 impl ClusterOracle {
@@ -85,8 +109,12 @@ impl ClusterOracle {
             begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>()
         );
         let known = &mut self.members[member];
+        known.has_kept(member, begun);
         known.base = begun.snapshot;
         known.old = None;
+        known.is_adopting = false;
+        // A start makes durable what it reads, before it reads it.
+        known.durable = begun.last;
         known.log = begun.records.iter().cloned().collect();
         known.applied = begun.records.last().map_or(begun.snapshot, |(zxid, _)| *zxid);
         known.serves = false;
@@ -112,8 +140,10 @@ impl ClusterOracle {
                 known.log.insert(zxid, payload);
             }
             Event::Truncated(to) => {
-                let gone = self.members[member].log.split_off(&Zxid(to.0 + 1));
-                self.members[member].cut = gone.clone();
+                let known = &mut self.members[member];
+                known.durable = known.durable.min(to);
+                let gone = known.log.split_off(&Zxid(to.0 + 1));
+                known.cut = gone.clone();
                 // A proposal that is committed while a learner that had it already is cut back to be sent it again.
                 for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
                     let holders =
@@ -133,7 +163,21 @@ impl ClusterOracle {
                 self.members[member].applied = zxid;
                 self.same_digest(member, zxid, digest);
             }
-            Event::EpochCommitted => self.members[member].old = None,
+            Event::EpochCommitted => self.members[member].is_adopting = true,
+            Event::EpochDurable => {
+                let known = &mut self.members[member];
+                known.is_adopting = false;
+                if known.old.take().is_some() {
+                    known.durable = known.base;
+                }
+            }
+            // What is staged does not count before its epoch does.
+            Event::Synced(through) => {
+                let known = &mut self.members[member];
+                if known.old.is_none() {
+                    known.durable = known.durable.max(through);
+                }
+            }
             Event::Abandoned => {
                 let known = &mut self.members[member];
                 if let Some((log, base)) = known.old.take() {
@@ -245,6 +289,8 @@ impl ClusterOracle {
                 let payload = self.committed.get(&Zxid(zxid));
                 let payload = payload.unwrap_or_else(|| panic!("member {member}: {zxid:#x} was acknowledged and is not committed"));
                 assert_eq!(name(payload), (session.0, xid), "{zxid:#x} was acknowledged to another");
+                let holders = self.members.iter().take(self.voters).filter(|known| known.has_durably(Zxid(zxid), payload));
+                assert!(holders.count() > self.voters / 2, "{zxid:#x} was acknowledged and is not durable on a quorum");
             }
             Told::Session(_) => {}
             Told::NoSession(session) => {

@@ -63,8 +63,12 @@ pub enum Event {
     Applied(Zxid, Bytes, u64),
     /// The log could not be cut.
     CutRefused,
-    /// What was installed is the history.
+    /// What was installed is to be the history.
     EpochCommitted,
+    /// It is, and everything in it is durable.
+    EpochDurable,
+    /// The log is said to be durable through here.
+    Synced(Zxid),
     /// A snapshot is not to become the history after all.
     Abandoned,
     /// The tree was built anew, and ends here.
@@ -315,6 +319,7 @@ impl Member {
         let synced = self.ledger.sync().map_err(|error| Death::Log(error.reason))?;
         let through = synced.through.expect("something was appended");
         debug_assert_eq!(Some(through), entries.last().map(|entry| entry.zxid));
+        self.events.push(Event::Synced(through));
         self.bring(now, vec![Input::Applied { through: self.tree.last_zxid() }, Input::LogSynced { through }]);
         if let Some(work) = self.ledger.log().prepare_ahead() {
             let _ = work.run();
@@ -349,6 +354,9 @@ impl Member {
                 self.bring(now, vec![Input::CutRefused]);
             }
             Err(error) => return Err(Death::Log(error.reason)),
+        }
+        if matches!(step, DiskStep::CommitEpoch(_)) {
+            self.events.push(Event::EpochDurable);
         }
         Ok(())
     }
