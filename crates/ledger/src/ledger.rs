@@ -96,6 +96,11 @@ impl Ledger {
         self.log().append(payloads)
     }
 
+    /// Whether what is appended belongs to a history that is not complete yet.
+    pub fn is_staging(&self) -> bool {
+        self.staged.is_some()
+    }
+
     /// Makes durable what was appended.
     ///
     /// # Errors

@@ -23,8 +23,8 @@ pub enum Mutant {
     NewLeaderNotAwaited,
     /// `currentEpoch` is written before the history.
     EpochBeforeHistory,
-    /// An election begins before the log has written what the last role left.
-    RoleNotEnded,
+    /// What the log has reported of an earlier role counts for what is written again after a cut.
+    StaleReportCounts,
     /// What is committed at the end of a synchronisation is left out of the memory for learners.
     HoleInMemory,
     /// The tree stays ahead of a log that was cut.
@@ -68,7 +68,7 @@ impl Mutant {
         (Self::LoggedAfterUpToDate, "16 (ZOOKEEPER-3911)"),
         (Self::NewLeaderNotAwaited, "17 (ZOOKEEPER-4646)"),
         (Self::EpochBeforeHistory, "18 (ZOOKEEPER-4643)"),
-        (Self::RoleNotEnded, "22 (ZOOKEEPER-4712, 4541)"),
+        (Self::StaleReportCounts, "22 (ZOOKEEPER-4712, 4541)"),
         (Self::HoleInMemory, "23 (ZOOKEEPER-4925)"),
         (Self::TreeNotCut, "24 (ZOOKEEPER-5094)"),
         (Self::SnapshotNotCut, "26 (ZOOKEEPER-4837)"),

@@ -16,7 +16,7 @@ use crate::sync::SyncJob;
 use crate::vote::PeerState;
 use bytes::Bytes;
 use log::{info, warn};
-use oxkeeper_proto::{Mutant, OpCode, SessionId, Zxid, mutant};
+use oxkeeper_proto::{OpCode, SessionId, Zxid};
 
 /// One connection on the quorum port, numbered by whoever owns the sockets, except that [`Output::Dial`] names its own
 /// (top bit set). A number is never used again.
@@ -711,7 +711,7 @@ impl Peer {
         election.start(now_ms, candidate);
     }
 
-    fn leave(&mut self, now_ms: u64, reason: Reason) {
+    fn leave(&mut self, _now_ms: u64, reason: Reason) {
         info!("Back to the election: {reason}");
         let links: Vec<LinkId> = match &self.state {
             State::Leading(leading) => leading.links().collect(),
@@ -728,9 +728,6 @@ impl Peer {
         self.shared.abandon_snapshot();
         self.shared.outputs.push_back(Output::Look { reason });
         self.state = State::Ending { step: self.shared.barrier() };
-        if mutant::is(Mutant::RoleNotEnded) {
-            self.look(now_ms);
-        }
     }
 
     fn elected(&mut self, now_ms: u64, leader: Sid) {
