@@ -3,69 +3,51 @@
 
 use crate::client::{Client, Line, Told};
 use crate::cluster_oracle::ClusterOracle;
-use crate::machine::{Death, FRONTS, Seen};
-use crate::member::{Member, MemberOptions, Wish};
+use crate::faults::{ClusterFaults, FaultKind};
+use crate::machine::{self, Death, FRONTS, Seen, is_undecidable};
+use crate::member::{Event, Member, MemberOptions, Wish};
 use crate::random::Random;
 use crate::trace::trace;
 use bytes::Bytes;
 use oxkeeper_ledger::{Arrival, LinkReader, synchronise};
+use oxkeeper_proto::Zxid;
 use oxkeeper_replica::core::Input;
 use oxkeeper_replica::front::Flow;
 use oxkeeper_replica::request::Now;
-use oxkeeper_store::DiskRef;
+use oxkeeper_store::disk::{Disk as _, OpenMode, read_without_trailing_hole};
 use oxkeeper_store::sim_disk::SimDisk;
+use oxkeeper_store::{DiskRef, OpenOptions};
 use oxkeeper_zab::{Config, LinkId, Packet, Sid, SyncPlan};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 const CLIENTS: usize = 6;
 /// The longest packet that is believed.
 const LONGEST: usize = 4 << 20;
 const MOST_FAILED_STARTS: usize = 40;
 
-/// What goes wrong, each once in so many steps; 0 for never.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ClusterFaults {
-    /// A member loses its power.
-    pub power_cut: u64,
-    /// All members lose their power.
-    pub blackout: u64,
-    /// kill -9.
-    pub kill: u64,
-    /// A member stands still for a while.
-    pub pause: u64,
-    /// A direction between two members is cut, or heals.
-    pub cut: u64,
-    /// A connection between two members is reset.
-    pub reset: u64,
-    /// A sync to come fails.
-    pub sync: u64,
-    /// A write to come fails.
-    pub write: u64,
-    /// A clock is set.
-    pub clock: u64,
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub seed: u64,
+    /// Drawn from the seed, if not given.
+    pub faults: Option<ClusterFaults>,
+    /// Faults that are left out, by their number in the run.
+    pub without: BTreeSet<usize>,
+    /// Only so many clients do anything.
+    pub clients: usize,
 }
 
-impl ClusterFaults {
-    /// Kinds and rates drawn from a seed: no two runs are alike, and none has everything.
-    pub fn draw(random: &mut Random) -> Self {
-        let mut rate = |one_in: u64, steps: u64| if random.one_in(one_in) { 0 } else { steps / 2 + random.below(steps) };
-        Self {
-            power_cut: rate(3, 600),
-            blackout: rate(2, 2000),
-            kill: rate(3, 500),
-            pause: rate(2, 600),
-            cut: rate(3, 300),
-            reset: rate(3, 400),
-            sync: rate(2, 1500),
-            write: rate(2, 2000),
-            clock: rate(2, 800),
-        }
+impl Scenario {
+    /// Everything that a seed has.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, faults: None, without: BTreeSet::new(), clients: CLIENTS }
     }
 }
 
 /// What a run has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterReport {
     pub steps: usize,
     pub virtual_ms: u64,
@@ -73,13 +55,13 @@ pub struct ClusterReport {
     pub leads: usize,
     pub follows: usize,
     pub starts: usize,
-    pub power_cuts: usize,
-    pub kills: usize,
-    pub pauses: usize,
-    pub cuts: usize,
-    pub resets: usize,
+    /// By kind.
+    pub faults: [usize; FaultKind::COUNT],
     pub failed_logs: usize,
-    pub clock_steps: usize,
+    /// Members that refused to start on a damaged directory, which was then emptied.
+    pub refused: usize,
+    /// What members were in the middle of when the power went, and before which operation of the disk.
+    pub power_gone: BTreeMap<String, usize>,
     pub snapshots: usize,
     pub diffs: usize,
     pub truncs: usize,
@@ -96,18 +78,41 @@ impl std::ops::AddAssign for ClusterReport {
         self.leads += other.leads;
         self.follows += other.follows;
         self.starts += other.starts;
-        self.power_cuts += other.power_cuts;
-        self.kills += other.kills;
-        self.pauses += other.pauses;
-        self.cuts += other.cuts;
-        self.resets += other.resets;
+        self.faults.iter_mut().zip(other.faults).for_each(|(sum, more)| *sum += more);
         self.failed_logs += other.failed_logs;
-        self.clock_steps += other.clock_steps;
+        self.refused += other.refused;
+        for (moment, count) in other.power_gone {
+            *self.power_gone.entry(moment).or_default() += count;
+        }
         self.snapshots += other.snapshots;
         self.diffs += other.diffs;
         self.truncs += other.truncs;
         self.snaps += other.snaps;
         self.trace = self.trace.rotate_left(7) ^ other.trace;
+    }
+}
+
+impl ClusterReport {
+    /// Each number by its name, in an order for the eye; those that add up over runs.
+    pub fn rows(&self) -> Vec<(String, u64)> {
+        let numbers = [
+            ("simulated ms", self.virtual_ms),
+            ("steps", self.steps as u64),
+            ("acknowledged writes", self.acknowledged as u64),
+            ("leaders", self.leads as u64),
+            ("learners", self.follows as u64),
+            ("starts", self.starts as u64),
+            ("snapshots", self.snapshots as u64),
+            ("from files: DIFF", self.diffs as u64),
+            ("from files: TRUNC", self.truncs as u64),
+            ("from files: SNAP", self.snaps as u64),
+            ("failed logs", self.failed_logs as u64),
+            ("refused to start", self.refused as u64),
+        ];
+        let numbers = numbers.map(|(name, number)| (name.to_owned(), number));
+        let faults = FaultKind::ALL.iter().zip(self.faults).map(|((_, name, ..), count)| ((*name).to_owned(), count as u64));
+        let moments = self.power_gone.iter().map(|(moment, count)| (format!("power gone: {moment}"), *count as u64));
+        numbers.into_iter().chain(faults).chain(moments).collect()
     }
 }
 
@@ -121,6 +126,36 @@ struct Host {
     wall_offset_ms: i64,
     /// A full start each time.
     restart_at_ms: u64,
+    /// Its log's thread waits for the disk until then.
+    slow_until_ms: u64,
+    is_full: bool,
+    /// What is to happen inside its next step that changes files.
+    armed: Option<FaultKind>,
+    /// A byte of its files has changed, and may show itself long after.
+    is_rotten: bool,
+    /// Its directory was damaged and emptied, and no leader has synchronised it since.
+    is_lost: bool,
+    /// Java runs before the next start.
+    is_javas_turn: bool,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self {
+            disk: SimDisk::new(),
+            member: None,
+            listens: false,
+            paused_until_ms: 0,
+            wall_offset_ms: 0,
+            restart_at_ms: 0,
+            slow_until_ms: 0,
+            is_full: false,
+            armed: None,
+            is_rotten: false,
+            is_lost: false,
+            is_javas_turn: false,
+        }
+    }
 }
 
 /// A connection between two members, as two directions of bytes.
@@ -141,9 +176,15 @@ struct Link {
 
 /// See the module.
 pub struct Cluster {
-    seed: u64,
+    scenario: Scenario,
     random: Random,
+    /// A stream of its own, so that a fault that is left out leaves the others where they are.
+    chance: Random,
     faults: ClusterFaults,
+    /// The faults so far, left out or not.
+    fault_count: usize,
+    /// Those that were not left out, for a run that is told.
+    told: Option<Arc<Mutex<Vec<(usize, String)>>>>,
     is_healing: bool,
     /// What was to fail may do so after everything else has healed.
     disks_fail: bool,
@@ -166,9 +207,14 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Members with empty directories, and clients without sessions.
+    /// A run of this seed, with these faults or those that it draws.
     pub fn new(seed: u64, faults: Option<ClusterFaults>) -> Self {
-        let mut random = Random::new(seed);
+        Self::of(Scenario { faults, ..Scenario::new(seed) })
+    }
+
+    /// Members with empty directories, or with such that are near the end of an epoch's counter; clients without sessions.
+    pub fn of(scenario: Scenario) -> Self {
+        let mut random = Random::new(scenario.seed);
         let drawn = ClusterFaults::draw(&mut random);
         let members = if random.one_in(4) { 5 } else { 3 };
         let observers = usize::from(random.one_in(4));
@@ -186,17 +232,26 @@ impl Cluster {
             sync_limit: 5,
             cache_entries: [1, 3, 20, 500][random.below(4) as usize],
         };
-        let host = |_| Host { disk: SimDisk::new(), member: None, listens: false, paused_until_ms: 0, wall_offset_ms: 0, restart_at_ms: 0 };
-        let faults = faults.unwrap_or(drawn);
+        let faults = scenario.faults.unwrap_or(drawn);
+        let hosts: Vec<Host> = (0..total).map(|_| Host::new()).collect();
+        let mut origin = Zxid::ZERO;
+        if random.one_in(6) {
+            origin = Zxid::new(1, u32::MAX - 2 - random.below(100) as u32);
+            hosts.iter().for_each(|host| machine::begin_at(&host.disk, origin));
+        }
+        let fails = [FaultKind::Sync, FaultKind::Write, FaultKind::Space, FaultKind::PowerCutInside];
         Self {
-            seed,
+            chance: Random::new(random.bits()),
+            scenario,
             faults,
+            fault_count: 0,
+            told: None,
             is_healing: false,
-            disks_fail: faults.sync + faults.write > 0,
+            disks_fail: fails.iter().any(|kind| faults.of(*kind) > 0),
             random,
             config,
             options,
-            hosts: (0..total).map(host).collect(),
+            hosts,
             election: BTreeMap::new(),
             held_back: BTreeMap::new(),
             cuts: BTreeMap::new(),
@@ -204,10 +259,16 @@ impl Cluster {
             next_link: 1,
             clients: (0..CLIENTS).map(Client::new).collect(),
             at: vec![0; CLIENTS],
-            oracle: ClusterOracle::new(total, members),
+            oracle: ClusterOracle::new(total, members, origin),
             now: Now { mono_ms: 86_400_000, wall_ms: 1_700_000_000_000 },
             report: ClusterReport::default(),
         }
+    }
+
+    /// Tells which faults there were, each with the step before which it was.
+    #[must_use]
+    pub fn telling(self, told: &Arc<Mutex<Vec<(usize, String)>>>) -> Self {
+        Self { told: Some(told.clone()), ..self }
     }
 
     /// Runs so many steps with faults, then heals everything and demands progress.
@@ -242,7 +303,7 @@ impl Cluster {
         }
         for host in &mut self.hosts {
             host.disk.set_capacity(None);
-            host.paused_until_ms = 0;
+            (host.is_full, host.armed, host.paused_until_ms, host.slow_until_ms) = (false, None, 0, 0);
         }
         let before = self.oracle.acknowledged;
         // Long enough for the longest notification interval and a few elections.
@@ -251,7 +312,12 @@ impl Cluster {
         while self.oracle.acknowledged < before + 30 {
             self.step();
             steps += 1;
-            assert!(self.now.mono_ms < limit_ms && steps < 400_000, "seed {}: healed and yet no progress: {}", self.seed, self.roles());
+            assert!(
+                self.now.mono_ms < limit_ms && steps < 400_000,
+                "seed {}: healed and yet no progress: {}",
+                self.scenario.seed,
+                self.roles()
+            );
         }
         // Nothing new: all have to become equal.
         let limit_ms = self.now.mono_ms + 400_000;
@@ -264,7 +330,12 @@ impl Cluster {
             if all {
                 break;
             }
-            assert!(self.now.mono_ms < limit_ms && steps < 800_000, "seed {}: members do not become equal: {}", self.seed, self.roles());
+            assert!(
+                self.now.mono_ms < limit_ms && steps < 800_000,
+                "seed {}: members do not become equal: {}",
+                self.scenario.seed,
+                self.roles()
+            );
         }
         self.oracle.all_equal();
     }
@@ -290,64 +361,94 @@ impl Cluster {
     }
 
     fn fault(&mut self) {
-        let faults = self.faults;
-        if self.random.one_in(faults.power_cut) {
-            let (host, seed) = (self.some_host(), self.random.bits());
-            self.report.power_cuts += 1;
-            self.end(host, Some(seed));
-        }
-        if self.random.one_in(faults.blackout) {
-            self.report.power_cuts += 1;
-            for host in 0..self.hosts.len() {
-                let seed = self.random.bits();
-                self.end(host, Some(seed));
+        for (kind, name, ..) in FaultKind::ALL {
+            if !self.chance.one_in(self.faults.of(kind)) {
+                continue;
             }
-        }
-        if self.random.one_in(faults.kill) {
-            let host = self.some_host();
-            self.report.kills += 1;
-            self.end(host, None);
-        }
-        if self.random.one_in(faults.pause) {
-            let host = self.some_host();
-            self.report.pauses += 1;
-            self.hosts[host].paused_until_ms = self.now.mono_ms + self.random.below(10_000);
-        }
-        if self.random.one_in(faults.cut) {
-            let (from, to) = (self.some_host(), self.some_host());
-            self.report.cuts += 1;
-            let both = self.random.one_in(2);
-            let cut = !self.cuts.get(&(from, to)).copied().unwrap_or(false);
-            self.set_cut(from, to, cut);
-            if both {
-                self.set_cut(to, from, cut);
+            // What it is does not depend on those before it.
+            let mut chance = Random::new(self.chance.bits());
+            self.fault_count += 1;
+            if self.scenario.without.contains(&self.fault_count) {
+                continue;
             }
-            if self.random.one_in(4) {
-                let all: Vec<(usize, usize)> = self.cuts.keys().copied().collect();
-                all.into_iter().for_each(|(from, to)| self.set_cut(from, to, false));
+            let host = chance.below(self.hosts.len() as u64) as usize;
+            if let Some(told) = &self.told {
+                let line = format!("step {}: {name}, member {host}", self.report.steps);
+                told.lock().expect("no holder panics").push((self.fault_count, line));
             }
+            trace!("{host}: fault: {name}");
+            self.report.faults[kind as usize] += 1;
+            self.inflict(kind, host, &mut chance);
         }
-        if self.random.one_in(faults.reset) {
-            let ids: Vec<u64> = self.links.keys().copied().collect();
-            if !ids.is_empty() {
-                self.report.resets += 1;
-                let id = ids[self.random.below(ids.len() as u64) as usize];
-                self.reset(id);
+    }
+
+    fn inflict(&mut self, kind: FaultKind, host: usize, chance: &mut Random) {
+        let now_ms = self.now.mono_ms;
+        match kind {
+            FaultKind::PowerCut => self.end(host, Some(chance.bits())),
+            FaultKind::PowerCutInside if chance.one_in(3) => self.hosts[host].disk.stop_before(chance.below(60)),
+            FaultKind::Blackout => (0..self.hosts.len()).for_each(|host| self.end(host, Some(chance.bits()))),
+            FaultKind::Kill => self.end(host, None),
+            FaultKind::Pause => self.hosts[host].paused_until_ms = now_ms + chance.below(10_000),
+            FaultKind::Cut => self.change_cut(host, chance),
+            FaultKind::Reset => {
+                let ids: Vec<u64> = self.links.keys().copied().collect();
+                if !ids.is_empty() {
+                    self.reset(ids[chance.below(ids.len() as u64) as usize]);
+                }
             }
+            FaultKind::PowerCutInside => self.hosts[host].armed = Some(kind),
+            FaultKind::Sync | FaultKind::Write if chance.one_in(2) => self.hosts[host].armed = Some(kind),
+            FaultKind::Sync => self.hosts[host].disk.fail_sync(chance.below(6)),
+            FaultKind::Write => self.hosts[host].disk.fail_write(chance.below(10)),
+            FaultKind::Slow => self.hosts[host].slow_until_ms = now_ms + chance.below(3000),
+            FaultKind::Space => {
+                let host = &mut self.hosts[host];
+                host.is_full = !host.is_full;
+                let room = chance.below(24 << 10);
+                host.disk.set_capacity(host.is_full.then(|| host.disk.used_bytes() + room));
+            }
+            FaultKind::Clock => self.hosts[host].wall_offset_ms = chance.below(20_000_000) as i64 - 10_000_000,
+            FaultKind::Rot => self.rot(host, chance),
+            FaultKind::Java => self.hosts[host].is_javas_turn = true,
         }
-        if self.random.one_in(faults.sync) {
-            let (host, after) = (self.some_host(), self.random.below(6));
-            self.hosts[host].disk.fail_sync(after);
+    }
+
+    fn change_cut(&mut self, from: usize, chance: &mut Random) {
+        let to = chance.below(self.hosts.len() as u64) as usize;
+        let cut = !self.cuts.get(&(from, to)).copied().unwrap_or(false);
+        self.set_cut(from, to, cut);
+        if chance.one_in(2) {
+            self.set_cut(to, from, cut);
         }
-        if self.random.one_in(faults.write) {
-            let (host, after) = (self.some_host(), self.random.below(10));
-            self.hosts[host].disk.fail_write(after);
+        if chance.one_in(4) {
+            let all: Vec<(usize, usize)> = self.cuts.keys().copied().collect();
+            all.into_iter().for_each(|(from, to)| self.set_cut(from, to, false));
         }
-        if self.random.one_in(faults.clock) {
-            let host = self.some_host();
-            self.report.clock_steps += 1;
-            self.hosts[host].wall_offset_ms = self.random.below(20_000_000) as i64 - 10_000_000;
+    }
+
+    /// One byte of one file changes, on one member at a time: what it holds alone may be gone with it, and only what all
+    /// others hold is safe until a leader has brought it back.
+    fn rot(&mut self, host: usize, chance: &mut Random) {
+        if self.hosts.iter().enumerate().any(|(at, other)| other.is_lost || (at != host && other.is_rotten)) {
+            return;
         }
+        self.end(host, None);
+        let disk = &self.hosts[host].disk;
+        let directory = Path::new("/data/version-2");
+        let files: Vec<_> = disk.list(directory).unwrap_or_default().into_iter().filter(|file| file.size > 0).collect();
+        if files.is_empty() {
+            return;
+        }
+        let file = &files[chance.below(files.len() as u64) as usize];
+        // Most of a log is padding.
+        let path = directory.join(&file.name);
+        let used = disk.open(&path, OpenMode::Read).and_then(|file| read_without_trailing_hole(&*file)).map_or(0, |(bytes, _)| bytes.len());
+        let bit = 1 << chance.below(8);
+        let offset = chance.below(used.max(1) as u64);
+        trace!("{host}: byte {offset} of {} rots", file.name);
+        disk.rot(&path, offset, |byte| byte ^ bit);
+        self.hosts[host].is_rotten = true;
     }
 
     fn set_cut(&mut self, from: usize, to: usize, cut: bool) {
@@ -386,7 +487,15 @@ impl Cluster {
     /// The process is gone; with a seed, the power too.
     fn end(&mut self, host: usize, power_cut: Option<u64>) {
         trace!("{host}: ends, power cut {}", power_cut.is_some());
-        self.hosts[host].member = None;
+        let member = self.hosts[host].member.take();
+        if power_cut.is_some() {
+            let moment = member.as_ref().map_or("down", |member| member.moment).to_owned();
+            *self.report.power_gone.entry(moment).or_default() += 1;
+            if let Some(operation) = self.hosts[host].disk.stopped_before() {
+                *self.report.power_gone.entry(without_zxid(&operation)).or_default() += 1;
+            }
+        }
+        self.hosts[host].armed = None;
         self.hosts[host].listens = false;
         self.hosts[host].disk.crash();
         if let Some(seed) = power_cut {
@@ -419,10 +528,21 @@ impl Cluster {
     }
 
     fn start(&mut self, host: usize) {
+        let seed = self.scenario.seed;
         for _ in 0..MOST_FAILED_STARTS {
-            let disk: DiskRef = Arc::new(self.hosts[host].disk.clone());
-            let (now, seed) = (self.local_now(host), self.random.bits());
-            match Member::start(&disk, Sid(host as i64 + 1), &self.config, &self.options, now, seed) {
+            if std::mem::take(&mut self.hosts[host].is_javas_turn) {
+                self.run_java(host);
+            }
+            let Host { disk, is_lost, .. } = &self.hosts[host];
+            let (disk, is_lost): (DiskRef, bool) = (Arc::new(disk.clone()), *is_lost);
+            let (now, draw) = (self.local_now(host), self.random.bits());
+            let started = Member::start(&disk, Sid(host as i64 + 1), &self.config, &self.options, now, draw, is_lost);
+            if self.hosts[host].disk.stopped_before().is_some() {
+                let power_cut = Some(self.random.bits());
+                self.end(host, power_cut);
+                continue;
+            }
+            match started {
                 Ok((member, begun)) => {
                     self.oracle.begun(host, &begun);
                     self.hosts[host].member = Some(member);
@@ -430,15 +550,46 @@ impl Cluster {
                     self.look(host);
                     return;
                 }
-                Err(Death::Damaged(reason)) => panic!("seed {}: nothing rots here, and yet member {host}: {reason}", self.seed),
+                Err(Death::Damaged(reason)) => {
+                    let may_be = self.hosts[host].is_rotten || is_undecidable(&reason);
+                    assert!(may_be, "seed {seed}: nothing rots here, and yet member {host}: {reason}");
+                    assert!(!self.hosts[host].is_lost, "seed {seed}: member {host} was emptied, and yet: {reason}");
+                    self.empty(host);
+                }
                 Err(death) => {
-                    assert!(self.disks_fail, "seed {}: member {host}: {death:?}", self.seed);
+                    assert!(self.disks_fail, "seed {seed}: member {host}: {death:?}");
+                    // A disk that stays full would keep it down for good.
+                    if std::mem::take(&mut self.hosts[host].is_full) {
+                        self.hosts[host].disk.set_capacity(None);
+                    }
                     let power_cut = self.random.one_in(2).then(|| self.random.bits());
                     self.end(host, power_cut);
                 }
             }
         }
-        panic!("seed {}: member {host} does not start", self.seed);
+        panic!("seed {seed}: member {host} does not start");
+    }
+
+    /// Its owner does what the message says: empties the directory, and has a leader fill it again.
+    fn empty(&mut self, host: usize) {
+        self.report.refused += 1;
+        self.hosts[host].disk = SimDisk::new();
+        (self.hosts[host].is_rotten, self.hosts[host].is_lost, self.hosts[host].is_full) = (false, true, false);
+        self.oracle.emptied(host);
+    }
+
+    /// Java takes a snapshot at each start, of everything that the log holds, committed or not.
+    fn run_java(&mut self, host: usize) {
+        let disk: DiskRef = Arc::new(self.hosts[host].disk.clone());
+        if self.hosts[host].is_rotten || self.hosts[host].is_lost {
+            return;
+        }
+        let Ok((mut store, mut tree, begun)) = machine::open(&disk, &OpenOptions::default()) else { return };
+        self.oracle.begun(host, &begun);
+        // It may be there though it has failed.
+        self.oracle.java_was_here(host, begun.last);
+        let _ = machine::first_snapshot(&mut store, &mut tree);
+        self.hosts[host].disk.crash();
     }
 
     fn step(&mut self) {
@@ -464,7 +615,8 @@ impl Cluster {
         }
         let now = self.local_now(host);
         let random = self.random.below(100);
-        let member = self.hosts[host].member.as_mut().expect("looked at just now");
+        let Host { member, disk, armed, slow_until_ms, .. } = &mut self.hosts[host];
+        let member = member.as_mut().expect("looked at just now");
         let outcome = match random {
             0..20 => {
                 self.deliver_election(host);
@@ -474,19 +626,29 @@ impl Cluster {
                 self.deliver_packets(host);
                 Ok(())
             }
-            50..68 => member.log(now),
+            50..68 if *slow_until_ms > self.now.mono_ms => Ok(()),
+            50..68 => {
+                match armed.take_if(|_| member.is_before_step()) {
+                    Some(FaultKind::Sync) => disk.fail_sync(self.random.below(4)),
+                    Some(FaultKind::Write) => disk.fail_write(self.random.below(4)),
+                    Some(_) => disk.stop_before(self.random.below(16)),
+                    None => {}
+                }
+                member.log(now)
+            }
             68..78 => {
                 member.tick(now);
                 Ok(())
             }
             78..86 => {
-                let front = self.random.below(FRONTS as u64) as usize;
-                self.hosts[host].member.as_mut().expect("there").drain(now, front);
+                member.drain(now, self.random.below(FRONTS as u64) as usize);
                 Ok(())
             }
             86..97 => {
                 let client = self.random.below(CLIENTS as u64) as usize;
-                self.client_step(client, host);
+                if client < self.scenario.clients {
+                    self.client_step(client, host);
+                }
                 Ok(())
             }
             97..99 => member.snapshot(&mut self.random),
@@ -496,8 +658,16 @@ impl Cluster {
             }
         };
         self.look(host);
+        if self.hosts[host].disk.stopped_before().is_some() {
+            let power_cut = Some(self.random.bits());
+            self.end(host, power_cut);
+            return;
+        }
         if let Err(death) = outcome {
-            assert!(self.disks_fail, "seed {}: member {host}: {death:?}", self.seed);
+            assert!(self.disks_fail, "seed {}: member {host}: {death:?}", self.scenario.seed);
+            if std::mem::take(&mut self.hosts[host].is_full) {
+                self.hosts[host].disk.set_capacity(None);
+            }
             self.report.failed_logs += 1;
             let power_cut = self.random.one_in(2).then(|| self.random.bits());
             self.end(host, power_cut);
@@ -510,7 +680,12 @@ impl Cluster {
         let waits = |queue: &VecDeque<Vec<u8>>, host: usize| !queue.is_empty() && !is_paused(host);
         let is_busy = self.election.iter().any(|((_, to), queue)| !queue.is_empty() && !is_paused(*to))
             || self.links.values().any(|link| waits(&link.to_leader, link.leader.0) || waits(&link.to_learner, link.learner.0))
-            || self.hosts.iter().enumerate().any(|(at, host)| !is_paused(at) && host.member.as_ref().is_some_and(Member::has_work));
+            || self.hosts.iter().enumerate().any(|(at, host)| {
+                !is_paused(at)
+                    && host.slow_until_ms <= self.now.mono_ms
+                    && !host.is_full
+                    && host.member.as_ref().is_some_and(Member::has_work)
+            });
         if is_busy {
             return 0;
         }
@@ -596,6 +771,10 @@ impl Cluster {
         let serves = member.is_serving;
         self.report.snapshots += std::mem::take(&mut member.snapshots);
         for event in events {
+            if let Event::Appended(zxid, _) = &event {
+                self.trace(zxid.0 as u64 ^ host as u64);
+            }
+            self.hosts[host].is_lost &= !matches!(event, Event::EpochDurable);
             self.oracle.event(host, event);
         }
         if !serves {
@@ -823,11 +1002,19 @@ impl Cluster {
     fn tell(&mut self, host: usize, told: Told) {
         if let Told::Session(session) = told {
             let holders = self.clients.iter().filter(|client| client.session == session).count();
-            assert_eq!(holders, 1, "seed {}: {session} was given to two clients", self.seed);
+            assert_eq!(holders, 1, "seed {}: {session} was given to two clients", self.scenario.seed);
         }
         if let Told::Write { zxid, .. } = told {
             self.trace(zxid as u64);
         }
         self.oracle.told(host, told);
     }
+}
+
+/// `rename log.1a` -> `rename log`.
+fn without_zxid(operation: &str) -> String {
+    ["log", "snapshot"].iter().fold(operation.to_owned(), |text, name| match text.find(&format!("{name}.")) {
+        Some(at) => text[..at + name.len()].to_owned(),
+        None => text,
+    })
 }

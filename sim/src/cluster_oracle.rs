@@ -24,6 +24,16 @@ struct Known {
     base: Zxid,
     /// The history that counts again if a snapshot is given up.
     old: Option<(BTreeMap<Zxid, Bytes>, Zxid)>,
+    /// From here on either of the two may be found after a crash.
+    is_adopting: bool,
+    /// The end of the log when that was asked for.
+    settling: Zxid,
+    /// A snapshot of that kind which is to be the history.
+    installing: Option<Zxid>,
+    /// Where snapshots end that Java has taken of a log with all its tail.
+    dirty: BTreeSet<Zxid>,
+    /// Everything up to here is durable, as the member has been told by its disk: it must be there after any crash (I3).
+    durable: Zxid,
     /// What a cut has taken away, for when it could not be made.
     cut: BTreeMap<Zxid, Bytes>,
     /// The end of the tree.
@@ -39,6 +49,10 @@ pub struct ClusterOracle {
     voters: usize,
     /// The one list.
     committed: BTreeMap<Zxid, Bytes>,
+    /// Where it begins.
+    origin: Zxid,
+    /// What is in the snapshots that Java has taken, by their last zxid: the log and where it begins.
+    dirty_histories: BTreeMap<Zxid, (BTreeMap<Zxid, Bytes>, Zxid)>,
     /// The digest of a tree that holds the list up to here.
     digests: BTreeMap<Zxid, u64>,
     /// Who led each epoch.
@@ -55,13 +69,35 @@ pub struct ClusterOracle {
     pub follows: usize,
 }
 
+impl Known {
+    /// A start has found everything that was durable, as it was.
+    fn has_kept(&self, member: usize, begun: &Start) {
+        if self.is_adopting && self.old.is_some() {
+            return;
+        }
+        assert!(begun.last >= self.durable, "member {member}: {} was durable, and its history ends with {}", self.durable, begun.last);
+        let log = self.old.as_ref().map_or(&self.log, |(log, _)| log);
+        for (zxid, payload) in &begun.records {
+            let is_same = log.get(zxid).is_none_or(|logged| logged == payload);
+            assert!(is_same || *zxid > self.durable, "member {member}: {zxid} is another transaction than was durable");
+        }
+    }
+
+    fn has_durably(&self, zxid: Zxid, payload: &Bytes) -> bool {
+        let (log, base) = self.old.as_ref().map_or((&self.log, self.base), |(log, base)| (log, *base));
+        self.durable >= zxid && (base >= zxid || log.get(&zxid) == Some(payload))
+    }
+}
+
 impl ClusterOracle {
-    /// Of so many empty members, the first of which vote.
-    pub fn new(members: usize, voters: usize) -> Self {
+    /// Of so many members whose history ends here without a single transaction; the first of them vote.
+    pub fn new(members: usize, voters: usize, origin: Zxid) -> Self {
         Self {
             voters,
             members: (0..members).map(|_| Known::default()).collect(),
             committed: BTreeMap::new(),
+            origin,
+            dirty_histories: BTreeMap::new(),
             digests: BTreeMap::new(),
             leaders: BTreeMap::new(),
             ends_proposed: BTreeSet::new(),
@@ -74,7 +110,7 @@ impl ClusterOracle {
 
     /// The end of the list.
     pub fn last_committed(&self) -> Zxid {
-        self.committed.last_key_value().map_or(Zxid::ZERO, |(zxid, _)| *zxid)
+        self.committed.last_key_value().map_or(self.origin, |(zxid, _)| *zxid)
     }
 
     /// A member has started from its files.
@@ -84,14 +120,45 @@ impl ClusterOracle {
             begun.snapshot,
             begun.records.iter().map(|(z, _)| z.to_string()).collect::<Vec<_>>()
         );
+        let last_committed = self.last_committed();
         let known = &mut self.members[member];
-        known.base = begun.snapshot;
-        known.old = None;
-        known.log = begun.records.iter().cloned().collect();
+        known.has_kept(member, begun);
+        let records = begun.records.iter().cloned();
+        // It may have been adopted right before the end.
+        known.dirty.extend(known.installing.filter(|_| known.is_adopting));
+        let is_dirty = known.dirty.contains(&begun.snapshot);
+        if is_dirty {
+            // The log up to there is what it was.
+            known.log.split_off(&Zxid(begun.snapshot.0 + 1));
+            known.log.extend(records);
+        } else {
+            known.base = begun.snapshot;
+            known.log = records.collect();
+        }
+        (known.old, known.installing) = (None, None);
+        known.is_adopting = false;
+        // A start makes durable what it reads, before it reads it.
+        known.durable = begun.last;
         known.applied = begun.records.last().map_or(begun.snapshot, |(zxid, _)| *zxid);
         known.serves = false;
-        // What a snapshot holds was committed.
-        assert!(begun.snapshot <= self.last_committed(), "member {member}: a snapshot of {}, which was never committed", begun.snapshot);
+        // What a snapshot holds was committed, unless Java has taken it.
+        assert!(
+            is_dirty || begun.snapshot <= last_committed,
+            "member {member}: a snapshot of {}, which was never committed",
+            begun.snapshot
+        );
+    }
+
+    /// Java has run here, and taken a snapshot of all that the log holds.
+    pub fn java_was_here(&mut self, member: usize, last: Zxid) {
+        let known = &mut self.members[member];
+        known.dirty.insert(last);
+        self.dirty_histories.insert(last, (known.log.clone(), known.base));
+    }
+
+    /// A member's directory was damaged, and its owner has emptied it.
+    pub fn emptied(&mut self, member: usize) {
+        self.members[member] = Known { durable: Zxid(-1), ..Known::default() };
     }
 
     /// A member did something.
@@ -112,8 +179,10 @@ impl ClusterOracle {
                 known.log.insert(zxid, payload);
             }
             Event::Truncated(to) => {
-                let gone = self.members[member].log.split_off(&Zxid(to.0 + 1));
-                self.members[member].cut = gone.clone();
+                let known = &mut self.members[member];
+                known.durable = known.durable.min(to);
+                let gone = known.log.split_off(&Zxid(to.0 + 1));
+                known.cut = gone.clone();
                 // A proposal that is committed while a learner that had it already is cut back to be sent it again.
                 for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
                     let holders =
@@ -126,14 +195,38 @@ impl ClusterOracle {
             }
             Event::Installing(zxid) => {
                 let known = &mut self.members[member];
+                known.installing = None;
                 let old = (std::mem::take(&mut known.log), std::mem::replace(&mut known.base, zxid));
                 known.old.get_or_insert(old);
+                // A leader that is not established yet has sent what Java has taken of its whole log.
+                if let Some((log, base)) = self.dirty_histories.get(&zxid) {
+                    (known.log, known.base) = (log.clone(), *base);
+                    known.installing = Some(zxid);
+                }
             }
             Event::Installed(zxid, digest) => {
                 self.members[member].applied = zxid;
                 self.same_digest(member, zxid, digest);
             }
-            Event::EpochCommitted => self.members[member].old = None,
+            Event::EpochCommitted => {
+                let known = &mut self.members[member];
+                known.is_adopting = true;
+                known.settling = known.log.last_key_value().map_or(known.base, |(zxid, _)| *zxid);
+            }
+            Event::EpochDurable => {
+                let known = &mut self.members[member];
+                known.is_adopting = false;
+                if known.old.take().is_some() {
+                    known.durable = Zxid::ZERO;
+                    known.dirty = known.installing.into_iter().collect();
+                }
+                known.durable = known.durable.max(known.settling);
+            }
+            // Not told of what is staged, which does not count before its epoch does.
+            Event::Synced(through) => {
+                let known = &mut self.members[member];
+                known.durable = known.durable.max(through);
+            }
             Event::Abandoned => {
                 let known = &mut self.members[member];
                 if let Some((log, base)) = known.old.take() {
@@ -245,6 +338,8 @@ impl ClusterOracle {
                 let payload = self.committed.get(&Zxid(zxid));
                 let payload = payload.unwrap_or_else(|| panic!("member {member}: {zxid:#x} was acknowledged and is not committed"));
                 assert_eq!(name(payload), (session.0, xid), "{zxid:#x} was acknowledged to another");
+                let holders = self.members.iter().take(self.voters).filter(|known| known.has_durably(Zxid(zxid), payload));
+                assert!(holders.count() > self.voters / 2, "{zxid:#x} was acknowledged and is not durable on a quorum");
             }
             Told::Session(_) => {}
             Told::NoSession(session) => {

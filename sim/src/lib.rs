@@ -4,7 +4,8 @@
 //! - `process`: one life of a server process, its threads taken apart into steps.
 //! - `client`: a client that keeps writing, and what it was told.
 //! - `oracle`: what must be there after every recovery.
-//! - `member`, `cluster_oracle`, `cluster`: the same for an ensemble.
+//! - `member`, `cluster_oracle`, `faults`, `cluster`: the same for an ensemble.
+//! - `shrink`: a failing run of it, made as small as it gets.
 //! - `standalone`: the world of one server: who does the next step, and what goes wrong.
 //!
 //! Nothing here opens a socket or a file, starts a thread, or looks at a clock: one seed, one run.
@@ -14,14 +15,18 @@
 mod client;
 mod cluster;
 mod cluster_oracle;
+mod faults;
 mod machine;
 mod member;
 mod oracle;
 mod process;
 mod random;
+mod shrink;
 mod standalone;
 mod trace;
 
-pub use cluster::{Cluster, ClusterFaults, ClusterReport};
+pub use cluster::{Cluster, ClusterReport, Scenario};
+pub use faults::{ClusterFaults, FaultKind};
 pub use random::Random;
+pub use shrink::{Failure, shrink};
 pub use standalone::{Faults, Report, Standalone};

@@ -15,9 +15,9 @@ use oxkeeper_replica::core::{Core, DiskStep, Input, Output};
 use oxkeeper_replica::front::Flow;
 use oxkeeper_replica::inbox::Item;
 use oxkeeper_replica::request::Now;
-use oxkeeper_store::{AppendError, DiskRef, LogOptions, Store};
+use oxkeeper_store::{AppendError, DiskRef, LogOptions, OpenOptions, Store};
 use oxkeeper_tree::Tree;
-use oxkeeper_zab::{Config, Durable, LinkId, Packet, Peer, PeerOptions, Role, Sid, SyncJob};
+use oxkeeper_zab::{Config, Durable, LinkId, Packet, PacketKind, Peer, PeerOptions, Role, Sid, SyncJob};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -63,8 +63,12 @@ pub enum Event {
     Applied(Zxid, Bytes, u64),
     /// The log could not be cut.
     CutRefused,
-    /// What was installed is the history.
+    /// What was installed is to be the history.
     EpochCommitted,
+    /// It is, and everything in it is durable.
+    EpochDurable,
+    /// The log is said to be durable through here.
+    Synced(Zxid),
     /// A snapshot is not to become the history after all.
     Abandoned,
     /// The tree was built anew, and ends here.
@@ -85,6 +89,8 @@ pub struct Member {
     commits: Vec<Commit>,
     snapshot: Option<Snapshotting>,
     received: Option<Received>,
+    /// What the member is in the middle of, for the counts of power cuts.
+    pub moment: &'static str,
     pub events: Vec<Event>,
     pub wishes: Vec<Wish>,
     pub is_serving: bool,
@@ -95,10 +101,20 @@ pub struct Member {
 impl Member {
     /// Starts on a disk, as the server does it.
     ///
+    /// `is_lost`: the directory was emptied, and not because it was a new member's.
+    ///
     /// # Errors
     /// What ends the server.
-    pub fn start(disk: &DiskRef, sid: Sid, config: &Config, options: &MemberOptions, now: Now, seed: u64) -> Result<(Self, Start), Death> {
-        let (store, tree, begun) = machine::open(disk)?;
+    pub fn start(
+        disk: &DiskRef,
+        sid: Sid,
+        config: &Config,
+        options: &MemberOptions,
+        now: Now,
+        seed: u64,
+        is_lost: bool,
+    ) -> Result<(Self, Start), Death> {
+        let (store, tree, begun) = machine::open(disk, &OpenOptions { autocreate_database: !is_lost, ..OpenOptions::default() })?;
         assert_eq!(begun.mismatches, 0, "digests agree");
         let start = |error: &dyn std::fmt::Display| Death::Start(error.to_string());
         let epochs = store.epochs().load(begun.last).map_err(|damaged| match damaged.to_string() {
@@ -132,6 +148,7 @@ impl Member {
             commits: Vec::new(),
             snapshot: None,
             received: None,
+            moment: "looking",
             events: Vec::new(),
             wishes: Vec::new(),
             is_serving: false,
@@ -159,6 +176,11 @@ impl Member {
     /// When time is of importance again.
     pub fn next_timer_ms(&self) -> Option<u64> {
         self.core.next_timer_ms()
+    }
+
+    /// Whether the next thing for the log thread is a step that changes files.
+    pub fn is_before_step(&self) -> bool {
+        matches!(self.work.front(), Some(Work::Step(step)) if !matches!(step, DiskStep::Barrier(_) | DiskStep::Resume))
     }
 
     /// Whether the log thread has something to do.
@@ -213,6 +235,7 @@ impl Member {
         let mut inputs = VecDeque::from(inputs);
         loop {
             for input in inputs.drain(..) {
+                self.note_moment(&input);
                 self.core.handle(now, &self.tree, input);
             }
             let mut catches_up = false;
@@ -244,6 +267,9 @@ impl Member {
                         self.is_serving = serves;
                         // What was committed before is in the tree by the time anybody is served.
                         self.apply();
+                        if serves && self.core.peer().role() == Role::Leading {
+                            self.moment = "leading";
+                        }
                         if serves {
                             let peer = self.core.peer();
                             self.events.push(Event::Serving(peer.role(), peer.epoch(), self.tree.last_zxid(), self.tree.digest()));
@@ -265,6 +291,25 @@ impl Member {
                 return;
             }
             inputs.push_back(Input::Applied { through: self.tree.last_zxid() });
+        }
+    }
+
+    fn note_moment(&mut self, input: &Input) {
+        if self.core.peer().role() == Role::Looking {
+            self.moment = "looking";
+        }
+        if let Input::Packet { packet, .. } = input
+            && matches!(self.core.peer().role(), Role::Following | Role::Observing)
+        {
+            match packet.kind {
+                PacketKind::LEADERINFO => self.moment = "LEADERINFO",
+                PacketKind::DIFF => self.moment = "DIFF",
+                PacketKind::TRUNC => self.moment = "TRUNC",
+                PacketKind::SNAP => self.moment = "SNAP",
+                PacketKind::NEWLEADER => self.moment = "NEWLEADER",
+                PacketKind::UPTODATE => self.moment = "following",
+                _ => {}
+            }
         }
     }
 
@@ -315,6 +360,9 @@ impl Member {
         let synced = self.ledger.sync().map_err(|error| Death::Log(error.reason))?;
         let through = synced.through.expect("something was appended");
         debug_assert_eq!(Some(through), entries.last().map(|entry| entry.zxid));
+        if !self.ledger.is_staging() {
+            self.events.push(Event::Synced(through));
+        }
         self.bring(now, vec![Input::Applied { through: self.tree.last_zxid() }, Input::LogSynced { through }]);
         if let Some(work) = self.ledger.log().prepare_ahead() {
             let _ = work.run();
@@ -349,6 +397,9 @@ impl Member {
                 self.bring(now, vec![Input::CutRefused]);
             }
             Err(error) => return Err(Death::Log(error.reason)),
+        }
+        if matches!(step, DiskStep::CommitEpoch(_)) {
+            self.events.push(Event::EpochDurable);
         }
         Ok(())
     }

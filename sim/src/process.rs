@@ -14,7 +14,7 @@ use oxkeeper_replica::core::{Core, Input, Output};
 use oxkeeper_replica::front::Flow;
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::txn_log::ZeroAhead;
-use oxkeeper_store::{AppendError, DiskRef, LogOptions, Store, TxnLog};
+use oxkeeper_store::{AppendError, DiskRef, LogOptions, OpenOptions, Store, TxnLog};
 use oxkeeper_tree::Tree;
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Process {
     /// # Errors
     /// What ends the server.
     pub fn start(disk: &DiskRef, now: Now) -> Result<(Self, Start), Death> {
-        let (store, tree, start) = machine::open(disk)?;
+        let (store, tree, start) = machine::open(disk, &OpenOptions::default())?;
         let log_options =
             LogOptions { pre_alloc_bytes: PRE_ALLOC_BYTES, size_limit_bytes: None, force_sync: true, reserve_bytes: RESERVE_BYTES };
         let mut log = store.txn_log(log_options).map_err(|error| Death::Start(error.to_string()))?;

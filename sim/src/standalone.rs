@@ -1,7 +1,7 @@
 //! The world of one standalone server: clients that write, a disk that fails, power that goes, all from one seed.
 
 use crate::client::{Client, Line, Told};
-use crate::machine::{Death, FRONTS, Seen};
+use crate::machine::{Death, FRONTS, Seen, is_undecidable};
 use crate::oracle::Oracle;
 use crate::process::Process;
 use crate::random::Random;
@@ -76,15 +76,6 @@ impl std::ops::AddAssign for Report {
         self.snapshots += other.snapshots;
         self.undecided += other.undecided;
     }
-}
-
-/// When a power cut keeps the second sector of a batch and loses the first, in which only five bytes of the batch lie,
-/// what is left is byte for byte a log in which somebody zeroed one byte of a record's checksum. The server refuses, as
-/// it must for the latter.
-fn is_undecidable(reason: &str) -> bool {
-    let offset =
-        reason.split_once("(its checksum does not fit) at offset ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
-    offset.is_some_and(|offset| offset % 512 == 512 - 5)
 }
 
 /// See the module.

@@ -4,7 +4,7 @@
 use crate::receive::Received;
 use crate::replay::{place, replay, write_whole};
 use log::{info, warn};
-use oxkeeper_proto::Zxid;
+use oxkeeper_proto::{Mutant, Zxid, mutant};
 use oxkeeper_replica::core::DiskStep;
 use oxkeeper_store::snapshot::SnapshotEnd;
 use oxkeeper_store::{AppendError, LogOptions, OpenError, Store, Synced, TxnLog};
@@ -96,6 +96,11 @@ impl Ledger {
         self.log().append(payloads)
     }
 
+    /// Whether what is appended belongs to a history that is not complete yet.
+    pub fn is_staging(&self) -> bool {
+        self.staged.is_some()
+    }
+
     /// Makes durable what was appended.
     ///
     /// # Errors
@@ -170,13 +175,17 @@ impl Ledger {
                 self.is_refusing = true;
                 return Ok(Stepped::CutRefused);
             }
+            Err(_) if mutant::is(Mutant::FailedCutIgnored) => {
+                self.reopen_log()?;
+                return Ok(Stepped::Unchanged);
+            }
             Err(error) => return Err(LedgerError::new(error)),
         }
-        if applied <= zxid {
+        if applied <= zxid || mutant::is(Mutant::TreeNotCut) {
             return Ok(Stepped::Unchanged);
         }
         let tree = load_tree(&self.store(), self.options.tree)?;
-        if tree.last_zxid() != zxid {
+        if tree.last_zxid() != zxid && !mutant::is(Mutant::SnapshotNotCut) {
             return Err(LedgerError::new(format!("the files end with {} after they were cut at {zxid}", tree.last_zxid())));
         }
         info!("The tree was built anew at {zxid}; it had been at {applied}");
@@ -235,6 +244,9 @@ impl Ledger {
         self.log = None;
         self.store().drop_staged().map_err(|e| LedgerError::new(format!("the snapshot that was not completed: {e}")))?;
         self.reopen_log()?;
+        if mutant::is(Mutant::SnapKeptInMemory) {
+            return Ok(Stepped::Unchanged);
+        }
         let tree = load_tree(&self.store(), self.options.tree)?;
         info!("The history ends with {} as before", tree.last_zxid());
         Ok(Stepped::Replaced(Box::new(tree)))

@@ -8,6 +8,7 @@ pub mod code;
 pub mod collections;
 pub mod java_string;
 pub mod jute;
+pub mod mutant;
 pub mod path;
 #[rustfmt::skip]
 pub mod records;
@@ -18,5 +19,6 @@ pub mod zxid;
 pub use acl::{AclEntry, AclList};
 pub use code::{ErrorCode, EventType, OpCode, perms};
 pub use jute::{JuteError, Reader, Record, Write};
+pub use mutant::Mutant;
 pub use session::SessionId;
 pub use zxid::Zxid;

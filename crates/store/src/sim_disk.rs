@@ -43,6 +43,10 @@ struct State {
     faults: Vec<Fault>,
     capacity_bytes: Option<u64>,
     counts: Counts,
+    /// After so many operations that change something the power is gone.
+    power_left: Option<u64>,
+    /// The power is gone, right before this.
+    stopped_before: Option<String>,
 }
 
 /// What was asked of the disk so far.
@@ -280,6 +284,8 @@ impl SimDisk {
             faults: Vec::new(),
             capacity_bytes: state.capacity_bytes,
             counts: state.counts,
+            power_left: None,
+            stopped_before: None,
         })))
     }
 
@@ -289,6 +295,7 @@ impl SimDisk {
         state.life += 1;
         state.locks.clear();
         state.faults.clear();
+        (state.power_left, state.stopped_before) = (None, None);
     }
 
     /// The power goes: of everything that was not synced a part is left that the seed chooses.
@@ -324,6 +331,17 @@ impl SimDisk {
     /// The `nth` write from now on fails with EIO.
     pub fn fail_write(&self, nth: u64) {
         self.state().faults.push(Fault::Write(nth));
+    }
+
+    /// The power goes right before the `nth` operation from now on that would change something (0 is the next): it and all
+    /// that follow fail, and [`SimDisk::power_cut`] finds everything as it was then.
+    pub fn stop_before(&self, nth: u64) {
+        self.state().power_left = Some(nth);
+    }
+
+    /// What the power went before, if it has gone so: `write`, `sync`, `remove` or `rename`, and the name of the file.
+    pub fn stopped_before(&self) -> Option<String> {
+        self.state().stopped_before.clone()
     }
 
     /// The disk holds no more than this many bytes of data (holes cost nothing); `None` is without limit.
@@ -401,6 +419,29 @@ impl State {
         due
     }
 
+    /// The door of every operation that changes something.
+    fn begin(&mut self, what: &str, path: &Path) -> io::Result<()> {
+        if self.stopped_before.is_none() {
+            match &mut self.power_left {
+                None => return Ok(()),
+                Some(0) => self.stopped_before = Some(format!("{what} {}", path.file_name().unwrap_or_default().display())),
+                Some(left) => {
+                    *left -= 1;
+                    return Ok(());
+                }
+            }
+        }
+        Err(io::Error::other("injected: the power is gone"))
+    }
+
+    fn begin_in(&mut self, what: &str, inode: u64) -> io::Result<()> {
+        if self.power_left.is_none() {
+            return Ok(());
+        }
+        let path = self.seen.iter().find(|(_, of)| **of == inode).map(|(path, _)| path.clone()).unwrap_or_default();
+        self.begin(what, &path)
+    }
+
     fn sync_is_due_to_fail(&mut self) -> bool {
         self.counts.syncs += 1;
         self.due(|fault| if let Fault::Sync(left) = fault { Some(left) } else { None })
@@ -447,6 +488,9 @@ impl Disk for SimDisk {
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<FileRef> {
         let mut state = self.state();
+        if mode == OpenMode::Create {
+            state.begin("create", path)?;
+        }
         let inode = match (state.seen.get(path).copied(), mode) {
             (Some(inode), _) => inode,
             (None, OpenMode::Create) => {
@@ -473,6 +517,7 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
+        state.begin("rename", to)?;
         let inode = state.seen.remove(from).ok_or_else(|| missing(from))?;
         state.seen.insert(to.to_owned(), inode);
         state.pending_names.push(NameChange::Rename(from.to_owned(), to.to_owned(), inode));
@@ -481,7 +526,11 @@ impl Disk for SimDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        let inode = state.seen.remove(path).ok_or_else(|| missing(path))?;
+        if !state.seen.contains_key(path) {
+            return Err(missing(path));
+        }
+        state.begin("remove", path)?;
+        let inode = state.seen.remove(path).expect("looked at just now");
         state.pending_names.push(NameChange::Unlink(path.to_owned(), inode));
         Ok(())
     }
@@ -491,6 +540,7 @@ impl Disk for SimDisk {
         if !state.directories.contains(directory) {
             return Err(missing(directory));
         }
+        state.begin("sync", directory)?;
         if state.sync_is_due_to_fail() {
             return Err(input_output_error());
         }
@@ -562,6 +612,7 @@ impl DiskFile for SimFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.read_only()?;
         self.with(|state| {
+            state.begin_in("write", self.inode)?;
             if state.write_is_due_to_fail() {
                 return Err(input_output_error());
             }
@@ -592,6 +643,7 @@ impl DiskFile for SimFile {
     fn set_size(&self, size: u64) -> io::Result<()> {
         self.read_only()?;
         self.with(|state| {
+            state.begin_in("cut", self.inode)?;
             if state.write_is_due_to_fail() {
                 return Err(input_output_error());
             }
@@ -603,6 +655,7 @@ impl DiskFile for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state| {
+            state.begin_in("sync", self.inode)?;
             let failed = state.sync_is_due_to_fail();
             let mut random = Random(state.counts.syncs);
             let file = state.files.get_mut(&self.inode).expect("checked");

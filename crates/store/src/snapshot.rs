@@ -13,6 +13,7 @@
 use crate::disk::{DiskRef, FileRef, OpenMode};
 use crate::names::{self, Compression};
 use oxkeeper_proto::zxid::Zxid;
+use oxkeeper_proto::{Mutant, mutant};
 use simd_adler32::Adler32;
 use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
@@ -559,7 +560,9 @@ impl SnapshotWriter {
             Packer::Snappy(snappy) => snappy.finish()?,
         };
         file.flush()?;
-        file.file.sync_data()?;
+        if !mutant::is(Mutant::SnapshotNotSynced) {
+            file.file.sync_data()?;
+        }
         // What is read back should come from the disk. (The temporary name ends as the final one: the packing shows.)
         let _ = file.file.evict();
         let read_back = verify_all(SnapshotReader::open_ahead(&self.disk, &self.temporary, false)?, rest)?;

@@ -9,6 +9,7 @@ use crate::recovery::{self, Damaged, History, Loaded, LogFile, OpenError, OpenOp
 use crate::snapshot::{SnapshotEnd, SnapshotReader, SnapshotWriter};
 use crate::txn_log::{CleanMark, LogOptions, TxnLog, write_atomically};
 use oxkeeper_proto::zxid::Zxid;
+use oxkeeper_proto::{Mutant, mutant};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -291,6 +292,9 @@ impl Store {
             return Err(refuse(format!("cannot cut the log at {zxid}: it is not there")));
         }
         above.sort();
+        if mutant::is(Mutant::SnapshotNotCut) {
+            above.clear();
+        }
         for (_, name) in above.iter().rev() {
             let aside = snapshots.join(format!("{}{name}", names::ASIDE_PREFIX));
             self.disk.rename(&snapshots.join(name), &aside).map_err(snapshot_error)?;
@@ -307,7 +311,10 @@ impl Store {
         }
         if let (Some(at), Some(end)) = (at, end) {
             let file = self.disk.open(&logs.join(&files[at].1), OpenMode::ReadWrite).map_err(log_error)?;
-            file.set_size(end).and_then(|()| file.sync_data()).map_err(log_error)?;
+            file.set_size(end).map_err(log_error)?;
+            if !mutant::is(Mutant::CutNotSynced) {
+                file.sync_data().map_err(log_error)?;
+            }
         }
         self.last = Some(zxid);
         Ok(())
@@ -365,13 +372,20 @@ fn finish_adopting(disk: &DiskRef, directories: &Directories) -> io::Result<()> 
         mark => mark?,
     };
     if mark == SETTING_ASIDE {
+        if mutant::is(Mutant::OldFilesStay) {
+            return move_in(disk, &snapshots, &logs);
+        }
         set_aside(disk, directories)?;
         write_atomically(disk, &snapshots, names::ADOPTING, MOVING_IN)?;
     }
+    move_in(disk, &snapshots, &logs)
+}
+
+fn move_in(disk: &DiskRef, snapshots: &Path, logs: &Path) -> io::Result<()> {
     // The snapshot last: a log without one is read by neither program.
-    for directory in [&logs, &snapshots] {
+    for directory in [logs, snapshots] {
         let staged = |prefix: &str| format!("{}{prefix}", names::STAGED_PREFIX);
-        let wanted = if directory == &snapshots { [staged("log."), staged("snapshot.")] } else { [staged("log."), staged("log.")] };
+        let wanted = if directory == snapshots { [staged("log."), staged("snapshot.")] } else { [staged("log."), staged("log.")] };
         for begins in wanted {
             for entry in disk.list(directory)?.iter().filter(|entry| entry.name.starts_with(&begins)) {
                 disk.rename(&directory.join(&entry.name), &directory.join(&entry.name[names::STAGED_PREFIX.len()..]))?;
@@ -380,7 +394,7 @@ fn finish_adopting(disk: &DiskRef, directories: &Directories) -> io::Result<()> 
         }
     }
     disk.remove(&snapshots.join(names::ADOPTING))?;
-    disk.sync_directory(&snapshots)
+    disk.sync_directory(snapshots)
 }
 
 fn set_aside(disk: &DiskRef, directories: &Directories) -> io::Result<()> {
@@ -474,7 +488,7 @@ fn repair<T>(disk: &DiskRef, logs: &Path, recovered: &mut Recovered<T>) -> io::R
         let mark = CleanMark::read(disk, logs);
         let was_closed = mark.is_some_and(|mark| mark.log == *name && mark.end == tail.end as u64 && mark.last == history.last);
         let counts = history.pieces.iter().any(|piece| piece.file == tail.file);
-        if !tail.is_clean() || (counts && !was_closed) {
+        if !tail.is_clean() || (counts && !was_closed && !mutant::is(Mutant::PageCacheTrusted)) {
             if tail.data_end > tail.end {
                 // For whoever wants to look; the history does not depend on it.
                 let _ = write_atomically(disk, logs, names::TORN, &bytes[tail.end..tail.data_end]);

@@ -14,6 +14,7 @@ use crate::disk::{DiskRef, FileRef, OpenMode};
 use crate::log_format::{FILE_HEADER, LONGEST_BATCH_BYTES, RECORD_OVERHEAD_BYTES, write_record, zxid_of};
 use crate::names;
 use oxkeeper_proto::zxid::Zxid;
+use oxkeeper_proto::{Mutant, mutant};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -384,8 +385,11 @@ impl TxnLog {
         let mut elapsed = Duration::ZERO;
         if self.options.force_sync && current.synced_position < current.position {
             let mut synced = current.file.sync_data();
+            if synced.is_err() && mutant::is(Mutant::SyncRetried) {
+                synced = current.file.sync_data();
+            }
             elapsed = begun.elapsed();
-            if synced.is_ok() && !current.is_named {
+            if synced.is_ok() && !current.is_named && !mutant::is(Mutant::LogNotNamed) {
                 synced = self.disk.sync_directory(&self.directory);
             }
             if let Err(error) = synced {

@@ -11,7 +11,7 @@ use crate::quorum::Sid;
 use crate::shared::{Reason, Shared, epoch_of, epoch_zxid};
 use bytes::{Buf, Bytes};
 use log::{info, warn};
-use oxkeeper_proto::Zxid;
+use oxkeeper_proto::{Mutant, Zxid, mutant};
 
 /// Java's pause between two attempts to connect (`zookeeper.leaderConnectDelayDuringRetryMs`), milliseconds.
 const DIAL_PAUSE_MS: u64 = 100;
@@ -233,7 +233,9 @@ impl Following {
             warn!("The leader's epoch {:x} is lower than {:x}, which was promised to another", self.epoch, shared.accepted);
             return Err("the leader's epoch is lower than one that was promised");
         }
-        if self.epoch == shared.accepted {
+        if self.epoch == shared.accepted && mutant::is(Mutant::PromisedTwice) {
+            self.acknowledge_epoch(shared, shared.current);
+        } else if self.epoch == shared.accepted {
             // Promised already, perhaps to another: this must not count again (I2).
             self.acknowledge_epoch(shared, -1);
         } else {
@@ -260,6 +262,9 @@ impl Following {
                 if self.reported != last {
                     // All there is from the first transaction on, instead of a snapshot.
                     shared.install(Zxid::ZERO);
+                }
+                if mutant::is(Mutant::EpochBeforeHistory) {
+                    shared.outputs.push_back(Output::CommitEpoch { epoch: self.epoch });
                 }
                 self.begin_proposals(now_ms, shared);
             }
@@ -308,7 +313,11 @@ impl Following {
                 }
                 // Nothing in here may be acknowledged by itself before NEWLEADER is (trap 19).
                 self.acknowledged = self.committed;
-                self.stage = Stage::Settling { step: shared.commit_epoch(self.epoch) };
+                let step = shared.commit_epoch(self.epoch);
+                self.stage = Stage::Settling { step };
+                if mutant::is(Mutant::NewLeaderNotAwaited) {
+                    self.done(now_ms, shared, step);
+                }
                 Ok(())
             }
             PacketKind::UPTODATE if self.stage == Stage::Settled => {
@@ -344,6 +353,11 @@ impl Following {
         self.acknowledge_one(shared, epoch_zxid(self.epoch));
         self.stage = Stage::Serving;
         self.heard(now_ms, shared);
+        if mutant::is(Mutant::LoggedAfterUpToDate) {
+            let Shared { history, outputs, .. } = shared;
+            let appends = history.tail_after(history.durable());
+            outputs.extend(appends.map(|(zxid, payload)| Output::Append { zxid: *zxid, payload: payload.clone() }));
+        }
         shared.commit_through(self.committed);
         let counts = &mut shared.counts;
         *(if self.is_observer { &mut counts.observer_syncs } else { &mut counts.follower_syncs }) += 1;
@@ -391,6 +405,10 @@ impl Following {
         }
         if let Some(config) = shared.reconfiguration(&payload) {
             shared.see(config);
+        }
+        if mutant::is(Mutant::LoggedAfterUpToDate) && self.stage != Stage::Serving {
+            shared.history.append(zxid, payload, &mut Default::default());
+            return Ok(());
         }
         shared.append(zxid, payload);
         Ok(())
@@ -457,7 +475,8 @@ impl Following {
     /// One ACK for each proposal of this epoch, committed meanwhile or not: Java's leader counts them one by one, and
     /// drops a follower that leaves one out.
     fn acknowledge(&mut self, shared: &mut Shared) {
-        let durable = shared.history.durable();
+        let history = &shared.history;
+        let durable = if mutant::is(Mutant::LogNotAwaited) { history.last_logged() } else { history.durable() };
         if self.is_observer || durable <= self.acknowledged || !matches!(self.stage, Stage::Settled | Stage::Serving) {
             return;
         }

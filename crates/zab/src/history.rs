@@ -4,7 +4,7 @@
 
 use crate::peer::Output;
 use bytes::Bytes;
-use oxkeeper_proto::Zxid;
+use oxkeeper_proto::{Mutant, Zxid, mutant};
 use std::collections::VecDeque;
 
 /// See the module.
@@ -128,6 +128,12 @@ impl History {
     /// Puts out the tail as committed up to a zxid.
     pub fn commit_through(&mut self, through: Zxid, outputs: &mut VecDeque<Output>) {
         while self.first_outstanding().is_some_and(|first| first <= through) {
+            if mutant::is(Mutant::HoleInMemory) {
+                let (zxid, payload) = self.tail.pop_front().expect("the condition has looked");
+                self.last_committed = zxid;
+                outputs.push_back(Output::Commit { zxid, payload });
+                continue;
+            }
             self.commit_first(outputs);
         }
     }
@@ -149,7 +155,9 @@ impl History {
         }
         self.last_logged = zxid;
         self.last_committed = self.last_committed.min(zxid);
-        self.durable = self.durable.min(zxid);
+        if !mutant::is(Mutant::StaleReportCounts) {
+            self.durable = self.durable.min(zxid);
+        }
     }
 
     /// Another history takes the place of this one.

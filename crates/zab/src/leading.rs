@@ -12,7 +12,7 @@ use crate::shared::{Reason, Shared, epoch_of, epoch_zxid};
 use crate::sync::{SyncJob, SyncPlan, committed_packets, plan_from_memory};
 use bytes::Bytes;
 use log::{info, warn};
-use oxkeeper_proto::Zxid;
+use oxkeeper_proto::{Mutant, Zxid, mutant};
 use std::collections::VecDeque;
 
 /// Epochs are the upper half of a zxid that is not negative.
@@ -542,6 +542,7 @@ impl Leading {
             Some((kind, zxid, after)) => {
                 counts.diffs += 1;
                 outputs.push_back(Output::Send { link, packet: Packet::new(kind, zxid) });
+                let through = if mutant::is(Mutant::UncommittedServed) { history.last_logged() } else { through };
                 for (zxid, payload) in history.known(through).filter(|(zxid, _)| *zxid > after) {
                     outputs.extend(committed_packets(*zxid, payload.clone()).map(|packet| Output::Send { link, packet }));
                 }
@@ -603,7 +604,7 @@ impl Leading {
     fn propose(&mut self, now_ms: u64, shared: &mut Shared, zxid: Zxid, payload: Bytes) -> Result<(), Reason> {
         assert!(self.is_established(), "proposals need an established leader");
         assert_eq!(zxid, self.next_zxid(), "proposals are consecutive");
-        if zxid.counter() == u32::MAX && !self.is_standalone {
+        if zxid.counter() == u32::MAX && !self.is_standalone && !mutant::is(Mutant::CounterRunsOver) {
             return Err("the zxid's lower 32 bits have rolled over: a new epoch is needed");
         }
         if let Some(config) = shared.reconfiguration(&payload) {
@@ -646,7 +647,8 @@ impl Leading {
             return;
         }
         while let Some(first) = shared.history.first_outstanding() {
-            let own = shared.history.durable();
+            let history = &shared.history;
+            let own = if mutant::is(Mutant::OwnLogNotAwaited) { history.last_logged() } else { history.durable() };
             let has_it = |sid| {
                 if sid == shared.options.me { own >= first } else { self.learners.iter().any(|l| l.sid == sid && l.durable >= first) }
             };

@@ -8,7 +8,7 @@ use crate::quorum::{Quorum, Sid};
 use bytes::Bytes;
 use log::{info, warn};
 use oxkeeper_proto::txn::{self, LoggedTxn, Txn};
-use oxkeeper_proto::{OpCode, Zxid};
+use oxkeeper_proto::{Mutant, OpCode, Zxid, mutant};
 use std::collections::VecDeque;
 
 /// Why a role ends.
@@ -117,7 +117,9 @@ impl Shared {
     /// The role has ended: without [`Shared::commit_epoch`] the history is what it was, as after a restart.
     pub fn abandon_snapshot(&mut self) {
         if let Some(last) = self.replaced.take() {
-            self.history.reset(last);
+            if !mutant::is(Mutant::SnapKeptInMemory) {
+                self.history.reset(last);
+            }
             self.outputs.push_back(Output::AbandonSnapshot);
         }
     }
@@ -127,6 +129,9 @@ impl Shared {
     /// synchronised for would claim what is not there yet, and others would cut what is committed (trap 18).
     fn announce(&mut self, epoch: i64) {
         let current = self.committing.map_or(self.current, |(_, epoch)| epoch);
+        if mutant::is(Mutant::EpochNotAnnounced) {
+            return;
+        }
         if epoch > current && self.replaced.is_none() && self.announced.is_some_and(|announced| announced != epoch) {
             self.announced = Some(epoch);
             self.outputs.push_back(Output::AnnounceEpoch { epoch });

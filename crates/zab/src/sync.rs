@@ -6,7 +6,7 @@
 use crate::history::History;
 use crate::packet::{Packet, PacketKind};
 use bytes::Bytes;
-use oxkeeper_proto::Zxid;
+use oxkeeper_proto::{Mutant, Zxid, mutant};
 
 /// A learner that the leader's memory cannot serve: whoever reads the files does.
 ///
@@ -75,6 +75,9 @@ pub(crate) fn plan_from_memory(history: &History, through: Zxid, peer_last: Zxid
     // (e,0) is not a transaction: nobody can tell which history it stands for (trap 27). Nothing at all is a history
     // that ours may not begin with: a directory may have been filled otherwise (trap 30).
     if !is_transaction(peer_last) {
+        if mutant::is(Mutant::EmptyGetsDiff) {
+            return Some(SyncPlan::Diff { after: history.base() });
+        }
         return Some(SyncPlan::Snap);
     }
     if peer_last < history.base() {
@@ -91,6 +94,9 @@ pub(crate) fn plan_from_memory(history: &History, through: Zxid, peer_last: Zxid
 /// The learner has something behind `before` that we do not know. Within one epoch its history up to there is ours: the
 /// leader of an epoch proposes in order. Across epochs Java cannot cut, and (e,0) is in no log.
 fn cut(peer_last: Zxid, before: Zxid) -> SyncPlan {
+    if mutant::is(Mutant::TailNotCut) {
+        return SyncPlan::Diff { after: before };
+    }
     if before.epoch() == peer_last.epoch() && is_transaction(before) { SyncPlan::Trunc { to: before } } else { SyncPlan::Snap }
 }
 

@@ -12,7 +12,7 @@ use log::{info, warn};
 use oxkeeper_auth::Identity;
 use oxkeeper_proto::records::{CreateSessionTxn, ErrorTxn, TxnHeader};
 use oxkeeper_proto::txn::{self, Txn};
-use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record as _, SessionId, Zxid};
+use oxkeeper_proto::{ErrorCode, Mutant, OpCode, Reader, Record as _, SessionId, Zxid, mutant};
 use oxkeeper_tree::Tree;
 use oxkeeper_zab::packet::AuthId;
 use oxkeeper_zab::peer::Input as Zab;
@@ -277,7 +277,7 @@ impl Core {
         self.sessions.set_closing(session);
         self.counts.closes += 1;
         let zxid = self.begin();
-        let any_pending = !self.in_flight.is_empty();
+        let any_pending = !self.in_flight.is_empty() && !mutant::is(Mutant::PendingEphemeralsOverlooked);
         let mut budget = 0;
         let txn = self.preparation(now, tree, zxid, session, &[], &mut budget).close_session(session, any_pending);
         let header = TxnHeader { client_id: session.0, cxid, zxid: zxid.0, time: now.wall_ms, kind: OpCode::CLOSE_SESSION.0 };
