@@ -33,13 +33,13 @@ async function attempt(what, promise, show = (value) => value) {
   }
 }
 
-// A watch: what is told once it fires.
-function watched(what, arm) {
+// A watch: what it is armed with, and what is told once it fires.
+function watched(arm) {
   let armed;
   const event = new Promise((resolve) => {
     armed = arm((type, state, where) => resolve([type, state, where]));
   });
-  return armed.then((value) => ({ value, event: event.then((told) => say(what, ...told)) }));
+  return armed.then((value) => ({ value, event }));
 }
 
 async function main() {
@@ -53,15 +53,15 @@ async function main() {
   await attempt('no such', client.exists('/none', false), shape);
   await attempt('get none', client.get('/none', false));
 
-  const data = await watched('data watch', (tell) => client.w_get('/node', tell));
+  const data = await watched((tell) => client.w_get('/node', tell));
   say('watched', data.value[1].toString());
-  const children = await watched('child watch', (tell) => client.w_get_children('/node', tell));
+  const children = await watched((tell) => client.w_get_children('/node', tell));
   say('children', [...children.value].sort());
-  const coming = await watched('exists watch', (tell) => client.w_exists('/node/later', tell).catch(() => {}));
+  const coming = await watched((tell) => client.w_exists('/node/later', tell).catch(() => {}));
   await attempt('set', client.set('/node', 'three', 0), shape);
   await attempt('wrong version', client.set('/node', 'four', 7));
   await attempt('later', client.create('/node/later', '', ZooKeeper.ZOO_PERSISTENT));
-  await Promise.all([data.event, children.event, coming.event]);
+  for (const watch of [data, children, coming]) say('watch', ...(await watch.event));
 
   await attempt('children2', client.get_children2('/node', false), ([names, stat]) => [[...names].sort(), shape(stat)]);
   await attempt('acl', client.get_acl('/node'), ([acl]) => acl);
