@@ -3,7 +3,10 @@
 use crate::errors::{ZMARSHALLINGERROR, ZOK};
 use crate::memory::Buffer;
 use crate::multi::Plan;
-use crate::records::{ACL, ACL_vector, ClientInfo, ClientInfo_vector, Id, Stat, String_vector};
+use crate::records::{
+    ACL_vector, ClientInfo_vector, Stat, String_vector, deallocate_ACL_vector, deallocate_ClientInfo_vector, deallocate_String_vector,
+};
+use crate::vectors::{put_acl, put_identities, put_strings};
 use oxkeeper_client::{Chroot, reply};
 use oxkeeper_proto::JuteError;
 use oxkeeper_proto::records as wire;
@@ -84,13 +87,11 @@ impl Pending {
     }
 }
 
-/// Memory for what callbacks are given, used again for each.
+/// Memory for the strings that callbacks are given, used again for each. (Vectors are libc's: a completion may give back what
+/// it is lent, see [`lend`].)
 #[derive(Default)]
 pub struct Scratch {
     bytes: Vec<u8>,
-    strings: Vec<*mut c_char>,
-    acl: Vec<ACL>,
-    infos: Vec<ClientInfo>,
 }
 
 impl Scratch {
@@ -100,46 +101,6 @@ impl Scratch {
         self.bytes.extend_from_slice(text);
         self.bytes.push(0);
         self.bytes.as_ptr().cast()
-    }
-
-    /// Copies of many strings, each NUL-terminated, and where each begins.
-    fn copy_all<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]> + Clone) -> *mut c_char {
-        self.bytes.clear();
-        // All room first: the addresses are taken while the strings are appended.
-        self.bytes.reserve(texts.clone().map(|text| text.len() + 1).sum());
-        self.strings.clear();
-        for text in texts {
-            let at = self.bytes.len();
-            self.bytes.extend_from_slice(text);
-            self.bytes.push(0);
-            // SAFETY: `at` lies within what has been appended.
-            self.strings.push(unsafe { self.bytes.as_mut_ptr().add(at) }.cast());
-        }
-        self.bytes.as_mut_ptr().cast()
-    }
-
-    fn string_vector(&mut self, strings: reply::Strings<'_>) -> String_vector {
-        self.copy_all(strings);
-        String_vector { count: count(self.strings.len()), data: self.strings.as_mut_ptr() }
-    }
-
-    fn acl_vector(&mut self, entries: &[reply::AclEntry<'_>]) -> ACL_vector {
-        self.copy_all(entries.iter().flat_map(|entry| [entry.scheme, entry.id]));
-        self.acl.clear();
-        self.acl.extend(
-            entries
-                .iter()
-                .zip(self.strings.chunks_exact(2))
-                .map(|(entry, pair)| ACL { perms: entry.perms, id: Id { scheme: pair[0], id: pair[1] } }),
-        );
-        ACL_vector { count: count(self.acl.len()), data: self.acl.as_mut_ptr() }
-    }
-
-    fn info_vector(&mut self, identities: &[(&[u8], &[u8])]) -> ClientInfo_vector {
-        self.copy_all(identities.iter().flat_map(|(scheme, user)| [*scheme, *user]));
-        self.infos.clear();
-        self.infos.extend(self.strings.chunks_exact(2).map(|pair| ClientInfo { authScheme: pair[0], user: pair[1] }));
-        ClientInfo_vector { count: count(self.infos.len()), data: self.infos.as_mut_ptr() }
     }
 }
 
@@ -180,6 +141,28 @@ fn with_stat<T>((value, stat): (T, Option<wire::Stat>)) -> Result<(T, wire::Stat
     Ok((value, stat.ok_or(JuteError::EndOfInput)?))
 }
 
+/// Makes a vector, lends it to a completion, and gives back its memory, unless the completion has done so itself: the
+/// original allows that, and the Node addon does it.
+///
+/// # Safety
+/// `deallocate` gives back what `make` has made, and only once.
+unsafe fn lend<V>(
+    mut vector: V,
+    make: impl FnOnce(&mut V) -> c_int,
+    function: impl FnOnce(c_int, *mut V),
+    deallocate: unsafe extern "C" fn(*mut V) -> c_int,
+) {
+    let made = make(&mut vector);
+    let lent = &raw mut vector;
+    function(made, if made == ZOK { lent } else { ptr::null_mut() });
+    // SAFETY: the caller's promise.
+    unsafe { deallocate(lent) };
+}
+
+const NO_STRINGS: String_vector = String_vector { count: 0, data: ptr::null_mut() };
+const NO_ACL: ACL_vector = ACL_vector { count: 0, data: ptr::null_mut() };
+const NO_IDENTITIES: ClientInfo_vector = ClientInfo_vector { count: 0, data: ptr::null_mut() };
+
 impl Pending {
     /// Calls the application's function with the end of the request: `rc`, and the reply's body where there is one.
     ///
@@ -214,11 +197,21 @@ impl Pending {
                     Err(rc) => function(rc, ptr::null(), 0, ptr::null(), data),
                 },
                 Callback::Strings(Some(function)) => match read(rc, body, reply::strings) {
-                    Ok((strings, _)) => function(ZOK, &scratch.string_vector(strings), data),
+                    Ok((strings, _)) => lend(
+                        NO_STRINGS,
+                        |vector| put_strings(strings, vector),
+                        |rc, vector| function(rc, vector, data),
+                        deallocate_String_vector,
+                    ),
                     Err(rc) => function(rc, ptr::null(), data),
                 },
                 Callback::StringsStat(Some(function)) => match read(rc, body, |body| with_stat(reply::strings(body)?)) {
-                    Ok((strings, found)) => function(ZOK, &scratch.string_vector(strings), &stat(&found), data),
+                    Ok((strings, found)) => lend(
+                        NO_STRINGS,
+                        |vector| put_strings(strings, vector),
+                        |rc, vector| function(rc, vector, &stat(&found), data),
+                        deallocate_String_vector,
+                    ),
                     Err(rc) => function(rc, ptr::null(), ptr::null(), data),
                 },
                 Callback::String(Some(function)) => match read(rc, body, reply::path) {
@@ -230,11 +223,21 @@ impl Pending {
                     Err(rc) => function(rc, ptr::null(), ptr::null(), data),
                 },
                 Callback::Acl(Some(function)) => match read(rc, body, reply::acl) {
-                    Ok((entries, found)) => function(ZOK, &mut scratch.acl_vector(&entries), &mut stat(&found), data),
+                    Ok((entries, found)) => lend(
+                        NO_ACL,
+                        |vector| put_acl(&entries, vector),
+                        |rc, vector| function(rc, vector, &mut stat(&found), data),
+                        deallocate_ACL_vector,
+                    ),
                     Err(rc) => function(rc, ptr::null_mut(), ptr::null_mut(), data),
                 },
                 Callback::ClientInfo(Some(function)) => match read(rc, body, reply::identities) {
-                    Ok(identities) => function(ZOK, &scratch.info_vector(&identities), data),
+                    Ok(identities) => lend(
+                        NO_IDENTITIES,
+                        |vector| put_identities(&identities, vector),
+                        |rc, vector| function(rc, vector, data),
+                        deallocate_ClientInfo_vector,
+                    ),
                     Err(rc) => function(rc, ptr::null(), data),
                 },
                 Callback::Number(Some(function)) => match read(rc, body, reply::number) {

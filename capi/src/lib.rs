@@ -24,6 +24,7 @@ pub mod requests;
 pub mod resolve;
 pub mod single;
 pub mod sync;
+pub mod vectors;
 pub mod watchers;
 
 /// What a shell has in its own way: the functions that make a handle, and `log_message`. `$make` is of

@@ -48,6 +48,13 @@ pub fn installed() -> PathBuf {
     place
 }
 
+/// The source of a binding, as `cargo xtask prerequisites` fetched it.
+pub fn prepared(binding: &str) -> PathBuf {
+    let place = target().join("clients").join(binding);
+    assert!(place.exists(), "{} is missing: run `cargo xtask prerequisites`", place.display());
+    place
+}
+
 /// Where Debian's packages are unpacked.
 fn debian(package: &str) -> PathBuf {
     let place = target().join("capi-debian").join(package);

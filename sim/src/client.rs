@@ -1,9 +1,24 @@
-//! A client that keeps writing, in bytes: what it sends, and what it was told. Its xids go on over reconnects, so that
-//! session and cxid name one write for good.
+//! A client that keeps writing: the real machine of `crates/client` on virtual time, and what it was told. The machine
+//! chooses the server, resumes the session, sets its watches again, pings, and loses patience; the world carries its
+//! frames, one at a time. Its xids go on over reconnects, so that session and cxid name one write for good.
 
 use crate::random::Random;
-use oxkeeper_proto::{OpCode, Reader, SessionId, Write as _};
-use std::collections::VecDeque;
+use oxkeeper_client::{
+    AclRef, Chroot, Client as Machine, Completion, CreateMode, HostPort, Input, MultiOp, Operation, Options, Output, PendingRequests,
+    State, WatchEvent, WatcherId, reply,
+};
+use oxkeeper_proto::{ErrorCode, EventType, OpCode, SessionId};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+
+/// The shortest session timeout, and how much longer one may be.
+const SESSION_TIMEOUT_MS: u64 = 4000;
+const SESSION_TIMEOUT_SPREAD_MS: u64 = 12_000;
+/// Client ports of the servers, which are numbered from 0.
+const FIRST_PORT: u16 = 4001;
+const MOST_UNANSWERED: usize = 24;
+/// Of a frame's length.
+const PREFIX_BYTES: usize = 4;
 
 /// What a client learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,70 +44,133 @@ pub enum Line {
     Up { front: usize, slot: u32 },
 }
 
+/// A request that was not answered.
+struct Unanswered {
+    xid: i32,
+    op: OpCode,
+    /// A read's, and whether it leaves a watch.
+    read: Option<(String, bool)>,
+}
+
 /// See the module.
 pub struct Client {
     index: usize,
+    servers: usize,
+    seed: u64,
+    machine: Machine,
     pub line: Line,
     pub session: SessionId,
     /// The server reads the connection.
     pub readable: bool,
+    /// The server that the machine wants a connection to.
+    pub wanted: Option<usize>,
+    /// A connection that the machine has let go and the world has not yet.
+    dropped: Option<(usize, u32)>,
     next_xid: i32,
     number: u64,
-    /// Xid and op of what was not answered.
-    unanswered: VecDeque<(i32, OpCode)>,
-    closing: bool,
+    unanswered: VecDeque<Unanswered>,
+    /// The xid of the end of the session that was asked for.
+    closing: Option<i32>,
+    /// And was confirmed.
+    has_ended: bool,
     seen_zxid: i64,
+    /// Znodes of which the next change must be told before it can be read, and the mzxid that was read.
+    watched: BTreeMap<String, i64>,
     /// It asks for nothing more.
     pub is_done: bool,
+    /// Watches that were told, and connections that the machine gave up by itself.
+    pub events: usize,
+    pub given_up: usize,
 }
 
 impl Client {
-    /// A client without a session.
-    pub fn new(index: usize) -> Self {
+    /// A client without a session, of so many servers.
+    pub fn new(index: usize, servers: usize, seed: u64) -> Self {
         Self {
             index,
+            servers,
+            seed,
+            machine: machine(0, servers, seed, SessionId::NONE, 1),
             line: Line::Down,
             session: SessionId::NONE,
             readable: true,
+            wanted: None,
+            dropped: None,
             next_xid: 1,
             number: 0,
             unanswered: VecDeque::new(),
-            closing: false,
+            closing: None,
+            has_ended: false,
             seen_zxid: 0,
+            watched: BTreeMap::new(),
             is_done: false,
+            events: 0,
+            given_up: 0,
         }
     }
 
-    /// The connect request, for the session that it had or a new one.
-    pub fn connect(&mut self, front: usize, slot: u32) -> Vec<u8> {
+    /// When [`Client::tick`] has something to do.
+    pub fn next_timer_ms(&self) -> Option<u64> {
+        // Nobody waits for one that is done.
+        let is_over = self.is_done && self.line == Line::Down;
+        if is_over { None } else { self.machine.next_timer_ms() }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now_ms: u64) {
+        let was_up = self.line != Line::Down;
+        let told = self.bring(now_ms, Input::Tick);
+        assert_eq!(told, [], "time alone tells nothing");
+        self.given_up += usize::from(was_up && self.line == Line::Down);
+    }
+
+    /// A connection that the machine has let go: the server's side is to be told.
+    pub fn take_dropped(&mut self) -> Option<(usize, u32)> {
+        self.dropped.take()
+    }
+
+    /// The server that it wanted has accepted; what it says first waits as a frame.
+    pub fn connect(&mut self, now_ms: u64, front: usize, slot: u32) {
         self.line = Line::Asking { front, slot };
         self.readable = true;
-        self.closing = false;
-        self.unanswered.clear();
-        let mut out = Vec::new();
-        out.int(0);
-        out.long(self.seen_zxid);
-        out.int(4000);
-        out.long(self.session.0);
-        let password = if self.session == SessionId::NONE { [0; 16] } else { self.session.password() };
-        out.buffer(Some(&password));
-        out.boolean(false);
-        out
+        self.wanted = None;
+        let told = self.bring(now_ms, Input::LinkUp);
+        assert_eq!(told, [], "a connection alone tells nothing");
+    }
+
+    /// The server that it wanted does not accept.
+    pub fn refused(&mut self, now_ms: u64) {
+        self.wanted = None;
+        self.bring(now_ms, Input::LinkDown { errno: 111, reason: "Connection refused", tls: false });
     }
 
     /// The connection is gone.
-    pub fn hung_up(&mut self) {
-        self.line = Line::Down;
-        self.unanswered.clear();
+    pub fn hung_up(&mut self, now_ms: u64) {
+        if self.line != Line::Down {
+            self.line = Line::Down;
+            self.bring(now_ms, Input::LinkDown { errno: 104, reason: "Connection reset by peer", tls: false });
+        }
     }
 
-    /// Whether it may send.
-    pub fn can_send(&self) -> bool {
-        matches!(self.line, Line::Up { .. }) && self.readable && !self.closing && self.unanswered.len() < 24
+    /// The next frame for the server, without its length.
+    pub fn frame(&mut self, now_ms: u64) -> Option<Vec<u8>> {
+        if self.line == Line::Down || !self.readable {
+            return None;
+        }
+        let unsent = self.machine.unsent();
+        let length = u32::from_be_bytes(*unsent.first_chunk()?) as usize;
+        let frame = unsent[PREFIX_BYTES..PREFIX_BYTES + length].to_vec();
+        self.machine.sent(now_ms, PREFIX_BYTES + length);
+        Some(frame)
     }
 
-    /// The next request.
-    pub fn request(&mut self, random: &mut Random) -> Vec<u8> {
+    /// Whether it may ask for more.
+    pub fn can_ask(&self) -> bool {
+        self.readable && !self.is_done && self.closing.is_none() && self.unanswered.len() < MOST_UNANSWERED
+    }
+
+    /// Asks for something; it waits as a frame.
+    pub fn ask(&mut self, now_ms: u64, random: &mut Random) {
         self.number += 1;
         let number = self.number;
         let (index, node) = (self.index, random.below(12));
@@ -100,133 +178,228 @@ impl Client {
         let some = format!("{own}/n{node}");
         let size = [0, 10, 300, 700, 3000][random.below(5) as usize];
         let data = vec![b'a' + (number % 26) as u8; size as usize];
-        let mut out = Vec::new();
-        let op = match random.below(100) {
-            _ if number == 1 => write_create(&mut out, &own, &data, 0),
-            0..25 => write_create(&mut out, &some, &data, 0),
-            25..50 => write_set(&mut out, &some, &data),
-            50..60 => write_delete(&mut out, &some),
-            60..65 => write_create(&mut out, &format!("{own}/n{node}/s-"), &data, 2),
-            65..72 => write_create(&mut out, &format!("{own}/n{}", 20 + node), &data, 1),
-            72..75 => write_create(&mut out, &format!("/shared{}", random.below(4)), &data, 1),
-            75..85 => write_multi(&mut out, random, &own),
+        match random.below(100) {
+            _ if number == 1 => self.create(now_ms, &own, &data, CreateMode::PERSISTENT),
+            0..25 => self.create(now_ms, &some, &data, CreateMode::PERSISTENT),
+            25..50 => self.set(now_ms, &some, &data),
+            50..60 => self.submit(now_ms, &Operation::Delete { path: some.as_bytes(), version: -1 }, OpCode::DELETE, None),
+            60..65 => self.create(now_ms, &format!("{own}/n{node}/s-"), &data, CreateMode::PERSISTENT_SEQUENTIAL),
+            65..72 => self.create(now_ms, &format!("{own}/n{}", 20 + node), &data, CreateMode::EPHEMERAL),
+            72..75 => self.create(now_ms, &format!("/shared{}", random.below(4)), &data, CreateMode::EPHEMERAL),
+            75..85 => self.multi(now_ms, random, &own),
             85..97 => {
-                out.ustring(Some(&some));
-                out.boolean(random.one_in(3));
-                OpCode::GET_DATA
+                // Now and then what another client writes.
+                let whose = if random.one_in(3) { random.below(4) } else { index as u64 };
+                let path = match random.below(6) {
+                    0 => format!("/shared{}", random.below(4)),
+                    1..4 => format!("/client{whose}"),
+                    _ => format!("/client{whose}/n{node}"),
+                };
+                let watch = random.one_in(2);
+                let operation = Operation::GetData { path: path.as_bytes(), watch: watch.then_some(WatcherId(1)) };
+                self.submit(now_ms, &operation, OpCode::GET_DATA, Some((path.clone(), watch)));
             }
             97 if random.one_in(3) => {
-                self.closing = true;
-                OpCode::CLOSE_SESSION
+                self.closing = Some(self.next_xid);
+                self.next_xid += 1;
+                self.machine.close(now_ms, PendingRequests::Await);
             }
-            _ => write_set(&mut out, &own, &data),
-        };
+            _ => self.set(now_ms, &own, &data),
+        }
+        let told = self.drain(now_ms);
+        assert_eq!(told, [], "a question alone tells nothing");
+    }
+
+    fn submit(&mut self, now_ms: u64, operation: &Operation<'_>, op: OpCode, read: Option<(String, bool)>) {
         let xid = self.next_xid;
         self.next_xid += 1;
-        self.unanswered.push_back((xid, op));
-        let mut frame = Vec::with_capacity(out.len() + 8);
-        frame.int(xid);
-        frame.int(op.0);
-        frame.extend_from_slice(&out);
-        frame
+        self.unanswered.push_back(Unanswered { xid, op, read });
+        self.machine.submit(now_ms, xid as u64, operation).expect("the session is open");
+    }
+
+    fn create(&mut self, now_ms: u64, path: &str, data: &[u8], mode: CreateMode) {
+        let acl = Some(AclRef::OPEN);
+        let operation = Operation::Create { path: path.as_bytes(), data: Some(data), acl, mode, ttl_ms: -1, with_stat: false };
+        self.submit(now_ms, &operation, OpCode::CREATE, None);
+    }
+
+    fn set(&mut self, now_ms: u64, path: &str, data: &[u8]) {
+        self.submit(now_ms, &Operation::SetData { path: path.as_bytes(), data: Some(data), version: -1 }, OpCode::SET_DATA, None);
+    }
+
+    fn multi(&mut self, now_ms: u64, random: &mut Random, own: &str) {
+        let parts: Vec<(u64, String)> =
+            (0..1 + random.below(3)).map(|_| (random.below(3), format!("{own}/n{}", random.below(12)))).collect();
+        let data = Some(&b"multi"[..]);
+        let operations: Vec<MultiOp<'_>> = parts
+            .iter()
+            .map(|(kind, path)| match kind {
+                0 => MultiOp::Create {
+                    path: path.as_bytes(),
+                    data,
+                    acl: Some(AclRef::OPEN),
+                    mode: CreateMode::PERSISTENT,
+                    ttl_ms: -1,
+                    with_stat: false,
+                },
+                1 => MultiOp::SetData { path: path.as_bytes(), data, version: -1 },
+                _ => MultiOp::SetData { path: own.as_bytes(), data, version: -1 },
+            })
+            .collect();
+        self.submit(now_ms, &Operation::Multi(&operations), OpCode::MULTI, None);
     }
 
     /// Takes whole frames from the server.
     ///
     /// # Panics
     /// When they are not what is owed.
-    pub fn receive(&mut self, mut bytes: &[u8]) -> Vec<Told> {
-        let mut told = Vec::new();
+    pub fn receive(&mut self, now_ms: u64, bytes: &[u8]) -> Vec<Told> {
+        let end = self.hear_the_end(bytes);
+        // The machine gets them in two pieces.
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        let mut told = self.bring(now_ms, Input::Received(first));
+        told.extend(self.bring(now_ms, Input::Received(second)));
+        told.extend(end);
+        told
+    }
+
+    /// The machine does not tell under which zxid a session ended.
+    fn hear_the_end(&mut self, mut bytes: &[u8]) -> Option<Told> {
+        let closing = self.closing?;
         while !bytes.is_empty() {
             let length = u32::from_be_bytes(bytes[..4].try_into().expect("four bytes")) as usize;
-            let (payload, rest) = bytes[4..].split_at(length);
-            self.frame(payload, &mut told);
+            let (frame, rest) = bytes[PREFIX_BYTES..].split_at(length);
+            let mut r = oxkeeper_proto::Reader::new(frame);
+            let (xid, zxid, error) = (r.int().expect("xid"), r.long().expect("zxid"), r.int().expect("error"));
+            if xid == closing {
+                self.has_ended = error == 0;
+                return Some(Told::Write { session: self.session, xid, zxid, error });
+            }
             bytes = rest;
+        }
+        None
+    }
+
+    /// Tells the machine what happened, does what it says, and gives what it was told.
+    fn bring(&mut self, now_ms: u64, input: Input<'_>) -> Vec<Told> {
+        self.machine.handle(now_ms, input);
+        self.drain(now_ms)
+    }
+
+    fn drain(&mut self, now_ms: u64) -> Vec<Told> {
+        let mut told = Vec::new();
+        let mut is_over = false;
+        let Self { machine, index, line, session, wanted, dropped, unanswered, seen_zxid, watched, events, .. } = self;
+        while let Some(output) = machine.poll() {
+            match output {
+                Output::Connect(address) => *wanted = Some(usize::from(address.port() - FIRST_PORT)),
+                Output::Disconnect => {
+                    *wanted = None;
+                    if let Line::Asking { front, slot } | Line::Up { front, slot } = *line {
+                        *dropped = Some((front, slot));
+                        *line = Line::Down;
+                    }
+                }
+                Output::Completed(completion) => {
+                    let asked = unanswered.pop_front().expect("no completion without a request");
+                    assert_eq!(completion.tag, asked.xid as u64, "client {index}: completions come in the order of the requests");
+                    if completion.zxid >= 0 {
+                        assert!(completion.zxid >= *seen_zxid, "client {index}: zxid {:#x} after {seen_zxid:#x}", completion.zxid);
+                        *seen_zxid = completion.zxid;
+                        told.push(answered(&asked, &completion, *session));
+                        check_read(*index, &asked, &completion, watched);
+                    }
+                }
+                Output::Watch(event) => {
+                    *events += 1;
+                    told.extend(told_of(&event, watched));
+                }
+                Output::Session(event) => match event.state {
+                    State::Connected => {
+                        assert!(
+                            *session == SessionId::NONE || *session == event.session,
+                            "client {index}: another session than was asked for"
+                        );
+                        *session = event.session;
+                        if let Line::Asking { front, slot } = *line {
+                            *line = Line::Up { front, slot };
+                        }
+                        told.push(Told::Session(event.session));
+                    }
+                    State::Expired => {
+                        told.push(Told::NoSession(*session));
+                        *session = SessionId::NONE;
+                        is_over = true;
+                    }
+                    State::Connecting => {}
+                    other => panic!("client {index}: {other:?}"),
+                },
+                Output::Closed => is_over = true,
+                Output::Log(..) => {}
+                other => panic!("client {index}: nobody asked for {other:?}"),
+            }
+        }
+        if is_over {
+            self.begin_again(now_ms);
         }
         told
     }
 
-    fn frame(&mut self, payload: &[u8], told: &mut Vec<Told>) {
-        let mut r = Reader::new(payload);
-        if let Line::Asking { front, slot } = self.line {
-            r.int().expect("a protocol version");
-            r.int().expect("a timeout");
-            let session = SessionId(r.long().expect("a session"));
-            if session == SessionId::NONE {
-                told.push(Told::NoSession(self.session));
-                self.session = SessionId::NONE;
-                return;
-            }
-            assert!(self.session == SessionId::NONE || self.session == session, "another session than was asked for");
-            if self.session == SessionId::NONE {
-                self.next_xid = 1;
-            }
-            self.session = session;
-            self.line = Line::Up { front, slot };
-            told.push(Told::Session(session));
-            return;
-        }
-        let (xid, zxid, error) = (r.int().expect("xid"), r.long().expect("zxid"), r.int().expect("error"));
-        if xid == -1 {
-            told.push(Told::Zxid(zxid));
-            return;
-        }
-        let (expected, op) = self.unanswered.pop_front().expect("no reply without a request");
-        assert_eq!(xid, expected, "client {}: replies come in the order of the requests", self.index);
-        assert!(zxid >= self.seen_zxid, "client {}: zxid {zxid:#x} after {:#x}", self.index, self.seen_zxid);
-        self.seen_zxid = zxid;
-        if op == OpCode::GET_DATA {
-            told.push(Told::Zxid(zxid));
-            return;
-        }
-        told.push(Told::Write { session: self.session, xid, zxid, error });
-        if op == OpCode::CLOSE_SESSION && error == 0 {
+    /// The machine is over: another takes its place, with its session where that may live on.
+    fn begin_again(&mut self, now_ms: u64) {
+        assert!(self.unanswered.is_empty(), "client {}: requests that were never completed", self.index);
+        if std::mem::take(&mut self.has_ended) {
             self.session = SessionId::NONE;
         }
+        if self.session == SessionId::NONE {
+            self.next_xid = 1;
+        }
+        self.closing = None;
+        self.seen_zxid = 0;
+        self.watched.clear();
+        self.seed = self.seed.wrapping_add(1);
+        self.machine = machine(now_ms, self.servers, self.seed, self.session, self.next_xid);
     }
 }
 
-fn write_create(out: &mut Vec<u8>, path: &str, data: &[u8], flags: i32) -> OpCode {
-    out.ustring(Some(path));
-    out.buffer(Some(data));
-    out.int(1);
-    out.int(31);
-    out.ustring(Some("world"));
-    out.ustring(Some("anyone"));
-    out.int(flags);
-    OpCode::CREATE
-}
-
-fn write_set(out: &mut Vec<u8>, path: &str, data: &[u8]) -> OpCode {
-    write_delete(out, path);
-    let version = out.split_off(out.len() - 4);
-    out.buffer(Some(data));
-    out.extend_from_slice(&version);
-    OpCode::SET_DATA
-}
-
-fn write_delete(out: &mut Vec<u8>, path: &str) -> OpCode {
-    out.ustring(Some(path));
-    out.int(-1);
-    OpCode::DELETE
-}
-
-fn write_multi(out: &mut Vec<u8>, random: &mut Random, own: &str) -> OpCode {
-    for _ in 0..1 + random.below(3) {
-        let mut part = Vec::new();
-        let path = format!("{own}/n{}", random.below(12));
-        let op = match random.below(3) {
-            0 => write_create(&mut part, &path, b"multi", 0),
-            1 => write_set(&mut part, &path, b"multi"),
-            _ => write_set(&mut part, own, b"multi"),
-        };
-        out.int(op.0);
-        out.boolean(false);
-        out.int(-1);
-        out.extend_from_slice(&part);
+fn machine(now_ms: u64, servers: usize, seed: u64, session: SessionId, first_xid: i32) -> Machine {
+    let hosts = (0..servers).map(|at| HostPort { host: Ipv4Addr::LOCALHOST.to_string(), port: FIRST_PORT + at as u16 }).collect();
+    let timeout_ms = SESSION_TIMEOUT_MS + seed % SESSION_TIMEOUT_SPREAD_MS;
+    let mut options = Options::new(hosts, Chroot::default(), timeout_ms as i32, seed);
+    if session != SessionId::NONE {
+        options.session = session;
+        options.password = session.password();
     }
-    out.int(-1);
-    out.boolean(true);
-    out.int(-1);
-    OpCode::MULTI
+    options.first_xid = first_xid;
+    Machine::new(now_ms, options)
+}
+
+fn answered(asked: &Unanswered, completion: &Completion<'_>, session: SessionId) -> Told {
+    if asked.op == OpCode::GET_DATA {
+        return Told::Zxid(completion.zxid);
+    }
+    Told::Write { session, xid: asked.xid, zxid: completion.zxid, error: completion.error.0 }
+}
+
+/// No change of a watched znode can be read before it was told, be it at another server.
+fn check_read(index: usize, asked: &Unanswered, completion: &Completion<'_>, watched: &mut BTreeMap<String, i64>) {
+    let Some((path, watch)) = &asked.read else { return };
+    let mzxid = match completion.error {
+        ErrorCode::OK => reply::data(completion.body).expect("data and a Stat").1.mzxid,
+        ErrorCode::NO_NODE => 0,
+        _ => return,
+    };
+    if let Some(known) = watched.get(path) {
+        assert_eq!(*known, mzxid, "client {index}: {path} has changed, and its watch was not told");
+    }
+    if *watch && mzxid != 0 {
+        watched.insert(path.clone(), mzxid);
+    }
+}
+
+fn told_of(event: &WatchEvent<'_>, watched: &mut BTreeMap<String, i64>) -> Option<Told> {
+    let path = std::str::from_utf8(event.path).expect("as it was asked for");
+    assert!(event.kind == EventType::NodeDataChanged as i32 || event.kind == EventType::NodeDeleted as i32, "{event:?}");
+    assert!(watched.remove(path).is_some(), "{path} was told twice");
+    (event.zxid >= 0).then_some(Told::Zxid(event.zxid))
 }

@@ -66,6 +66,10 @@ pub struct ClusterReport {
     pub diffs: usize,
     pub truncs: usize,
     pub snaps: usize,
+    /// Watches that clients were told of.
+    pub watches: usize,
+    /// Connections that a client gave up because nothing came.
+    pub silences: usize,
     /// A number made of everything that happened: two runs of one seed have the same.
     pub trace: u64,
 }
@@ -88,6 +92,8 @@ impl std::ops::AddAssign for ClusterReport {
         self.diffs += other.diffs;
         self.truncs += other.truncs;
         self.snaps += other.snaps;
+        self.watches += other.watches;
+        self.silences += other.silences;
         self.trace = self.trace.rotate_left(7) ^ other.trace;
     }
 }
@@ -248,6 +254,7 @@ impl Cluster {
             told: None,
             is_healing: false,
             disks_fail: fails.iter().any(|kind| faults.of(*kind) > 0),
+            clients: (0..CLIENTS).map(|index| Client::new(index, total, random.bits())).collect(),
             random,
             config,
             options,
@@ -257,7 +264,6 @@ impl Cluster {
             cuts: BTreeMap::new(),
             links: BTreeMap::new(),
             next_link: 1,
-            clients: (0..CLIENTS).map(Client::new).collect(),
             at: vec![0; CLIENTS],
             oracle: ClusterOracle::new(total, members, origin),
             now: Now { mono_ms: 86_400_000, wall_ms: 1_700_000_000_000 },
@@ -287,6 +293,8 @@ impl Cluster {
         self.report.acknowledged = self.oracle.acknowledged;
         self.report.leads = self.oracle.leads;
         self.report.follows = self.oracle.follows;
+        self.report.watches = self.clients.iter().map(|client| client.events).sum();
+        self.report.silences = self.clients.iter().map(|client| client.given_up).sum();
         self.report
     }
 
@@ -522,7 +530,7 @@ impl Cluster {
         }
         for index in 0..CLIENTS {
             if self.at[index] == host {
-                self.clients[index].hung_up();
+                self.clients[index].hung_up(self.now.mono_ms);
             }
         }
     }
@@ -609,6 +617,7 @@ impl Cluster {
                 self.start(host);
             }
         }
+        self.tick_clients();
         let host = self.some_host();
         if self.hosts[host].member.is_none() || self.hosts[host].paused_until_ms > self.now.mono_ms {
             return;
@@ -691,7 +700,8 @@ impl Cluster {
         }
         let timers = self.hosts.iter().filter_map(|host| host.member.as_ref()?.next_timer_ms());
         let restarts = self.hosts.iter().filter(|host| host.member.is_none()).map(|host| host.restart_at_ms);
-        let next = timers.chain(restarts).min().unwrap_or(self.now.mono_ms + 100);
+        let clients = self.clients.iter().filter_map(Client::next_timer_ms);
+        let next = timers.chain(restarts).chain(clients).min().unwrap_or(self.now.mono_ms + 100);
         next.saturating_sub(self.now.mono_ms).min(2_000)
     }
 
@@ -903,49 +913,76 @@ impl Cluster {
         }
     }
 
+    /// Time passes for the clients, too; one that wants a server that is down is refused.
+    fn tick_clients(&mut self) {
+        let now_ms = self.now.mono_ms;
+        for index in 0..CLIENTS {
+            let client = &mut self.clients[index];
+            let is_due = client.next_timer_ms().is_some_and(|at| at <= now_ms);
+            if is_due {
+                client.tick(now_ms);
+            }
+            if client.wanted.is_some_and(|server| self.hosts[server].member.is_none()) {
+                client.refused(now_ms);
+            }
+            self.let_go(index);
+            let host = self.at[index];
+            if is_due && self.hosts[host].paused_until_ms <= now_ms {
+                self.carry(index, host);
+                self.look(host);
+            }
+        }
+    }
+
+    /// A connection that a client has dropped is gone for its server, too.
+    fn let_go(&mut self, index: usize) {
+        let Some((front, slot)) = self.clients[index].take_dropped() else { return };
+        let (host, now) = (self.at[index], self.local_now(self.at[index]));
+        if let Some(member) = self.hosts[host].member.as_mut() {
+            member.hang_up(now, front, slot);
+        }
+    }
+
     fn client_step(&mut self, index: usize, host: usize) {
         let now = self.local_now(host);
-        if matches!(self.clients[index].line, Line::Down) {
-            if self.clients[index].is_done {
-                return;
-            }
-            self.at[index] = host;
-        }
-        if self.at[index] != host {
-            return;
-        }
+        let client = &mut self.clients[index];
         let member = self.hosts[host].member.as_mut().expect("it is its turn");
-        match self.clients[index].line {
-            Line::Down => {
+        match client.line {
+            Line::Down if client.wanted == Some(host) && !client.is_done => {
+                self.at[index] = host;
                 let front = self.random.below(FRONTS as u64) as usize;
-                let slot = member.accept(now, front);
-                let frame = self.clients[index].connect(front, slot);
-                let flow = member.frame(now, front, slot, &frame);
-                self.follow(index, host, front, slot, flow);
-            }
-            Line::Asking { front, slot } => {
-                // It loses patience now and then.
-                if self.random.one_in(60) {
-                    member.hang_up(now, front, slot);
-                    self.clients[index].hung_up();
+                client.connect(now.mono_ms, front, member.accept(now, front));
+                // What is asked for before there is a session waits for it.
+                if self.random.one_in(2) && client.can_ask() {
+                    client.ask(now.mono_ms, &mut self.random);
                 }
             }
-            Line::Up { front, slot } => {
+            Line::Asking { .. } if self.at[index] == host => {}
+            Line::Up { front, slot } if self.at[index] == host => {
                 if self.random.one_in(120) {
                     member.hang_up(now, front, slot);
-                    self.clients[index].hung_up();
+                    client.hung_up(now.mono_ms);
                     return;
                 }
                 for _ in 0..1 + self.random.below(4) {
-                    if !self.clients[index].can_send() || self.clients[index].is_done {
-                        break;
+                    if client.can_ask() {
+                        client.ask(now.mono_ms, &mut self.random);
                     }
-                    let frame = self.clients[index].request(&mut self.random);
-                    let Some(member) = self.hosts[host].member.as_mut() else { return };
-                    let flow = member.frame(now, front, slot, &frame);
-                    self.follow(index, host, front, slot, flow);
                 }
             }
+            _ => return,
+        }
+        self.carry(index, host);
+    }
+
+    /// What a client has to send goes to its server.
+    fn carry(&mut self, index: usize, host: usize) {
+        let now = self.local_now(host);
+        while let Line::Up { front, slot } | Line::Asking { front, slot } = self.clients[index].line {
+            let Some(member) = self.hosts[host].member.as_mut() else { return };
+            let Some(frame) = self.clients[index].frame(now.mono_ms) else { return };
+            let flow = member.frame(now, front, slot, &frame);
+            self.follow(index, host, front, slot, flow);
         }
     }
 
@@ -960,7 +997,7 @@ impl Cluster {
                     if let Some(member) = self.hosts[host].member.as_mut() {
                         member.hang_up(now, front, slot);
                     }
-                    self.clients[index].hung_up();
+                    self.clients[index].hung_up(self.now.mono_ms);
                 }
             }
         }
@@ -983,16 +1020,17 @@ impl Cluster {
                 let Some(index) = self.client_at(host, front, *slot) else { continue };
                 match seen {
                     Seen::Bytes(_, bytes) => {
-                        for told in self.clients[index].receive(&bytes) {
+                        for told in self.clients[index].receive(now.mono_ms, &bytes) {
                             self.tell(host, told);
                         }
+                        self.let_go(index);
                     }
                     Seen::Resume(_) => self.clients[index].readable = true,
                     Seen::Close(slot) => {
                         if let Some(member) = self.hosts[host].member.as_mut() {
                             member.hang_up(now, front, slot);
                         }
-                        self.clients[index].hung_up();
+                        self.clients[index].hung_up(now.mono_ms);
                     }
                 }
             }

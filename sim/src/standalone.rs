@@ -60,6 +60,10 @@ pub struct Report {
     pub failed_logs: usize,
     pub failed_starts: usize,
     pub snapshots: usize,
+    /// Watches that clients were told of.
+    pub watches: usize,
+    /// Connections that a client gave up because nothing came.
+    pub silences: usize,
     /// Runs that ended with a refusal to start, see `is_undecidable`.
     pub undecided: usize,
 }
@@ -74,6 +78,8 @@ impl std::ops::AddAssign for Report {
         self.failed_logs += other.failed_logs;
         self.failed_starts += other.failed_starts;
         self.snapshots += other.snapshots;
+        self.watches += other.watches;
+        self.silences += other.silences;
         self.undecided += other.undecided;
     }
 }
@@ -101,10 +107,10 @@ impl Standalone {
         Self {
             seed,
             faults: faults.unwrap_or(drawn),
+            clients: (0..CLIENTS).map(|index| Client::new(index, 1, random.bits())).collect(),
             random,
             disk: SimDisk::new(),
             process: None,
-            clients: (0..CLIENTS).map(Client::new).collect(),
             oracle: Oracle::new(reference),
             now: Now { mono_ms: 86_400_000, wall_ms: 1_700_000_000_000 },
             is_full: false,
@@ -131,6 +137,8 @@ impl Standalone {
     fn finish(mut self) -> Report {
         self.report.acknowledged = self.oracle.acknowledged;
         self.report.refusals = self.oracle.refusals;
+        self.report.watches = self.clients.iter().map(|client| client.events).sum();
+        self.report.silences = self.clients.iter().map(|client| client.given_up).sum();
         self.report
     }
 
@@ -192,7 +200,8 @@ impl Standalone {
         if let Some(seed) = power_cut {
             self.disk.power_cut(seed);
         }
-        self.clients.iter_mut().for_each(Client::hung_up);
+        let now_ms = self.now.mono_ms;
+        self.clients.iter_mut().for_each(|client| client.hung_up(now_ms));
     }
 
     /// Starts, in the end. `false`: the directory cannot be told from a damaged one, and the run is over.
@@ -235,6 +244,7 @@ impl Standalone {
         self.now.mono_ms += passed_ms;
         self.now.wall_ms += passed_ms as i64;
         let now = self.now;
+        self.tick_clients();
         let process = self.process.as_mut().expect("started");
         let outcome = match self.random.below(100) {
             0..50 => {
@@ -275,29 +285,52 @@ impl Standalone {
         true
     }
 
-    fn client_step(&mut self, index: usize) {
-        let process = self.process.as_mut().expect("started");
-        let client = &mut self.clients[index];
-        match client.line {
-            Line::Down => {
-                let front = self.random.below(FRONTS as u64) as usize;
-                let slot = process.accept(self.now, front);
-                let frame = client.connect(front, slot);
-                let flow = process.frame(self.now, front, slot, &frame);
-                self.follow(index, front, slot, flow);
+    /// Time passes for the clients, too.
+    fn tick_clients(&mut self) {
+        let now_ms = self.now.mono_ms;
+        for index in 0..CLIENTS {
+            if self.clients[index].next_timer_ms().is_some_and(|at| at <= now_ms) {
+                self.clients[index].tick(now_ms);
+                self.let_go(index);
             }
-            Line::Asking { .. } => {}
-            Line::Up { front, slot } => {
+        }
+    }
+
+    /// A connection that a client has dropped is gone for the server, too.
+    fn let_go(&mut self, index: usize) {
+        if let Some((front, slot)) = self.clients[index].take_dropped()
+            && let Some(process) = self.process.as_mut()
+        {
+            process.hang_up(self.now, front, slot);
+        }
+    }
+
+    fn client_step(&mut self, index: usize) {
+        let (client, now) = (&mut self.clients[index], self.now);
+        match client.line {
+            Line::Down if client.wanted.is_some() => {
+                let front = self.random.below(FRONTS as u64) as usize;
+                let slot = self.process.as_mut().expect("started").accept(now, front);
+                client.connect(now.mono_ms, front, slot);
+            }
+            Line::Up { .. } => {
                 for _ in 0..1 + self.random.below(4) {
-                    if !self.clients[index].can_send() {
-                        break;
+                    if client.can_ask() {
+                        client.ask(now.mono_ms, &mut self.random);
                     }
-                    let frame = self.clients[index].request(&mut self.random);
-                    let process = self.process.as_mut().expect("started");
-                    let flow = process.frame(self.now, front, slot, &frame);
-                    self.follow(index, front, slot, flow);
                 }
             }
+            Line::Down | Line::Asking { .. } => {}
+        }
+        self.carry(index);
+    }
+
+    /// What a client has to send goes to the server.
+    fn carry(&mut self, index: usize) {
+        while let Line::Up { front, slot } | Line::Asking { front, slot } = self.clients[index].line {
+            let Some(frame) = self.clients[index].frame(self.now.mono_ms) else { return };
+            let flow = self.process.as_mut().expect("started").frame(self.now, front, slot, &frame);
+            self.follow(index, front, slot, flow);
         }
     }
 
@@ -309,7 +342,7 @@ impl Standalone {
                 self.look();
                 if matches!(self.clients[index].line, Line::Up { .. } | Line::Asking { .. }) {
                     self.process.as_mut().expect("started").hang_up(self.now, front, slot);
-                    self.clients[index].hung_up();
+                    self.clients[index].hung_up(self.now.mono_ms);
                 }
             }
         }
@@ -318,7 +351,7 @@ impl Standalone {
     fn hang_up(&mut self, index: usize) {
         if let Line::Up { front, slot } | Line::Asking { front, slot } = self.clients[index].line {
             self.process.as_mut().expect("started").hang_up(self.now, front, slot);
-            self.clients[index].hung_up();
+            self.clients[index].hung_up(self.now.mono_ms);
         }
     }
 
@@ -339,9 +372,10 @@ impl Standalone {
                 match seen {
                     Seen::Bytes(slot, bytes) => {
                         if let Some(index) = self.client_at(front, slot) {
-                            for told in self.clients[index].receive(&bytes) {
+                            for told in self.clients[index].receive(self.now.mono_ms, &bytes) {
                                 self.tell(told);
                             }
+                            self.let_go(index);
                         }
                     }
                     Seen::Resume(slot) => {

@@ -84,6 +84,8 @@ fn whatever_goes_wrong() {
         assert!(count >= floor, "{what} from files: {count}, and at least {floor} are wanted");
     }
     assert!(sum.faults.iter().all(|count| *count > 100), "{:?}", sum.faults);
+    // Clients that never moved, waited or were told would prove nothing of the client.
+    assert!(sum.watches > 0 && sum.silences > 20, "{sum:?}");
 }
 
 #[test]

@@ -44,6 +44,8 @@ fn whatever_goes_wrong_nothing_acknowledged_is_lost() {
             (all.refusals, 1000),
             (all.snapshots, 1000),
             (all.failed_starts, 3),
+            (all.watches, 1000),
+            (all.silences, 10),
         ] {
             assert!(count >= least, "{count} of at least {least}: {all:?}");
         }

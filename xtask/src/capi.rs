@@ -108,21 +108,67 @@ const UNPACKED: &[&str] = &["libzookeeper-st2", "libzookeeper-mt-dev", "libzooke
 /// Where they are unpacked, below the target directory; `compat-tests` looks for them there.
 const DEBIAN: &str = "capi-debian";
 
+/// Headers that bindings are compiled against, and the packages that have them where nothing else brought them.
+const BINDING_HEADERS: &[(&str, &str, &str)] = &[
+    ("node", "console.log(require('path').join(process.execPath, '../../include/node/node.h'))", "libnode-dev"),
+    ("python3", "import sysconfig; print(sysconfig.get_paths()['include'] + '/Python.h')", "python3-dev"),
+];
+
+/// Fetches the sources of bindings that others wrote; `compat-tests/tests/capi_bindings.rs` compiles them.
+fn bindings() -> Result<(), String> {
+    for (program, script, package) in BINDING_HEADERS {
+        let flag = if *program == "node" { "-e" } else { "-c" };
+        let found = Command::new(program).args([flag, script]).output().map_err(|error| format!("{program}: {error}"))?;
+        if !Path::new(String::from_utf8_lossy(&found.stdout).trim()).exists() {
+            install_packages(&[package])?;
+        }
+    }
+    let sources = clients::workspace().join("compat-tests/c/bindings");
+    let node = clients::directory("capi-node");
+    clients::fresh(&node, &sources.join("node/package-lock.json"), || {
+        for file in ["package.json", "package-lock.json"] {
+            copy(&sources.join("node").join(file), &node.join(file))?;
+        }
+        // Its own build would use the client that it bundles.
+        execute(Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(&node))
+    })?;
+    let python = clients::directory("capi-python");
+    let requirements = sources.join("python/requirements.txt");
+    clients::fresh(&python, &requirements, || {
+        let pip = clients::directory("venv").join("bin/pip");
+        let mut download = Command::new(pip);
+        download.args(["-q", "download", "--no-deps", "--no-binary", ":all:", "-r"]).arg(&requirements).arg("-d").arg(&python);
+        execute(&mut download)?;
+        let entries = fs::read_dir(&python).map_err(|error| format!("{}: {error}", python.display()))?;
+        let archive = entries.flatten().map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with(".tar.gz"));
+        let unpacked = python.join("zkpython");
+        fs::create_dir_all(&unpacked).map_err(|error| format!("{}: {error}", unpacked.display()))?;
+        let mut unpack = Command::new("tar");
+        unpack.args(["--strip-components=1", "-xzf"]).arg(archive.ok_or("pip has brought no archive")?);
+        execute(unpack.arg("-C").arg(&unpacked))
+    })
+}
+
+fn install_packages(packages: &[&str]) -> Result<(), String> {
+    execute(Command::new("apt-get").args(["-qq", "update"]))?;
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-y", "--no-install-recommends", "install"]);
+    execute(install.args(packages))
+}
+
 /// Fetches what is missing.
 ///
 /// # Errors
 /// What could not be had.
 pub fn prerequisites() -> Result<(), String> {
+    bindings()?;
     let installed = |package: &&&str| {
         let query = Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]).output();
         query.is_ok_and(|output| output.stdout.starts_with(b"install ok"))
     };
-    let missing: Vec<&&str> = PACKAGES.iter().filter(|package| !installed(package)).collect();
+    let missing: Vec<&str> = PACKAGES.iter().filter(|package| !installed(package)).copied().collect();
     if !missing.is_empty() {
-        execute(Command::new("apt-get").args(["-qq", "update"]))?;
-        let mut install = Command::new("apt-get");
-        install.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-y", "--no-install-recommends", "install"]);
-        execute(install.args(missing))?;
+        install_packages(&missing)?;
     }
     let directory = clients::target().join(DEBIAN);
     if directory.join("complete").exists() {

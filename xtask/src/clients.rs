@@ -78,7 +78,7 @@ pub(crate) fn fetch_jars(source: &str, name: &str, properties: &[&str]) -> Resul
 }
 
 /// Makes a directory anew when the file that says what is in it has changed.
-fn fresh(directory: &Path, reason: &Path, fill: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub(crate) fn fresh(directory: &Path, reason: &Path, fill: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let stamp = directory.join("made-from");
     let wanted = fs::read(reason).map_err(|e| format!("{}: {e}", reason.display()))?;
     if fs::read(&stamp).is_ok_and(|made| made == wanted) {

@@ -3,16 +3,14 @@
 
 use oxkeeper_capi::arguments::{acl, data as bytes, string};
 use oxkeeper_capi::completion::stat as c_stat;
-use oxkeeper_capi::errors::{ZBADARGUMENTS, ZMARSHALLINGERROR, ZNOWATCHER, ZOK, ZSYSTEMERROR};
+use oxkeeper_capi::errors::{ZBADARGUMENTS, ZMARSHALLINGERROR, ZNOWATCHER, ZOK};
 use oxkeeper_capi::handle::{Handle, handle};
-use oxkeeper_capi::memory::{copy_out, copy_string};
+use oxkeeper_capi::memory::copy_out;
 use oxkeeper_capi::multi::{Op, OpResult};
-use oxkeeper_capi::records::{
-    ACL_vector, ClientInfo_vector, Stat, String_vector, allocate_ACL_vector, allocate_ClientInfo_vector, allocate_String_vector,
-    deallocate_ACL_vector, deallocate_ClientInfo_vector, deallocate_String_vector,
-};
+use oxkeeper_capi::records::{ACL_vector, ClientInfo_vector, Stat, String_vector};
 use oxkeeper_capi::requests::{AddMode, WatcherType, add_watch_mode, create_operation, flagged, named, watches_to_remove, with_multi};
 use oxkeeper_capi::sync;
+use oxkeeper_capi::vectors::{put_acl, put_identities, put_strings};
 use oxkeeper_capi::watchers::WatcherFn;
 use oxkeeper_client::{Operation, WatcherId, reply};
 use oxkeeper_proto::JuteError;
@@ -54,31 +52,6 @@ unsafe fn put_data(data: Option<&[u8]>, to: *mut c_char, length: &mut c_int) {
             count as c_int
         }
     };
-}
-
-/// Strings into a vector of libc's memory, if one is wanted.
-///
-/// # Safety
-/// Null or a vector that may be overwritten.
-unsafe fn put_strings(strings: reply::Strings<'_>, to: *mut String_vector) -> c_int {
-    // SAFETY: the caller's promise, and the elements that have just been allocated.
-    unsafe {
-        let Some(to) = to.as_mut() else { return ZOK };
-        let count = c_int::try_from(strings.len()).unwrap_or(c_int::MAX);
-        allocate_String_vector(to, count);
-        if to.count != count {
-            return ZSYSTEMERROR;
-        }
-        for (i, text) in strings.take(count as usize).enumerate() {
-            let copy = copy_string(text);
-            if copy.is_null() {
-                deallocate_String_vector(to);
-                return ZSYSTEMERROR;
-            }
-            *to.data.add(i) = copy;
-        }
-    }
-    ZOK
 }
 
 /// See `zookeeper.h`.
@@ -531,33 +504,6 @@ pub unsafe extern "C" fn zoo_get_acl(zh: *mut Handle, path: *const c_char, entri
     })
 }
 
-/// An ACL into a vector of libc's memory, if one is wanted.
-///
-/// # Safety
-/// Null or a vector that may be overwritten.
-unsafe fn put_acl(acl: &[reply::AclEntry<'_>], to: *mut ACL_vector) -> c_int {
-    // SAFETY: the caller's promise, and the elements that have just been allocated.
-    unsafe {
-        let Some(to) = to.as_mut() else { return ZOK };
-        let count = c_int::try_from(acl.len()).unwrap_or(c_int::MAX);
-        allocate_ACL_vector(to, count);
-        if to.count != count {
-            return ZSYSTEMERROR;
-        }
-        for (i, entry) in acl.iter().take(count as usize).enumerate() {
-            let to_entry = &mut *to.data.add(i);
-            to_entry.perms = entry.perms;
-            to_entry.id.scheme = copy_string(entry.scheme);
-            to_entry.id.id = copy_string(entry.id);
-            if to_entry.id.scheme.is_null() || to_entry.id.id.is_null() {
-                deallocate_ACL_vector(to);
-                return ZSYSTEMERROR;
-            }
-        }
-    }
-    ZOK
-}
-
 /// See `zookeeper.h`.
 ///
 /// # Safety
@@ -654,32 +600,6 @@ pub unsafe extern "C" fn zoo_who_am_i(zh: *mut Handle, infos: *mut ClientInfo_ve
         // SAFETY: the caller's promise, and it waits.
         Ok(unsafe { put_identities(&identities, infos) })
     })
-}
-
-/// Identities into a vector of libc's memory, if one is wanted.
-///
-/// # Safety
-/// Null or a vector that may be overwritten.
-unsafe fn put_identities(identities: &[(&[u8], &[u8])], to: *mut ClientInfo_vector) -> c_int {
-    // SAFETY: the caller's promise, and the elements that have just been allocated.
-    unsafe {
-        let Some(to) = to.as_mut() else { return ZOK };
-        let count = c_int::try_from(identities.len()).unwrap_or(c_int::MAX);
-        allocate_ClientInfo_vector(to, count);
-        if to.count != count {
-            return ZSYSTEMERROR;
-        }
-        for (i, (scheme, user)) in identities.iter().take(count as usize).enumerate() {
-            let entry = &mut *to.data.add(i);
-            entry.authScheme = copy_string(scheme);
-            entry.user = copy_string(user);
-            if entry.authScheme.is_null() || entry.user.is_null() {
-                deallocate_ClientInfo_vector(to);
-                return ZSYSTEMERROR;
-            }
-        }
-    }
-    ZOK
 }
 
 /// See `zookeeper_ext.h`.
