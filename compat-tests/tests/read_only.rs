@@ -3,16 +3,18 @@
 //!
 //! CI runs cases drawn by the commit; `OXKEEPER_CASES`, `OXKEEPER_SEED`, `OXKEEPER_ENSEMBLE_SUBJECT`: see `mixed`.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use oxkeeper_compat_tests::connection::Connect;
+use oxkeeper_compat_tests::connection::{Connect, Connection};
 use oxkeeper_compat_tests::conversation::{Conversation, differences};
 use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, draw, ours};
 use oxkeeper_compat_tests::four_letter::{Shape, WORDS, bytes, shaped};
 use oxkeeper_compat_tests::http;
 use oxkeeper_compat_tests::mask::{Names, session_password};
-use oxkeeper_compat_tests::subject::{Subject, four_letter, free_port};
-use oxkeeper_compat_tests::wire::{Request, Writer, acl, op, open, request};
+use oxkeeper_compat_tests::subject::{Subject, class_path, four_letter, free_port, target_directory};
+use oxkeeper_compat_tests::wire::{Request, Writer, acl, op, open, render_reply, request};
 
 /// Three voters, the last of which leads at first; the first one is the one that is left alone.
 type Members = [Subject; 3];
@@ -128,6 +130,9 @@ fn doors(talk: &mut Conversation, known: Option<&(i64, Vec<u8>)>, local_sessions
     talk.names.name_session(session, "unknown");
     talk.connect_with("unknown", &Connect { session, password: Some(vec![7; 16]), ..as_reader() });
     talk.connect_with("unknown", &Connect { session, password: Some(session_password(session).to_vec()), ..as_reader() });
+    if talk.lines.contains_key("unknown") {
+        talk.ask("unknown", &request::read(op::EXISTS, "/a", false));
+    }
     if local_sessions {
         talk.note("a new one, and the way back to it");
         talk.connect_with("new", &as_reader());
@@ -142,6 +147,16 @@ fn doors(talk: &mut Conversation, known: Option<&(i64, Vec<u8>)>, local_sessions
         talk.connect_with("silent", &Connect { timeout_ms: 1000, ..as_reader() });
         talk.expect_close("silent");
     }
+}
+
+/// Java keeps the connection, so this comes behind all that would show it.
+fn refused_session(talk: &mut Conversation) {
+    talk.note("a new session");
+    let mut connection = Connection::open(talk.address).expect("a server");
+    connection.send(&as_reader().frame());
+    let answer = connection.receive(Duration::from_secs(8));
+    let text = answer.map_or_else(|silence| format!("{silence:?}"), |frame| render_reply(op::PING, &frame, &talk.names));
+    talk.note(format!("< new {text}"));
 }
 
 /// Without local sessions only a client can come in whose session nobody knows.
@@ -235,6 +250,9 @@ fn observe(name: &str, members: Members, local_sessions: bool) -> Vec<String> {
     let (words, pages) = (words(&ensemble), pages(port));
     talk.transcript.extend(words);
     talk.transcript.extend(pages);
+    if !local_sessions {
+        refused_session(&mut talk);
+    }
     // One with which it has a quorum again.
     ensemble.start(LEADER);
     ensemble.wait_for_leader();
@@ -280,4 +298,72 @@ fn a_member_alone_serves_readers_as_java_does() {
         }
     }
     draw("read-only server", cases, 1, Duration::from_secs(10), |name, (members, local)| compare(name, members, local));
+}
+
+/// A program's first words, line by line.
+fn words_of(command: &mut Command) -> Vec<String> {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // Logged lines begin with a time.
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let is_wanted = |line: &&str| !line.is_empty() && !line.starts_with(|c: char| c.is_ascii_digit()) && !line.starts_with("time = ");
+    text.lines().filter(is_wanted).map(str::to_owned).collect()
+}
+
+fn zk_cli(hosts: &str, words: &[&str]) -> Vec<String> {
+    let mut command = Command::new("java");
+    command.args(["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", &class_path(Subject::Java39)]);
+    words_of(command.args(["org.apache.zookeeper.ZooKeeperMain", "-server", hosts, "-r"]).args(words))
+}
+
+fn cli_mt(hosts: &str, words: &str) -> Vec<String> {
+    words_of(Command::new("/usr/lib/zookeeper/bin/cli_mt").args(["-h", hosts, "-r", "-c", words]))
+}
+
+/// Java's, C's and kazoo's clients at a member that has never seen another, and kazoo's way to a leader.
+fn clients_see(name: &str, subject: Subject) -> Vec<String> {
+    let mut plan = Plan::new(&[subject; 3], &[]).line("localSessionsEnabled", "true");
+    plan.options = plan.options.property("readonlymode.enabled", "true");
+    let mut ensemble = Ensemble::new(name, &plan);
+    ensemble.start(LEFT);
+    assert_eq!(ensemble.mode(LEFT), Some(Mode::ReadOnly));
+    let hosts = ensemble.address(LEFT).to_string();
+    let mut lines = Vec::new();
+    for words in [&["ls", "/"][..], &["create", "/x", "y"]] {
+        lines.push(format!("(zkCli {words:?})"));
+        lines.extend(zk_cli(&hosts, words));
+    }
+    for words in ["ls /", "create /x y"] {
+        lines.push(format!("(cli_mt {words})"));
+        lines.extend(cli_mt(&hosts, words));
+    }
+    lines.push("(kazoo)".to_owned());
+    let clients = target_directory().join("clients/venv/bin/python");
+    let mut kazoo = Command::new(&clients)
+        .args(["-B", "clients/kazoo/reader.py"])
+        .arg(ensemble.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask prerequisites`", clients.display()));
+    for line in BufReader::new(kazoo.stdout.take().expect("piped")).lines() {
+        let line = line.expect("text");
+        if line == "waiting" {
+            ensemble.spawn(LEFT + 1);
+        }
+        lines.push(format!("< {line}"));
+    }
+    assert!(kazoo.wait().expect("it ends").success(), "{lines:?}");
+    assert_eq!(lines.last().map(String::as_str), Some("< created"));
+    lines.iter().map(|line| line.replace(&hosts, "(server)")).collect()
+}
+
+#[test]
+fn real_clients_read_without_a_leader_and_find_one() {
+    let (theirs, mine) = std::thread::scope(|scope| {
+        let judged = scope.spawn(|| clients_see("judge of readers", Subject::Java39));
+        let mine = clients_see("readers", ours());
+        (judged.join().expect("the judge"), mine)
+    });
+    assert_eq!(theirs, mine);
 }

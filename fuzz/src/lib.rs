@@ -295,8 +295,16 @@ impl Machine {
         let (tree, second) = (Tree::new(options), Tree::new(options));
         let schemes = Arc::new(Schemes::new(&SchemeOptions::default()).expect("SHA1 is known"));
         let prepare = PrepareOptions { extended_types: true, emulate_353_ttl: false, enforce_quota: true, reconfig_enabled: true };
-        let core_options =
-            CoreOptions { tick_ms: 500, sid: 1, prepare, digest_enabled: true, close_session_txn: true, max_length: MAX_LENGTH, local_sessions: LocalSessions::Off, read_only_after_ms: None };
+        let core_options = CoreOptions {
+            tick_ms: 500,
+            sid: 1,
+            prepare,
+            digest_enabled: true,
+            close_session_txn: true,
+            max_length: MAX_LENGTH,
+            local_sessions: LocalSessions::Off,
+            read_only_after_ms: None,
+        };
         let core = Core::standalone(core_options, schemes.clone(), &tree, now);
         let shared = Arc::new(FrontShared::default());
         let options = FrontOptions {

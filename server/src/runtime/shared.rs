@@ -88,7 +88,7 @@ pub struct Shared {
     pub store: Arc<Mutex<Store>>,
     /// The links of a member of an ensemble.
     pub links: Option<Arc<Links>>,
-    /// Whether clients are served.
+    /// Whether all clients are served: the tree holds what was committed and nothing else.
     pub serves: AtomicBool,
     /// Whether clients are served by the leader of an ensemble.
     leads_others: AtomicBool,
@@ -322,7 +322,7 @@ impl Shared {
                         unpoisoned(self.reactors[usize::from(front)].shared.inbox.lock()).items.push(item);
                     }
                     Output::Serve(service) => {
-                        let serves = service != Service::None;
+                        let serves = service == Service::Full;
                         self.serves.store(serves, Ordering::SeqCst);
                         self.leads_others.store(serves && self.links.is_some() && core.peer().role() == Role::Leading, Ordering::Relaxed);
                         for (front, reactor) in self.reactors.iter().enumerate() {

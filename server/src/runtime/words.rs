@@ -130,7 +130,7 @@ impl Words {
             _ => None,
         };
         let mode = self.mode();
-        let serving = self.shared.serves.load(Ordering::SeqCst);
+        let serving = mode == Mode::ReadOnly || self.shared.serves.load(Ordering::SeqCst);
         let mut view = ServerView { serving, version: &self.version, mode, ..ServerView::default() };
         self.fill(needs, &mut view);
         if needs.statistics {
