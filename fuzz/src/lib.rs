@@ -13,7 +13,7 @@ use oxkeeper_proto::records::{
 use oxkeeper_proto::txn::{self, LoggedTxn};
 use oxkeeper_proto::{Reader, Record, SessionId, Zxid, java_string};
 use oxkeeper_replica::apply::{Commit, apply};
-use oxkeeper_replica::core::{Core, CoreOptions, Input, Output};
+use oxkeeper_replica::core::{Core, CoreOptions, Input, LocalSessions, Output};
 use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets};
 use oxkeeper_replica::inbox::FrontShared;
 use oxkeeper_replica::prepare::PrepareOptions;
@@ -295,8 +295,16 @@ impl Machine {
         let (tree, second) = (Tree::new(options), Tree::new(options));
         let schemes = Arc::new(Schemes::new(&SchemeOptions::default()).expect("SHA1 is known"));
         let prepare = PrepareOptions { extended_types: true, emulate_353_ttl: false, enforce_quota: true, reconfig_enabled: true };
-        let core_options =
-            CoreOptions { tick_ms: 500, sid: 1, prepare, digest_enabled: true, close_session_txn: true, max_length: MAX_LENGTH };
+        let core_options = CoreOptions {
+            tick_ms: 500,
+            sid: 1,
+            prepare,
+            digest_enabled: true,
+            close_session_txn: true,
+            max_length: MAX_LENGTH,
+            local_sessions: LocalSessions::Off,
+            read_only_after_ms: None,
+        };
         let core = Core::standalone(core_options, schemes.clone(), &tree, now);
         let shared = Arc::new(FrontShared::default());
         let options = FrontOptions {
@@ -307,6 +315,7 @@ impl Machine {
             outstanding_limit: 16,
             limits: Arc::default(),
             serves: true,
+            local_sessions: false,
             syncs: false,
         };
         let front = Front::new(0, shared.clone(), schemes.clone(), options, Arc::new(AtomicUsize::new(0)));

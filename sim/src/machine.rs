@@ -7,7 +7,7 @@ use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_ledger::{place, replay, write_whole};
 use oxkeeper_proto::Zxid;
 use oxkeeper_proto::txn::DIGEST_VERSION;
-use oxkeeper_replica::core::{CoreOptions, Input};
+use oxkeeper_replica::core::{CoreOptions, Input, LocalSessions};
 use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets};
 use oxkeeper_replica::inbox::{FrontShared, Item};
 use oxkeeper_replica::prepare::PrepareOptions;
@@ -152,6 +152,8 @@ pub fn core_options(tick_ms: u64, sid: u8) -> CoreOptions {
         digest_enabled: true,
         close_session_txn: true,
         max_length: MAX_LENGTH,
+        local_sessions: LocalSessions::Off,
+        read_only_after_ms: None,
     }
 }
 
@@ -217,6 +219,7 @@ impl Reactors {
             outstanding_limit: 1000,
             limits: Arc::default(),
             serves: !is_member,
+            local_sessions: false,
             syncs: is_member,
         };
         let reactor = |index: usize| {

@@ -13,7 +13,7 @@ use oxkeeper_proto::Zxid;
 use oxkeeper_replica::apply::{Commit, Outcome, apply};
 use oxkeeper_replica::core::{Core, DiskStep, Input, Output};
 use oxkeeper_replica::front::Flow;
-use oxkeeper_replica::inbox::Item;
+use oxkeeper_replica::inbox::{Item, Service};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::{AppendError, DiskRef, LogOptions, OpenOptions, Store};
 use oxkeeper_tree::Tree;
@@ -263,7 +263,8 @@ impl Member {
                     }
                     Output::Apply(commit) => self.commits.push(commit),
                     Output::Front { front, item } => self.reactors.tell(usize::from(front), item),
-                    Output::Serve(serves) => {
+                    Output::Serve(service) => {
+                        let serves = service == Service::Full;
                         self.is_serving = serves;
                         // What was committed before is in the tree by the time anybody is served.
                         self.apply();
@@ -274,7 +275,7 @@ impl Member {
                             let peer = self.core.peer();
                             self.events.push(Event::Serving(peer.role(), peer.epoch(), self.tree.last_zxid(), self.tree.digest()));
                         }
-                        (0..FRONTS).for_each(|front| self.reactors.tell(front, Item::Serve(serves)));
+                        (0..FRONTS).for_each(|front| self.reactors.tell(front, Item::Serve(service)));
                     }
                     Output::CatchUp => catches_up = true,
                     Output::Members(_) => {}

@@ -18,6 +18,11 @@ impl SessionId {
         if id == i64::MIN { Self(id + 1) } else { Self(id) }
     }
 
+    /// The number of the server that drew the id, as far as it fits into a byte.
+    pub const fn server_id(self) -> u8 {
+        (self.0 >> 56) as u8
+    }
+
     /// The next session's id.
     #[must_use]
     pub const fn next(self) -> Self {

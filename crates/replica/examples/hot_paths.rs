@@ -9,7 +9,7 @@ use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_proto::records::{Acl, ConnectRequest, CreateRequest, GetDataRequest, Id, MultiHeader, RequestHeader, SetDataRequest};
 use oxkeeper_proto::{OpCode, Record, Write, Zxid, perms};
 use oxkeeper_replica::apply::apply;
-use oxkeeper_replica::core::{Core, CoreOptions, Input, Output};
+use oxkeeper_replica::core::{Core, CoreOptions, Input, LocalSessions, Output};
 use oxkeeper_replica::front::{Front, FrontOptions, Outlets};
 use oxkeeper_replica::inbox::FrontShared;
 use oxkeeper_replica::prepare::PrepareOptions;
@@ -62,6 +62,8 @@ impl World {
             digest_enabled: true,
             close_session_txn: true,
             max_length: MAX_LENGTH,
+            local_sessions: LocalSessions::Off,
+            read_only_after_ms: None,
         };
         let core = Core::standalone(options, Arc::new(schemes.clone()), &tree, NOW);
         let shared = Arc::new(FrontShared::default());
@@ -73,6 +75,7 @@ impl World {
             outstanding_limit: 1000,
             limits: Default::default(),
             serves: true,
+            local_sessions: false,
             syncs: false,
         };
         let front = Front::new(0, shared.clone(), Arc::new(schemes.clone()), options, Arc::new(AtomicUsize::new(0)));

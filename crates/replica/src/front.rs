@@ -6,7 +6,7 @@
 use crate::audit::Auditor;
 use crate::core::Input;
 use crate::frame;
-use crate::inbox::{Answered, FrontShared, Inbox, Item};
+use crate::inbox::{Answered, FrontShared, Inbox, Item, Service};
 use crate::java_address::JavaAddress;
 use crate::limits::{Limits, Load};
 use crate::meter::ReadLog;
@@ -41,6 +41,8 @@ pub struct FrontOptions {
     pub limits: Arc<Limits>,
     /// Whether clients are served from the start; a member of an ensemble waits for its role.
     pub serves: bool,
+    /// Whether sessions are known to their server only: others can be neither opened nor closed without a leader.
+    pub local_sessions: bool,
     /// Whether a `sync` has to go through the core: in an ensemble it asks the leader.
     pub syncs: bool,
 }
@@ -281,7 +283,7 @@ pub struct Front {
     /// Writes in flight on the whole server.
     in_flight: Arc<AtomicUsize>,
     connections: Vec<Connection>,
-    serves: bool,
+    service: Service,
     free: Vec<u32>,
     /// Slots that are free once what the inbox holds for them has been dropped.
     limbo: Vec<u32>,
@@ -302,7 +304,7 @@ pub struct Front {
 impl Front {
     /// A front without connections.
     pub fn new(index: u16, shared: Arc<FrontShared>, schemes: Arc<Schemes>, options: FrontOptions, in_flight: Arc<AtomicUsize>) -> Self {
-        let serves = options.serves;
+        let service = if options.serves { Service::Full } else { Service::None };
         Self {
             index,
             shared,
@@ -310,7 +312,7 @@ impl Front {
             options,
             in_flight,
             connections: Vec::new(),
-            serves,
+            service,
             free: Vec::new(),
             limbo: Vec::new(),
             paused: Vec::new(),
@@ -454,7 +456,7 @@ impl Front {
         let mut r = Reader::with_max_length(bytes, self.options.max_length);
         let connection = &mut self.connections[slot as usize];
         let peer = JavaAddress(connection.peer);
-        if !self.serves {
+        if self.service == Service::None {
             info!("Closing the connection from {peer}: ZooKeeperServer not running");
             return Flow::Drop;
         }
@@ -462,7 +464,8 @@ impl Front {
             warn!("Closing the connection from {peer}: its first frame is no connect request");
             return Flow::Drop;
         };
-        connection.knows_read_only = r.boolean().is_ok();
+        let can_be_read_only = r.boolean().ok();
+        connection.knows_read_only = can_be_read_only.is_some();
         self.stats.connects += 1;
         match self.options.limits.admit(now.mono_ms, request.session_id != 0) {
             Ok(deficit) => self.stats.token_deficits.push(deficit),
@@ -471,6 +474,10 @@ impl Front {
                 warn!("Closing the connection from {peer}: there are more connect requests than connection_throttle_tokens allows");
                 return Flow::Drop;
             }
+        }
+        if self.service == Service::ReadOnly && can_be_read_only != Some(true) {
+            info!("Refusing session request for not-read-only client {peer}");
+            return Flow::Drop;
         }
         if request.last_zxid_seen > tree.last_zxid().0 {
             info!(
@@ -492,17 +499,34 @@ impl Front {
             request.last_zxid_seen,
             request.time_out
         );
+        if self.service == Service::ReadOnly {
+            match session {
+                SessionId::NONE if !self.options.local_sessions => {
+                    // As Java, an answer to a request in place of one to a connect request; but it leaves the connection open.
+                    info!("Refusing a new session to {peer}: without a leader there are only local ones");
+                    return self.refuse_write(tree, slot, 0, Flow::Close, out);
+                }
+                SessionId::NONE => {}
+                session if tree.session_timeout_ms(session).is_some() => {
+                    info!("Refusing global session reconnection in RO mode {peer}");
+                    return Flow::Drop;
+                }
+                _ => {}
+            }
+        }
+        let connection = &mut self.connections[slot as usize];
         if session == SessionId::NONE {
             connection.stage = Stage::Opening;
             self.submissions.push(Input::OpenSession { connection: id, timeout_ms });
             return Flow::Pause;
         }
+        let is_read_only = self.service == Service::ReadOnly;
         // Java closes the session's other connection before it looks at the password; here a wrong
         // password disturbs nobody.
         if request.passwd != Some(&session.password()[..]) {
             warn!("Incorrect password from {peer} for session {session}");
             info!("Invalid session {session} for client {peer}, probably expired");
-            write_connect_response(out, SessionId::NONE, 0, connection.knows_read_only);
+            write_connect_response(out, SessionId::NONE, 0, connection.knows_read_only.then_some(is_read_only));
             connection.stage = Stage::Closing;
             self.sent(slot);
             return Flow::Close;
@@ -522,6 +546,10 @@ impl Front {
         };
         let op = OpCode(kind);
         let body = r.rest();
+        if self.service == Service::ReadOnly && self.is_refused_to_readers(op) {
+            self.touch(now, slot);
+            return self.refuse_write(tree, slot, xid, Flow::Continue, out);
+        }
         if is_read(op) && !(op == OpCode::SYNC && self.options.syncs) {
             self.touch(now, slot);
             let connection = &mut self.connections[slot as usize];
@@ -564,6 +592,22 @@ impl Front {
                 Flow::Close
             }
         }
+    }
+
+    /// Java refuses these before it has looked at them.
+    fn is_refused_to_readers(&self, op: OpCode) -> bool {
+        let is_end = op == OpCode::CLOSE_SESSION && !self.options.local_sessions;
+        is_end || is_write(op) || matches!(op, OpCode::SYNC | OpCode::DELETE_CONTAINER)
+    }
+
+    fn refuse_write(&mut self, tree: &Tree, slot: u32, xid: i32, flow: Flow, out: &mut Vec<u8>) -> Flow {
+        frame::header(out, xid, tree.last_zxid().0, ErrorCode::NOT_READ_ONLY);
+        self.stats.size(HEADER_BYTES);
+        self.sent(slot);
+        if flow == Flow::Close {
+            self.connections[slot as usize].stage = Stage::Closing;
+        }
+        flow
     }
 
     fn submit(&mut self, now: Now, slot: u32, xid: i32, op: OpCode, body: &[u8]) -> Flow {
@@ -786,9 +830,9 @@ impl Front {
             Item::Forgotten { writes } => {
                 self.in_flight.fetch_sub(writes, Ordering::Relaxed);
             }
-            Item::Serve(serves) => {
-                self.serves = serves;
-                if serves {
+            Item::Serve(service) => {
+                self.service = service;
+                if service != Service::None {
                     return;
                 }
                 for (slot, connection) in self.connections.iter_mut().enumerate() {
@@ -812,13 +856,14 @@ impl Front {
         outlets: &mut impl Outlets,
     ) {
         let (tick_ms, valid) = (self.options.tick_ms, session != SessionId::NONE);
+        let is_read_only = self.service == Service::ReadOnly;
         let Some(connection) = self.living(id) else {
             if valid {
                 self.submissions.push(Input::Detach { connection: id, session });
             }
             return;
         };
-        write_connect_response(outlets.out(id.slot), session, timeout_ms, connection.knows_read_only);
+        write_connect_response(outlets.out(id.slot), session, timeout_ms, connection.knows_read_only.then_some(is_read_only));
         if valid {
             debug!("Established session {session} with negotiated timeout {timeout_ms} for client {}", JavaAddress(connection.peer));
             connection.stage = Stage::Open;
@@ -925,12 +970,12 @@ fn serve(
         .serve(xid, op, body, max_length, out);
 }
 
-fn write_connect_response(out: &mut Vec<u8>, session: SessionId, time_out: i32, knows_read_only: bool) {
+fn write_connect_response(out: &mut Vec<u8>, session: SessionId, time_out: i32, is_read_only: Option<bool>) {
     let password = if session == SessionId::NONE { [0; 16] } else { session.password() };
     frame::frame(out, |out| {
         ConnectResponse { protocol_version: 0, time_out, session_id: session.0, passwd: Some(&password) }.write(out);
-        if knows_read_only {
-            out.boolean(false);
+        if let Some(is_read_only) = is_read_only {
+            out.boolean(is_read_only);
         }
     });
 }

@@ -7,6 +7,17 @@ use oxkeeper_tree::watches::Watches;
 use std::ops::Range;
 use std::sync::Mutex;
 
+/// Which clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// None.
+    None,
+    /// Those that are content with a server that only answers reads.
+    ReadOnly,
+    /// All.
+    Full,
+}
+
 /// One thing for a front to do.
 #[derive(Debug)]
 pub enum Item {
@@ -54,8 +65,8 @@ pub enum Item {
         /// How many.
         writes: usize,
     },
-    /// Clients are served from here on, or no longer: then all connections are closed.
-    Serve(bool),
+    /// From here on these clients are served; if none, all connections are closed.
+    Serve(Service),
 }
 
 /// What a reply answers, for the order and the statistics of the connection.

@@ -30,8 +30,19 @@ pub struct ThrottleOptions {
     pub drop_decrease: f64,
     /// It goes down while no more than this share of the tokens is used.
     pub decrease_ratio: f64,
-    /// Tokens for a new session and for one that comes back; `None`: one each.
-    pub weights: Option<(u64, u64)>,
+    /// `None`: each connect request takes one token.
+    pub weights: Option<Weights>,
+}
+
+/// What connect requests cost, tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// A new session that the ensemble knows. The bucket and its refills are counted in these.
+    pub global: u64,
+    /// A new session, of the kind that there is.
+    pub fresh: u64,
+    /// One that comes back.
+    pub renewal: u64,
 }
 
 /// A token bucket with a random early drop (the BLUE scheme), as Java's `BlueThrottle` counts.
@@ -50,16 +61,16 @@ impl Throttle {
     /// A full bucket. With weights the bucket and its refills are counted in new sessions.
     pub fn new(options: ThrottleOptions, now_ms: u64, seed: u64) -> Self {
         let mut options = options;
-        if let Some((fresh, _)) = options.weights {
-            options.tokens *= fresh;
-            options.fill_count *= fresh;
+        if let Some(Weights { global, .. }) = options.weights {
+            options.tokens *= global;
+            options.fill_count *= global;
         }
         Self { tokens: options.tokens, filled_ms: now_ms, frozen_ms: now_ms, drop: 0.0, random: seed | 1, options }
     }
 
     /// Takes the tokens for a connect request; `false`: it has to go.
     pub fn admit(&mut self, now_ms: u64, renewal: bool) -> bool {
-        let need = self.options.weights.map_or(1, |(fresh, renew)| if renewal { renew } else { fresh });
+        let need = self.options.weights.map_or(1, |weights| if renewal { weights.renewal } else { weights.fresh });
         let elapsed_ms = now_ms.saturating_sub(self.filled_ms);
         if elapsed_ms > self.options.fill_time_ms {
             let refill = elapsed_ms.saturating_mul(self.options.fill_count) / self.options.fill_time_ms.max(1);
@@ -227,8 +238,13 @@ mod tests {
 
     #[test]
     fn weights_count_in_new_sessions() {
-        let mut throttle = Throttle::new(ThrottleOptions { weights: Some((3, 2)), ..options() }, 0, 1);
+        let with = |fresh| Some(Weights { global: 3, fresh, renewal: 2 });
+        let mut throttle = Throttle::new(ThrottleOptions { weights: with(3), ..options() }, 0, 1);
         assert!((0..6).all(|_| throttle.admit(0, true)));
+        assert!(!throttle.admit(0, false));
+        // Local ones are cheaper; the bucket stays what it is.
+        let mut throttle = Throttle::new(ThrottleOptions { weights: with(1), ..options() }, 0, 1);
+        assert!((0..12).all(|_| throttle.admit(0, false)));
         assert!(!throttle.admit(0, false));
     }
 

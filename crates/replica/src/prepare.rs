@@ -57,6 +57,8 @@ pub struct Preparation<'a> {
     /// How many bytes of ephemeral paths the session may still add, so that its closing fits into
     /// one transaction (ZOOKEEPER-4306).
     pub ephemeral_budget: &'a mut usize,
+    /// Why the session may have no ephemeral nodes, if it may not: it is not known to the ensemble.
+    pub refuses_ephemerals: Option<ErrorCode>,
 }
 
 /// The node that holds an ephemeral's path takes its length and a few bytes in the closing of its session.
@@ -91,6 +93,12 @@ impl<'a> Preparation<'a> {
             return Err(ErrorCode::BAD_ARGUMENTS);
         }
         self.check_ttl(op, flags, ttl)?;
+        if create_flags::is_ephemeral(flags)
+            && let Some(refusal) = self.refuses_ephemerals
+        {
+            // Other creates with such a flag never make a session known to all.
+            return Err(if matches!(op, OpCode::CREATE | OpCode::CREATE2) { refusal } else { ErrorCode::SESSION_EXPIRED });
+        }
         let name = name.as_ref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let (parent_path, _) = path::split(name).filter(|_| !name.contains('\0')).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let acl = self.schemes.fix_acl(asked_acl.as_deref(), self.identities)?;

@@ -6,7 +6,7 @@ use oxkeeper_proto::acl::{open, to_records};
 use oxkeeper_proto::records::{ConnectRequest, CreateRequest, GetDataRequest, MultiHeader, ReplyHeader, RequestHeader, SetDataRequest};
 use oxkeeper_proto::{ErrorCode, EventType, OpCode, Reader, Record, SessionId, Write, Zxid};
 use oxkeeper_replica::apply::{Commit, apply};
-use oxkeeper_replica::core::{Core, CoreOptions, Input, Output};
+use oxkeeper_replica::core::{Core, CoreOptions, Input, LocalSessions, Output};
 use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets, Sizes};
 use oxkeeper_replica::inbox::FrontShared;
 use oxkeeper_replica::meter::Meter;
@@ -91,6 +91,7 @@ impl World {
             outstanding_limit: 1000,
             limits: Default::default(),
             serves: true,
+            local_sessions: false,
             syncs: false,
         };
         let front = Front::new(0, shared.clone(), schemes.clone(), front_options, Arc::new(AtomicUsize::new(0)));
@@ -196,6 +197,8 @@ fn options() -> CoreOptions {
         digest_enabled: true,
         close_session_txn: true,
         max_length: MAX_LENGTH,
+        local_sessions: LocalSessions::Off,
+        read_only_after_ms: None,
     }
 }
 

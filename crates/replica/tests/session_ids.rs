@@ -3,7 +3,7 @@
 use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_proto::txn::LoggedTxn;
 use oxkeeper_proto::{SessionId, Zxid};
-use oxkeeper_replica::core::{Core, CoreOptions, Input, Output};
+use oxkeeper_replica::core::{Core, CoreOptions, Input, LocalSessions, Output};
 use oxkeeper_replica::prepare::PrepareOptions;
 use oxkeeper_replica::request::{ConnId, Now};
 use oxkeeper_tree::{NoopSink, Tree, TreeOptions};
@@ -18,6 +18,8 @@ fn open_session_in_a_new_life(tree: &mut Tree, wall_ms: i64) -> SessionId {
         digest_enabled: true,
         close_session_txn: true,
         max_length: 1 << 20,
+        local_sessions: LocalSessions::Off,
+        read_only_after_ms: None,
     };
     let now = Now { mono_ms: 86_400_012, wall_ms };
     let schemes = Arc::new(Schemes::new(&SchemeOptions::default()).expect("the defaults are good"));

@@ -545,6 +545,11 @@ impl Peer {
         }
     }
 
+    /// Whether a leader is being looked for: what came before is over, and nothing has begun.
+    pub fn is_looking(&self) -> bool {
+        matches!(self.state, State::Looking)
+    }
+
     /// Whether clients can be served: an established leader, or a learner that is up to date.
     pub fn is_serving(&self) -> bool {
         match &self.state {

@@ -2,6 +2,8 @@
 //!
 //! What a command does beside printing (reset, snapshot, restore) and who may run it is the runtime's.
 
+use std::collections::BTreeMap;
+
 use oxkeeper_proto::txn::DIGEST_VERSION;
 use oxkeeper_proto::{SessionId, Zxid};
 
@@ -351,12 +353,14 @@ fn connection(connection: &ConnectionView, is_brief: bool, json: &mut Json) {
 
 fn dump(view: &AdminView<'_>, json: &mut Json) {
     json.key("expiry_time_to_session_ids").object(|json| {
-        // A learner does not know when its sessions expire, and shows none.
-        let SessionsView::Tracked { global, .. } = &view.server.sessions else { return };
-        for bucket in global {
-            let sessions = &bucket.sessions;
-            json.key(bucket.expires_ms + view.monotonic_less_wall_ms)
-                .array(|json| sessions.iter().for_each(|session| json.integer(session.0)));
+        // A learner does not know when its sessions expire, and shows none, its own included.
+        let SessionsView::Tracked { local, global } = &view.server.sessions else { return };
+        let mut buckets: BTreeMap<i64, Vec<SessionId>> = BTreeMap::new();
+        for bucket in local.iter().flatten().chain(global) {
+            buckets.entry(bucket.expires_ms).or_default().extend(&bucket.sessions);
+        }
+        for (expires_ms, sessions) in buckets {
+            json.key(expires_ms + view.monotonic_less_wall_ms).array(|json| sessions.iter().for_each(|session| json.integer(session.0)));
         }
     });
     listing(json, "session_id_to_ephemeral_paths", view.server.ephemerals);

@@ -228,7 +228,6 @@ const NO_TLS: &str = "TLS is not supported yet.";
 const NO_SASL: &str = "SASL is not supported yet.";
 const NO_SASL_EFFECT: &str = "Without SASL it has no effect.";
 const NO_QUORUM_AUTH: &str = "Authentication between servers is not supported yet.";
-const NO_LOCAL_SESSIONS: &str = "All sessions are known to the whole ensemble.";
 const NO_OBSERVER_MASTER: &str = "Observers follow the leader itself.";
 const NO_ORACLE: &str = "No oracle is asked: two servers are a quorum only together.";
 const NO_EPOCH_LIMIT: &str = "A leader waits for epochs as long as initLimit says.";
@@ -277,8 +276,8 @@ pub const TABLE: &[OptionRow] = &[
     row("peerType", File, Kind::Choice(&["participant", "observer"]), "participant", "", "Role of this server; the `server.N` lines overrule it.", EnsembleOnly),
     row("group*", File, Text, "", "", "`group.N=sid:sid:...`: a group of a hierarchical quorum.", EnsembleOnly),
     row("weight*", File, Text, "", "", "`weight.N=n`: the weight of server N in a hierarchical quorum, 1 if not given; who weighs 0 cannot lead.", EnsembleOnly),
-    row("localSessionsEnabled", File, StrictBool, "false", "", "Sessions that only their server knows.", KnownNotYet(NO_LOCAL_SESSIONS)),
-    row("localSessionsUpgradingEnabled", File, StrictBool, "false", "", "Such sessions become global at their first ephemeral node.", KnownNotYet(NO_LOCAL_SESSIONS)),
+    row("localSessionsEnabled", File, StrictBool, "false", "", "Sessions that only their server knows.", EnsembleOnly),
+    row("localSessionsUpgradingEnabled", File, StrictBool, "false", "", "Such sessions become global at their first ephemeral node.", EnsembleOnly),
     row("syncEnabled", File, StrictBool, "true", "", "Observers write a log and snapshots.", KnownNotYet(OBSERVERS_SYNC)),
     row("quorumListenOnAllIPs", File, StrictBool, "false", "", "Quorum and election ports listen on all addresses.", EnsembleOnly),
     row("observerMasterPort", File, int(i32::MIN as i64, 65535), "0", "", "Port on which a follower feeds observers; 0 or less: off.", KnownNotYet(NO_OBSERVER_MASTER)),
@@ -313,7 +312,7 @@ pub const TABLE: &[OptionRow] = &[
     row("jvm.pause.sleep.time.ms", File, int(i64::MIN, i64::MAX), "500", "ms", "How often to look.", Ignored(JVM_ONLY)),
     // Clients and administration.
     row("4lw.commands.whitelist", FileOrProperty, List, "", "", "Four-letter words that are answered; `*` for all. `srvr` always is.", Supported),
-    row("readonlymode.enabled", BareProperty, Bool, "false", "", "Serve reads without a quorum; on a standalone server it only allows the four-letter word `isro`.", Supported),
+    row("readonlymode.enabled", BareProperty, Bool, "false", "", "A member that finds no leader for two seconds, or a tickTime if that is longer, serves reads; on a standalone server it only allows the four-letter word `isro`.", Supported),
     row("clientTcpKeepAlive", FileOrProperty, Bool, "false", "", "TCP keep-alive on client connections.", Supported),
     row("maxCnxns", FileOrProperty, ANY_JAVA_INT, "0", "connections", "Most connections in all; 0 for no limit.", Supported),
     row("nio.sessionlessCnxnTimeout", FileOrProperty, POSITIVE, "10000", "ms", "Time after which a connection without a session is closed.", Supported),

@@ -15,7 +15,7 @@ use crate::admin::http::{self, Body, Handler, Request, Response};
 use crate::admin::json::Json;
 use crate::admin::page::Page;
 use crate::config::{self, AdminConfig, ServerConfig};
-use crate::four_letter::environment;
+use crate::four_letter::{Mode, environment};
 use crate::metrics::{Counter, Summary};
 use log::{info, warn};
 use oxkeeper_auth::{AuthOutcome, Identity};
@@ -300,7 +300,7 @@ fn probe(attached: Option<&Attached>, needs_quorum: bool) -> Response {
     let mode = attached.words.gather(Default::default(), |view| view.serving.then_some(view.mode));
     match mode {
         None => Response::text(503, PLAIN, "not serving requests\n"),
-        Some(crate::four_letter::Mode::ReadOnly) if needs_quorum => Response::text(503, PLAIN, "no quorum: reads only\n"),
+        Some(Mode::ReadOnly) if needs_quorum => Response::text(503, PLAIN, "no quorum: reads only\n"),
         Some(_) if shared.core().out_of_space() => Response::text(503, PLAIN, "the disk is full: reads only\n"),
         Some(mode) => Response::text(200, PLAIN, format!("ok, {}\n", mode.word())),
     }
@@ -378,8 +378,8 @@ impl Attached {
             }
             let view = AdminView {
                 server,
-                // Java's has forgotten its server while it looks for a leader.
-                quorum: quorum.as_ref().filter(|_| server.serving),
+                // Java's has forgotten its server while it looks for a leader, and one that only reads knows no ensemble.
+                quorum: quorum.as_ref().filter(|_| server.serving && server.mode != Mode::ReadOnly),
                 initial_configuration: initial.as_ref().and_then(Option::as_deref),
                 properties: &properties,
                 last_snapshot: if command == AdminCommand::LastSnapshot { last_snapshot(&shared.config) } else { None },

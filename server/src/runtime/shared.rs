@@ -13,7 +13,7 @@ use oxkeeper_proto::{EventType, OpCode, SessionId, Zxid, path};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreCounts, DiskStep, Input, Output};
 use oxkeeper_replica::front::Front;
-use oxkeeper_replica::inbox::{FrontShared, Item};
+use oxkeeper_replica::inbox::{FrontShared, Item, Service};
 use oxkeeper_replica::meter::{Meter, STAT_BYTES, namespace};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::Store;
@@ -88,7 +88,7 @@ pub struct Shared {
     pub store: Arc<Mutex<Store>>,
     /// The links of a member of an ensemble.
     pub links: Option<Arc<Links>>,
-    /// Whether clients are served.
+    /// Whether all clients are served: the tree holds what was committed and nothing else.
     pub serves: AtomicBool,
     /// Whether clients are served by the leader of an ensemble.
     leads_others: AtomicBool,
@@ -321,12 +321,13 @@ impl Shared {
                         fronts |= 1 << front;
                         unpoisoned(self.reactors[usize::from(front)].shared.inbox.lock()).items.push(item);
                     }
-                    Output::Serve(serves) => {
+                    Output::Serve(service) => {
+                        let serves = service == Service::Full;
                         self.serves.store(serves, Ordering::SeqCst);
                         self.leads_others.store(serves && self.links.is_some() && core.peer().role() == Role::Leading, Ordering::Relaxed);
                         for (front, reactor) in self.reactors.iter().enumerate() {
                             fronts |= 1 << front;
-                            unpoisoned(reactor.shared.inbox.lock()).items.push(Item::Serve(serves));
+                            unpoisoned(reactor.shared.inbox.lock()).items.push(Item::Serve(service));
                         }
                     }
                     Output::CatchUp => catches_up = true,

@@ -23,10 +23,10 @@ use oxkeeper_ledger::{Ledger, LedgerOptions};
 use oxkeeper_net::mio::Poll;
 use oxkeeper_net::{ConnectionLimits, Listener, Queue, Wakeup};
 use oxkeeper_proto::Zxid;
-use oxkeeper_replica::core::{Core, CoreOptions};
+use oxkeeper_replica::core::{Core, CoreOptions, LocalSessions};
 use oxkeeper_replica::front::{Front, FrontOptions};
 use oxkeeper_replica::inbox::FrontShared;
-use oxkeeper_replica::limits::{Limits, Throttle, ThrottleOptions};
+use oxkeeper_replica::limits::{Limits, Throttle, ThrottleOptions, Weights};
 use oxkeeper_replica::prepare::PrepareOptions;
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::{Directories, DiskRef, LogOptions, OpenError, OpenOptions, RealDisk, Store};
@@ -463,6 +463,13 @@ fn core_options(config: &ServerConfig, max_length: i32) -> CoreOptions {
         digest_enabled: config.digest_enabled,
         close_session_txn: config.close_session_txn_enabled,
         max_length,
+        local_sessions: match &config.ensemble {
+            Some(ensemble) if ensemble.local_sessions_enabled && ensemble.local_sessions_upgrading_enabled => LocalSessions::Upgraded,
+            Some(ensemble) if ensemble.local_sessions_enabled => LocalSessions::On,
+            _ => LocalSessions::Off,
+        },
+        // As Java: at least two seconds.
+        read_only_after_ms: (config.read_only_mode_enabled && config.ensemble.is_some()).then(|| u64::from(config.tick_time_ms).max(2000)),
     }
 }
 
@@ -480,7 +487,12 @@ fn front_options(config: &ServerConfig, max_length: i32, now: Now) -> FrontOptio
         limits: Arc::new(limits(config, now)),
         serves: config.ensemble.is_none(),
         syncs: config.ensemble.is_some(),
+        local_sessions: has_local_sessions(config),
     }
+}
+
+fn has_local_sessions(config: &ServerConfig) -> bool {
+    config.ensemble.as_ref().is_some_and(|ensemble| ensemble.local_sessions_enabled)
 }
 
 fn limits(config: &ServerConfig, now: Now) -> Limits {
@@ -488,7 +500,9 @@ fn limits(config: &ServerConfig, now: Now) -> Limits {
     let throttle = connections.tokens.map(|tokens| {
         let local = connections.local_session_weight;
         // As Java: neither weighs less than a local session.
-        let weights = (u64::from(connections.global_session_weight.max(local)), u64::from(connections.renew_session_weight.max(local)));
+        let global = u64::from(connections.global_session_weight.max(local));
+        let fresh = if has_local_sessions(config) { u64::from(local) } else { global };
+        let weights = Weights { global, fresh, renewal: u64::from(connections.renew_session_weight.max(local)) };
         let options = ThrottleOptions {
             tokens: u64::from(tokens),
             fill_time_ms: u64::from(connections.fill_time_ms),

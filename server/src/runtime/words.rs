@@ -14,9 +14,9 @@ use crate::metrics::{Gauge, GaugeSet, GaugeValues, prometheus};
 use log::warn;
 use oxkeeper_proto::{SessionId, path};
 use oxkeeper_replica::front::ConnectionInfo;
-use oxkeeper_replica::sessions::deadline;
+use oxkeeper_replica::sessions::{SessionTracker, deadline};
 use oxkeeper_zab::{LearnerView, Role};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -130,7 +130,7 @@ impl Words {
             _ => None,
         };
         let mode = self.mode();
-        let serving = self.shared.serves.load(Ordering::SeqCst);
+        let serving = mode == Mode::ReadOnly || self.shared.serves.load(Ordering::SeqCst);
         let mut view = ServerView { serving, version: &self.version, mode, ..ServerView::default() };
         self.fill(needs, &mut view);
         if needs.statistics {
@@ -190,6 +190,9 @@ impl Words {
 
     fn peer_state(&self) -> Option<&'static str> {
         self.shared.config.ensemble.as_ref()?;
+        if self.shared.core().is_read_only() {
+            return None;
+        }
         Some(match self.shared.core().peer().role() {
             Role::Leading => "leading - broadcast",
             Role::Following => "following - broadcast",
@@ -207,7 +210,9 @@ impl Words {
         if self.shared.config.ensemble.is_none() {
             return Mode::Standalone;
         }
-        match self.shared.core().peer().role() {
+        let core = self.shared.core();
+        match core.peer().role() {
+            _ if core.is_read_only() => Mode::ReadOnly,
             Role::Leading => Mode::Leader,
             Role::Observing => Mode::Observer,
             Role::Following | Role::Looking => Mode::Follower,
@@ -256,22 +261,28 @@ impl Words {
         if needs.configuration {
             view.configuration = ConfigurationView::of(&shared.config, shared.client_port);
             if let Some(quorum) = &mut view.configuration.quorum {
-                quorum.membership = Some(shared.core().peer().config().to_text());
+                let core = shared.core();
+                quorum.membership = (!core.is_read_only()).then(|| core.peer().config().to_text());
             }
         }
         if needs.sessions {
             let now = shared.now();
             let wall = |mono_ms: u64| now.wall_ms + mono_ms as i64 - now.mono_ms as i64;
-            let global = shared
-                .core()
-                .sessions()
-                .buckets()
-                .map(|(at_ms, ids)| SessionBucket { expires_ms: wall(at_ms), sessions: ids.iter().copied().collect() })
-                .collect();
-            let is_learner = shared.config.ensemble.is_some() && shared.core().peer().role() != Role::Leading;
+            let buckets = |tracker: &SessionTracker| {
+                let bucket = |(at_ms, ids): (u64, &BTreeSet<SessionId>)| SessionBucket {
+                    expires_ms: wall(at_ms),
+                    sessions: ids.iter().copied().collect(),
+                };
+                tracker.buckets().map(bucket).collect()
+            };
+            let (is_learner, local, global) = {
+                let core = shared.core();
+                let is_learner = shared.config.ensemble.is_some() && core.peer().role() != Role::Leading;
+                (is_learner, core.local_sessions().map(buckets), buckets(core.sessions()))
+            };
             view.sessions = match is_learner {
-                true => SessionsView::Learner { local: None, global: shared.tree().sessions().collect() },
-                false => SessionsView::Tracked { local: None, global },
+                true => SessionsView::Learner { local, global: shared.tree().sessions().collect() },
+                false => SessionsView::Tracked { local, global },
             };
             view.connection_buckets = self.connection_buckets();
             view.zone = Some(&self.zone);
@@ -343,9 +354,9 @@ impl Words {
         let shared = &self.shared;
         let connections: usize = self.each_front(|front| front.connections().count()).into_iter().sum();
         let watches: usize = shared.reactors.iter().map(|r| unpoisoned(r.shared.watches.lock()).watch_count()).sum();
-        let (outstanding, sessions) = {
+        let (outstanding, local_sessions) = {
             let core = shared.core();
-            (core.in_flight(), core.sessions().len())
+            (core.in_flight(), core.local_sessions().map_or(0, SessionTracker::len))
         };
         let (learners, leading) = {
             let core = shared.core();
@@ -361,15 +372,17 @@ impl Words {
             .set(Gauge::WatchCount, watches as i64)
             .set(Gauge::EphemeralsCount, tree.ephemeral_count() as i64)
             .set(Gauge::ApproximateDataSize, tree.approximate_data_size())
-            .set(Gauge::GlobalSessions, sessions as i64)
-            .set(Gauge::LocalSessions, 0)
+            .set(Gauge::GlobalSessions, tree.session_count() as i64)
+            .set(Gauge::LocalSessions, local_sessions as i64)
             .set(Gauge::OpenFileDescriptorCount, open_files())
             .set(Gauge::MaxFileDescriptorCount, most_files())
             .set(Gauge::OutstandingTlsHandshake, 0)
             .set_decimal(Gauge::ConnectionDropProbability, unpoisoned(shared.reactors[0].front.lock()).connection_drop_chance());
         if let Some(ensemble) = &shared.config.ensemble {
             let count = |which: &dyn Fn(&LearnerView) -> bool| learners.iter().filter(|learner| which(learner)).count() as i64;
-            gauges.set(Gauge::QuorumSize, ensemble.config.voters().count() as i64);
+            if self.mode() != Mode::ReadOnly {
+                gauges.set(Gauge::QuorumSize, ensemble.config.voters().count() as i64);
+            }
             if self.mode() == Mode::Leader {
                 let votes = |learner: &LearnerView| ensemble.config.is_voter(learner.sid);
                 gauges

@@ -1,9 +1,9 @@
 //! The duty of a leader: writes are checked against the tree and what is on its way, become transactions and are
 //! proposed; sessions expire here and nowhere else. A standalone server is a leader without learners.
 
-use super::{Awaits, Core, Duty, InFlight, Output, draw_session};
+use super::{Awaits, Core, Duty, InFlight, LocalSessions, Output, draw_session};
 use crate::apply::{Origin, Outcome};
-use crate::inbox::Item;
+use crate::inbox::{Item, Service};
 use crate::prepare::Preparation;
 use crate::request::{BadMulti, ConnId, MultiRequest, Now, Write, WriteRequest, is_write, read_multi};
 use crate::sessions::{Owner, SessionTracker};
@@ -42,7 +42,7 @@ impl Core {
     /// The tree of a new leader is up to date: clients are served, and the learners that have asked meanwhile.
     pub(super) fn serve(&mut self, now: Now, tree: &Tree, waiting: Vec<Asked>) {
         self.lead(now, tree);
-        self.outputs.push_back(Output::Serve(true));
+        self.outputs.push_back(Output::Serve(Service::Full));
         for asked in waiting {
             self.asked(now, tree, asked);
         }
@@ -99,7 +99,8 @@ impl Core {
             _ => {}
         }
         let refusal = match self.sessions.get(session) {
-            // The same session may be local to the learner and be unknown here only if that is switched on, which it is not.
+            // It may be local to the learner.
+            None if self.options.local_sessions != LocalSessions::Off && session.server_id() != self.options.sid => None,
             None => Some(ErrorCode::SESSION_EXPIRED),
             Some(s) if s.closing => Some(ErrorCode::SESSION_EXPIRED),
             Some(s) if s.owner.is_some_and(|owner| owner != Owner::Link(link)) => Some(ErrorCode::SESSION_MOVED),
@@ -132,7 +133,7 @@ impl Core {
         self.propose_session(now, session, cxid, time_out, None);
     }
 
-    fn propose_session(&mut self, now: Now, session: SessionId, cxid: i32, time_out: i32, origin: Option<Origin>) {
+    pub(super) fn propose_session(&mut self, now: Now, session: SessionId, cxid: i32, time_out: i32, origin: Option<Origin>) {
         let zxid = self.begin();
         let header = TxnHeader { client_id: session.0, cxid, zxid: zxid.0, time: now.wall_ms, kind: OpCode::CREATE_SESSION.0 };
         let payload = self.encode(&header, &Txn::CreateSession(CreateSessionTxn { time_out }));
@@ -188,7 +189,7 @@ impl Core {
     pub(super) fn write(&mut self, now: Now, tree: &Tree, write: Write) {
         let Write { connection, session, xid, op, body, identities, before, received_ms } = write;
         let origin = Origin { connection, session, xid, op, before, received_ms };
-        match self.sessions.get(session) {
+        match self.sessions.get(session).or_else(|| self.local.get(session)) {
             Some(s) if s.owner != Some(Owner::Connection(connection)) => {
                 // The session has moved to another connection: this one is closed.
                 self.answer(ErrorCode::SESSION_MOVED, origin);
@@ -197,6 +198,7 @@ impl Core {
             Some(s) if !s.closing => {}
             _ => return self.answer(ErrorCode::SESSION_EXPIRED, origin),
         }
+        let Some(origin) = self.local_first(now, op, &body, origin) else { return };
         if self.no_space {
             let close = op == OpCode::CLOSE_SESSION;
             self.answer(ErrorCode::SYSTEM_ERROR, origin);
@@ -329,8 +331,7 @@ impl Core {
                 self.sessions.reopen(now.mono_ms, session);
             }
             if let Some(session) = refused.opens.take() {
-                self.sessions.remove(session);
-                if let Some(Origin { connection, .. }) = refused.origin {
+                if let Some(connection) = self.sessions.remove(session).and_then(|session| session.connection()) {
                     self.close(connection);
                 }
                 continue;
@@ -353,9 +354,11 @@ impl Core {
         identities: &'a [Identity],
         ephemeral_budget: &'a mut usize,
     ) -> Preparation<'a> {
+        let refuses_ephemerals = self.refusal_of_ephemerals(session);
         let (schemes, options) = (&*self.schemes, &self.options.prepare);
         let overlay = &mut self.overlay;
-        Preparation { tree, overlay, schemes, options, zxid, time_ms: now.wall_ms, session, identities, ephemeral_budget }
+        let time_ms = now.wall_ms;
+        Preparation { tree, overlay, schemes, options, zxid, time_ms, session, identities, ephemeral_budget, refuses_ephemerals }
     }
 
     fn begin(&mut self) -> Zxid {

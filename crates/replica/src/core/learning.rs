@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 /// What a learner knows of the sessions of its own connections.
 #[derive(Default)]
 pub(super) struct Learning {
-    /// The connection that each session uses here.
+    /// The connection that each session uses here, but for those that only this server knows.
     attached: HashMap<SessionId, ConnId>,
     /// Sessions heard from since the leader was told last, and their timeouts in milliseconds.
     touched: HashMap<SessionId, i32>,
@@ -28,6 +28,14 @@ pub(super) struct Learning {
 impl Learning {
     pub(super) fn touch(&mut self, session: SessionId, timeout_ms: i32) {
         self.touched.insert(session, timeout_ms);
+    }
+
+    pub(super) fn knows(&self, session: SessionId) -> bool {
+        self.attached.contains_key(&session)
+    }
+
+    pub(super) fn attach(&mut self, session: SessionId, connection: ConnId) {
+        self.attached.insert(session, connection);
     }
 
     pub(super) fn detach(&mut self, session: SessionId, connection: ConnId) {
@@ -47,7 +55,7 @@ impl Core {
 
     pub(super) fn forward_session(&mut self, now: Now, tree: &oxkeeper_tree::Tree, connection: ConnId, timeout_ms: i32) {
         let Duty::Learning(learning) = &self.duty else { return };
-        let is_taken = |id| tree.session_timeout_ms(id).is_some() || learning.attached.contains_key(&id);
+        let is_taken = |id| tree.session_timeout_ms(id).is_some() || learning.knows(id);
         let session = draw_session(&mut self.next_session, is_taken);
         let learning = self.learning();
         learning.attached.insert(session, connection);
@@ -87,10 +95,14 @@ impl Core {
     }
 
     /// Passes a write on. What cannot be decoded is refused here: it would bring a Java leader down.
-    pub(super) fn forward(&mut self, write: Write) {
+    pub(super) fn forward(&mut self, now: Now, write: Write) {
         let Write { connection, session, xid, op, body, identities, before, received_ms } = write;
         let origin = Origin { connection, session, xid, op, before, received_ms };
-        if self.learning().attached.get(&session) != Some(&connection) {
+        let speaks_through = match self.local.get(session) {
+            Some(local) => local.connection(),
+            None => self.learning().attached.get(&session).copied(),
+        };
+        if speaks_through != Some(connection) {
             // The session has moved to another connection: this one is closed.
             self.answer(ErrorCode::SESSION_MOVED, origin);
             return self.close(connection);
@@ -99,6 +111,7 @@ impl Core {
             warn!("Failed to process a request of session {session}: it cannot be decoded");
             return self.answer(ErrorCode::MARSHALLING_ERROR, origin);
         }
+        let Some(origin) = self.local_first(now, op, &body, origin) else { return };
         let awaits = if op == OpCode::SYNC { Awaits::Sync } else { Awaits::Forwarded };
         self.send_request(body, Some(&identities), origin, awaits);
     }
@@ -116,11 +129,13 @@ impl Core {
         self.take_turns();
         let header = TxnHeader::read(&mut Reader::new(&payload)).expect("a committed payload is a transaction");
         let session = SessionId(header.client_id);
-        let is_ours = self.in_flight.front().is_some_and(|place| {
-            let origin = place.origin.as_ref().expect("whoever waits on a learner is a client");
-            matches!(place.awaits, Awaits::Forwarded) && origin.session == session && origin.xid == header.cxid
-        });
-        let origin = if is_ours { self.in_flight.pop_front().and_then(|place| place.origin) } else { None };
+        let is_ours = self
+            .in_flight
+            .front()
+            .is_some_and(|place| matches!(place.awaits, Awaits::Forwarded) && place.asked_by() == (session, header.cxid));
+        let place = if is_ours { self.in_flight.pop_front() } else { None };
+        let is_upgrade = place.as_ref().is_some_and(|place| place.opens.is_some());
+        let origin = place.and_then(|place| place.origin);
         let mut close = None;
         if header.kind == OpCode::CLOSE_SESSION.0 {
             let learning = self.learning();
@@ -133,6 +148,8 @@ impl Core {
             && is_session_moved(&payload)
         {
             close = Some(origin.connection);
+        } else if is_upgrade && header.kind == OpCode::ERROR.0 {
+            close = self.learning().attached.remove(&session);
         }
         self.outputs.push_back(Output::Apply(Commit { outcome: Outcome::Txn { zxid, payload }, origin, close }));
     }

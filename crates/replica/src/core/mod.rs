@@ -6,15 +6,18 @@
 //!
 //! What the server is at the moment is its [`Duty`]: a leader (a standalone server is one without
 //! followers) prepares and proposes, a learner forwards to its leader, and one that looks for a leader
-//! serves nobody. Here is what all of them share; [`leading`] and [`learning`] are the two duties.
+//! serves nobody, or, after a while and where that is wanted, readers only. Here is what all of them share; [`leading`],
+//! [`learning`] and [`reading`] are the duties, [`local`] the sessions that no other server knows.
 //! Who leads, and what is committed, is decided by [`oxkeeper_zab::Peer`].
 
 mod leading;
 mod learning;
+mod local;
+mod reading;
 
 use self::learning::Learning;
 use crate::apply::{Commit, Origin, Outcome};
-use crate::inbox::Item;
+use crate::inbox::{Item, Service};
 use crate::overlay::Overlay;
 use crate::prepare::{PrepareOptions, ephemeral_cost};
 use crate::request::{ConnId, Now, Write};
@@ -46,6 +49,22 @@ pub struct CoreOptions {
     pub close_session_txn: bool,
     /// The largest transaction that every reader accepts, bytes (`jute.maxbuffer` and its extra).
     pub max_length: i32,
+    /// Sessions that no other server knows.
+    pub local_sessions: LocalSessions,
+    /// A member that looks for a leader so long, milliseconds, serves readers meanwhile (`readonlymode.enabled`).
+    pub read_only_after_ms: Option<u64>,
+}
+
+/// Whether new sessions are known to their own server only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalSessions {
+    /// The whole ensemble knows each.
+    #[default]
+    Off,
+    /// They are (`localSessionsEnabled`).
+    On,
+    /// The same, and the first ephemeral node makes the session known to all (`localSessionsUpgradingEnabled`).
+    Upgraded,
 }
 
 /// What happened.
@@ -178,8 +197,8 @@ pub enum Output {
         /// What.
         item: Item,
     },
-    /// Clients are served from here on, or no longer: then each front closes all its connections.
-    Serve(bool),
+    /// From here on these clients are served; if none, each front closes all its connections.
+    Serve(Service),
     /// Bring [`Input::Applied`] as soon as what is committed has been applied: the server becomes the leader
     /// when its tree is up to date.
     CatchUp,
@@ -322,10 +341,24 @@ struct InFlight {
     closes: Option<SessionId>,
 }
 
+impl InFlight {
+    /// The session and cxid of the transaction that a learner waits for.
+    fn asked_by(&self) -> (SessionId, i32) {
+        match (&self.origin, self.opens) {
+            (Some(origin), _) => (origin.session, origin.xid),
+            // Nobody waits for the upgrade of a session.
+            (None, Some(session)) => (session, 0),
+            (None, None) => unreachable!("whoever waits on a learner is a client"),
+        }
+    }
+}
+
 /// What the server is.
 enum Duty {
     /// Nobody is served.
     Idle,
+    /// Without a leader: readers are served from the committed tree.
+    ReadOnly,
     /// The leader, but the tree is not up to date yet; what learners have asked meanwhile.
     Taking(Vec<leading::Asked>),
     /// The leader.
@@ -342,6 +375,10 @@ pub struct Core {
     duty: Duty,
     overlay: Overlay,
     sessions: SessionTracker,
+    /// Sessions of this server's connections that no other server knows.
+    local: SessionTracker,
+    /// When readers are served unless a leader is found, milliseconds of the monotonic clock.
+    read_only_at_ms: Option<u64>,
     next_session: SessionId,
     /// Everything that waits for a commit, in order. Bounded by the credits of the connections, here and on the learners.
     in_flight: VecDeque<InFlight>,
@@ -377,6 +414,8 @@ impl Core {
             duty: Duty::Idle,
             overlay: Overlay::new(tree.digest()),
             sessions: SessionTracker::new(options.tick_ms),
+            local: SessionTracker::new(options.tick_ms),
+            read_only_at_ms: None,
             next_session: SessionId::first(options.sid, now.wall_ms as u64),
             in_flight: VecDeque::new(),
             ephemeral_budgets: HashMap::default(),
@@ -407,6 +446,16 @@ impl Core {
     /// The sessions, for `dump` and metrics.
     pub fn sessions(&self) -> &SessionTracker {
         &self.sessions
+    }
+
+    /// The sessions that no other server knows; `None` where there are none by configuration.
+    pub fn local_sessions(&self) -> Option<&SessionTracker> {
+        (self.options.local_sessions != LocalSessions::Off).then_some(&self.local)
+    }
+
+    /// Whether readers only are served, for want of a leader.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.duty, Duty::ReadOnly)
     }
 
     /// What has been done so far.
@@ -443,7 +492,7 @@ impl Core {
     /// When [`Input::Tick`] is due, milliseconds of the monotonic clock.
     pub fn next_timer_ms(&self) -> Option<u64> {
         let expiry = matches!(self.duty, Duty::Leading).then(|| self.sessions.next_expiry_ms()).flatten();
-        expiry.into_iter().chain(self.zab.next_timer_ms()).min()
+        expiry.into_iter().chain(self.local.next_expiry_ms()).chain(self.read_only_at_ms).chain(self.zab.next_timer_ms()).min()
     }
 
     /// Whether writes are refused because the disk is full.
@@ -462,18 +511,27 @@ impl Core {
         let at = now.mono_ms;
         match input {
             Input::OpenSession { connection, timeout_ms } => match &self.duty {
+                Duty::ReadOnly => self.open_local(now, tree, connection, timeout_ms),
+                Duty::Leading | Duty::Learning(_) if self.options.local_sessions != LocalSessions::Off => {
+                    self.open_local(now, tree, connection, timeout_ms);
+                }
                 Duty::Leading => self.open_session(now, connection, timeout_ms),
                 Duty::Learning(_) => self.forward_session(now, tree, connection, timeout_ms),
                 _ => self.close(connection),
             },
             Input::ReopenSession { connection, session, timeout_ms } => match &self.duty {
+                Duty::ReadOnly => self.reopen_to_read(now, connection, session, timeout_ms),
+                Duty::Leading | Duty::Learning(_) if self.local.get(session).is_some() => {
+                    self.reopen_local(now, connection, session, timeout_ms);
+                }
                 Duty::Leading => self.reopen_session(now, connection, session, timeout_ms),
                 Duty::Learning(_) => self.revalidate(connection, session, timeout_ms),
                 _ => self.close(connection),
             },
             Input::Write(write) => match &self.duty {
+                Duty::ReadOnly => self.close_reader(write),
                 Duty::Leading => self.write(now, tree, write),
-                Duty::Learning(_) => self.forward(write),
+                Duty::Learning(_) => self.forward(now, write),
                 _ => {
                     let connection = write.connection;
                     self.outputs.push_back(Output::Front { front: connection.front, item: Item::Forgotten { writes: 1 } });
@@ -481,6 +539,7 @@ impl Core {
                 }
             },
             Input::Touch { session, timeout_ms } => match &mut self.duty {
+                _ if self.local.touch(now.mono_ms, session, timeout_ms) => {}
                 Duty::Leading => {
                     self.sessions.touch(now.mono_ms, session, timeout_ms);
                 }
@@ -488,6 +547,7 @@ impl Core {
                 _ => {}
             },
             Input::Detach { connection, session } => match &mut self.duty {
+                _ if self.local.get(session).is_some() => self.local.detach(session, Owner::Connection(connection)),
                 Duty::Leading => self.sessions.detach(session, Owner::Connection(connection)),
                 Duty::Learning(learning) => learning.detach(session, connection),
                 _ => {}
@@ -505,6 +565,7 @@ impl Core {
                 if matches!(self.duty, Duty::Leading) {
                     self.expire(now, tree);
                 }
+                self.expire_local(now);
                 self.zab.handle(at, Zab::Tick);
             }
             Input::Reap { path } => {
@@ -530,6 +591,8 @@ impl Core {
 
     fn follow_zab(&mut self, now: Now, tree: &Tree) {
         use oxkeeper_zab::peer::Output as Zab;
+        // Before anything is done that a found leader wants done.
+        self.serve_readers_while_looking(now);
         loop {
             // The new leader's tree holds all that was committed before: now its writes can be prepared.
             if let Duty::Taking(waiting) = &mut self.duty
@@ -566,7 +629,7 @@ impl Core {
                 }
                 Zab::Serve => {
                     self.duty = Duty::Learning(Learning::default());
-                    self.outputs.push_back(Output::Serve(true));
+                    self.outputs.push_back(Output::Serve(Service::Full));
                 }
                 Zab::Request { link, session, cxid, op, body, auth } => {
                     self.asked(now, tree, leading::Asked::Request(leading::Request { link, session, cxid, op, body, auth }));
@@ -634,8 +697,10 @@ impl Core {
             }
         }
         self.sessions = SessionTracker::new(self.options.tick_ms);
+        // As in Java they end with the role: whoever comes back to one is told that it has expired.
+        self.local = SessionTracker::new(self.options.tick_ms);
         self.ephemeral_budgets.clear();
-        self.outputs.push_back(Output::Serve(false));
+        self.outputs.push_back(Output::Serve(Service::None));
     }
 
     fn close(&mut self, connection: ConnId) {
