@@ -54,6 +54,12 @@ pub struct Plan {
     pub sync_limit: u32,
     /// Properties and lines for all members, winning over the above.
     pub options: Options,
+    /// Whether the members have an AdminServer, on port 8080 of their addresses.
+    pub has_admin: bool,
+    /// Whether each member is said, to the others, to have another address before the one that it has, where nobody is.
+    pub has_dead_addresses: bool,
+    /// Lines for one member each, winning over all.
+    pub own_lines: Vec<(usize, String, String)>,
 }
 
 impl Plan {
@@ -61,11 +67,33 @@ impl Plan {
     pub fn new(voters: &[Subject], observers: &[Subject]) -> Plan {
         let options = Options::usual().line("forceSync", "yes").line("preAllocSize", "256");
         let (voters, observers) = (voters.to_vec(), observers.to_vec());
-        Plan { voters, observers, observers_are_shadows: false, tick_ms: 500, init_limit: 20, sync_limit: 10, options }
+        Plan {
+            voters,
+            observers,
+            observers_are_shadows: false,
+            tick_ms: 500,
+            init_limit: 20,
+            sync_limit: 10,
+            options,
+            has_admin: false,
+            own_lines: Vec::new(),
+            has_dead_addresses: false,
+        }
     }
 
     pub fn line(mut self, key: &str, value: &str) -> Plan {
         self.options = self.options.line(key, value);
+        self
+    }
+
+    /// Gives the members an AdminServer.
+    pub fn with_admin(self) -> Plan {
+        Plan { has_admin: true, ..self }
+    }
+
+    /// A line for one member.
+    pub fn own_line(mut self, index: usize, key: &str, value: &str) -> Plan {
+        self.own_lines.push((index, key.to_owned(), value.to_owned()));
         self
     }
 
@@ -137,11 +165,14 @@ impl Ensemble {
         ensemble
     }
 
-    /// The `server.N` lines, the same for all.
-    fn server_lines(&self) -> Vec<(String, String)> {
+    /// The `server.N` lines of a member, the same for all unless there are dead addresses.
+    fn server_lines(&self, of: usize) -> Vec<(String, String)> {
         let line = |(index, host): (usize, &Ipv4Addr)| {
             let role = if index >= self.plan.voters.len() { "observer" } else { "participant" };
-            (format!("server.{}", index + 1), format!("{host}:2888:3888:{role};{host}:2181"))
+            // On the loopback a connect is refused.
+            let is_dead = self.plan.has_dead_addresses && index != of;
+            let dead = if is_dead { format!("127.255.254.{}:2888:3888|", index + 1) } else { String::new() };
+            (format!("server.{}", index + 1), format!("{dead}{host}:2888:3888:{role};{host}:2181"))
         };
         self.site.hosts.iter().enumerate().map(line).collect()
     }
@@ -155,11 +186,18 @@ impl Ensemble {
         ];
         let is_voter = index < self.plan.voters.len();
         let known = if self.plan.observers_are_shadows && is_voter { self.plan.voters.len() } else { usize::MAX };
-        lines.extend(self.server_lines().into_iter().take(known));
+        lines.extend(self.server_lines(index).into_iter().take(known));
         if !is_voter {
             lines.push(("peerType".to_owned(), "observer".to_owned()));
         }
         lines.extend(self.plan.options.lines.clone());
+        if self.plan.has_admin {
+            let host = self.site.hosts[index].to_string();
+            let own = [("admin.enableServer", "true"), ("admin.serverAddress", &host), ("admin.serverPort", "8080")];
+            lines.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        }
+        let own = self.plan.own_lines.iter().filter(|(of, ..)| *of == index);
+        lines.extend(own.map(|(_, key, value)| (key.clone(), value.clone())));
         Options {
             properties: self.plan.options.properties.clone(),
             lines,
@@ -174,6 +212,12 @@ impl Ensemble {
     /// Where clients find a member.
     pub fn address(&self, index: usize) -> SocketAddr {
         self.members[index].server.address()
+    }
+
+    /// What the AdminServer of a member says to a command; nothing if there is none.
+    pub fn admin(&self, index: usize, command: &str) -> String {
+        let address = SocketAddr::from((self.site.hosts[index], 8080));
+        crate::http::get_at(address, &format!("/commands/{command}")).map(|answer| answer.text()).unwrap_or_default()
     }
 
     /// Where clients find the members, in order.
@@ -420,6 +464,14 @@ impl Ensemble {
     /// At a difference, or if they do not come to the same state.
     pub fn assert_same_everywhere(&self) -> usize {
         let running: Vec<usize> = self.everyone().into_iter().filter(|index| self.is_running(*index)).collect();
+        self.assert_same_among(&running)
+    }
+
+    /// As [`Ensemble::assert_same_everywhere`], for these members: a leader may take no clients.
+    ///
+    /// # Panics
+    /// As that.
+    pub fn assert_same_among(&self, running: &[usize]) -> usize {
         let trees: Vec<Tree> = running.iter().map(|index| tree_of(self.address(*index))).collect();
         for (index, tree) in running.iter().zip(&trees).skip(1) {
             if let Some(difference) = difference(&trees[0], tree) {
@@ -428,7 +480,7 @@ impl Ensemble {
         }
         let mut digests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut mismatches = BTreeSet::new();
-        for &index in &running {
+        for &index in running {
             mismatches.extend(self.monitor(index).get("digest_mismatches_count").cloned());
             // Each server keeps those of the last zxids that are a multiple of 128.
             for line in four_letter(self.address(index), b"hash").unwrap_or_default().lines() {

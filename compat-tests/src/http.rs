@@ -55,7 +55,18 @@ pub fn get(port: u16, target: &str) -> io::Result<Answer> {
 /// # Errors
 /// Whatever the socket says; ten seconds of silence are a timeout.
 pub fn exchange(port: u16, bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    exchange_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), bytes)
+}
+
+/// GET without more, of a server that is not on 127.0.0.1.
+///
+/// # Errors
+/// As [`ask`].
+pub fn get_at(address: SocketAddr, target: &str) -> io::Result<Answer> {
+    parse(&exchange_at(address, format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?)
+}
+
+fn exchange_at(address: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.write_all(bytes)?;

@@ -22,6 +22,7 @@ pub mod http;
 pub mod load;
 pub mod mask;
 pub mod network;
+pub mod pen;
 pub mod random;
 pub mod scripts;
 pub mod subject;

@@ -7,13 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use oxkeeper_compat_tests::chronicle::{Chronicle, Shape, missing_on};
-use oxkeeper_compat_tests::connection::Connection;
-use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, Synchronisation, draw, ours, tree_of};
-use oxkeeper_compat_tests::load::{connect, header};
+use oxkeeper_compat_tests::chronicle::{Chronicle, Shape};
+use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, Plan, Synchronisation, draw, ours, tree_of};
+use oxkeeper_compat_tests::pen::{Pen, assert_present, settle};
 use oxkeeper_compat_tests::subject::{Subject, four_letter};
-use oxkeeper_compat_tests::verdict::{Syncs, judge};
-use oxkeeper_compat_tests::wire::request;
 
 /// What CI has for the mixtures, and for the synchronisations.
 const MIXTURES_BUDGET: Duration = Duration::from_secs(90);
@@ -40,29 +37,6 @@ fn mixtures() -> Vec<(String, Mixture)> {
         }
     }
     cases
-}
-
-/// Reads behind a sync are judged as linearizable where no Java server ever leads.
-fn syncs(ensemble: &Ensemble) -> Syncs {
-    let all_ours = ensemble.plan.voters.iter().all(|subject| *subject == Subject::Oxkeeper);
-    if all_ours { Syncs::Linearizable } else { Syncs::AsJava }
-}
-
-/// Judges what the clients saw, and what every running member has.
-fn settle(ensemble: &Ensemble, load: Chronicle) {
-    let history = load.end();
-    let mut wrong = judge(&history, syncs(ensemble));
-    for index in ensemble.everyone().into_iter().filter(|index| ensemble.is_running(*index)) {
-        wrong.extend(missing_on(ensemble.address(index), &history));
-    }
-    assert!(wrong.is_empty(), "{}\n{}", ensemble.modes(), wrong.join("\n"));
-    let nodes = ensemble.assert_same_everywhere();
-    let reconnections: u64 = history.lives.iter().map(|life| life.reconnections).sum();
-    println!(
-        "  {} writes acknowledged, {} requests, {reconnections} reconnections, {nodes} nodes",
-        history.acknowledged(),
-        history.events.len()
-    );
 }
 
 /// What every mixture must live through.
@@ -175,45 +149,6 @@ fn needs() -> Vec<(String, Need)> {
     cases
 }
 
-/// A session that writes one node after the other.
-struct Pen {
-    connection: Connection,
-    xid: i32,
-    prefix: &'static str,
-    acknowledged: Vec<String>,
-}
-
-impl Pen {
-    fn open(ensemble: &Ensemble, index: usize, prefix: &'static str) -> Pen {
-        let begun = Instant::now();
-        loop {
-            if let Some((connection, _)) = connect(ensemble.address(index), None, 30_000) {
-                return Pen { connection, xid: 0, prefix, acknowledged: Vec::new() };
-            }
-            assert!(begun.elapsed() < PATIENCE, "server {} gives no session; {}", index + 1, ensemble.modes());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn send(&mut self, count: usize) -> Vec<String> {
-        let paths: Vec<String> = (0..count as i32).map(|at| format!("/{}{:04}", self.prefix, self.xid + 1 + at)).collect();
-        let frames: Vec<u8> = (self.xid + 1..).zip(&paths).flat_map(|(xid, path)| request::create(path, path).frame(xid)).collect();
-        self.xid += count as i32;
-        self.connection.send(&frames);
-        paths
-    }
-
-    fn write(&mut self, count: usize) {
-        let first = self.xid + 1;
-        for (xid, path) in (first..).zip(self.send(count)) {
-            let payload = self.connection.receive(PATIENCE).expect("an answer");
-            let (found, _, error) = header(&payload);
-            assert_eq!((found, error), (xid, 0), "{path}");
-            self.acknowledged.push(path);
-        }
-    }
-}
-
 fn satisfy(name: &str, need: &Need) {
     match need.cause {
         Cause::ShortAbsence | Cause::EmptyDirectory => synchronise_after_absence(name, need),
@@ -254,14 +189,6 @@ fn synchronise_after_absence(name: &str, need: &Need) {
         Pen::open(&ensemble, learner, "after-leader").write(20);
         assert_present(&ensemble, &pen.acknowledged);
         ensemble.assert_same_everywhere();
-    }
-}
-
-fn assert_present(ensemble: &Ensemble, paths: &[String]) {
-    for index in ensemble.everyone().into_iter().filter(|index| ensemble.is_running(*index)) {
-        let tree = tree_of(ensemble.address(index));
-        let missing: Vec<&String> = paths.iter().filter(|path| !tree.contains_key(*path)).collect();
-        assert!(missing.is_empty(), "server {} lacks {missing:?}; {}", index + 1, ensemble.modes());
     }
 }
 

@@ -447,7 +447,7 @@ fn a_member_is_told_its_ensemble() {
     assert!(ensemble.leader_serves && ensemble.sync_enabled && ensemble.leader_no_delay && ensemble.follower_no_delay);
     assert!(!ensemble.quorum_listen_on_all_ips && !ensemble.local_sessions_enabled && !ensemble.multi_address_enabled);
     assert_eq!((ensemble.observer_master_port, ensemble.max_time_to_wait_for_epoch_ms, ensemble.oracle_path), (None, None, None));
-    assert_eq!((ensemble.commit_log_count, ensemble.snapshot_size_factor), (500, Some(0.33)));
+    assert_eq!((ensemble.commit_log_count, ensemble.snapshot_size_factor), (500, None));
     assert_eq!((ensemble.dynamic_config_file, ensemble.last_seen), (None, None));
     assert_eq!(
         ensemble.config.to_text(),
@@ -481,7 +481,7 @@ fn a_member_is_told_its_ensemble() {
             (e.observer_master_port, e.observer_election_delay_ms, e.observer_reconnect_delay_ms) == (Some(2191), 7, 8)
         }),
         ("2", "commitLogCount=5\nsnapshotSizeFactor=-1\nforceSnapshotSync=true", |_, e| {
-            e.commit_log_count == 500 && e.snapshot_size_factor.is_none() && e.force_snapshot_sync
+            e.commit_log_count == 500 && e.snapshot_size_factor == Some(-1.0) && e.force_snapshot_sync
         }),
         ("2", "fastleader.minNotificationInterval=10\nfastleader.maxNotificationInterval=20", |_, e| {
             (e.election.min_notification_ms, e.election.max_notification_ms, e.election.finalize_wait_ms) == (10, 20, 200)

@@ -280,8 +280,8 @@ impl Member {
                     Output::CatchUp => catches_up = true,
                     Output::Members(_) => {}
                     Output::Notify { to, message } => self.wishes.push(Wish::Notify { to, message }),
-                    Output::Dial { link, leader } => self.wishes.push(Wish::Dial { link, leader }),
-                    Output::Listen { on } => self.wishes.push(Wish::Listen(on)),
+                    Output::Dial { link, leader, .. } => self.wishes.push(Wish::Dial { link, leader }),
+                    Output::Listen { on, .. } => self.wishes.push(Wish::Listen(on)),
                     Output::Send { link, packet } => self.wishes.push(Wish::Send { link, packet }),
                     Output::Synchronise { link, job } => self.wishes.push(Wish::Synchronise { link, job }),
                     Output::HangUp { link } => self.wishes.push(Wish::HangUp(link)),

@@ -36,7 +36,7 @@ const STEPS: &[(&str, &[&str])] = &[
 ];
 
 /// Tests that measure what a machine can do, or start whole ensembles: one at a time.
-const ALONE: &[&str] = &["chaos", "local_sessions", "members", "mixed", "read_only", "storm", "swap"];
+const ALONE: &[&str] = &["chaos", "links", "local_sessions", "members", "mixed", "read_only", "sessions", "storm", "swap"];
 
 /// A step for each file of the black box, so that none is forgotten; the real clients, who take longest, come last.
 fn black_box(root: &Path) -> Result<Vec<Step>, String> {
@@ -89,6 +89,10 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "read_only",
             "--test",
             "local_sessions",
+            "--test",
+            "links",
+            "--test",
+            "sessions",
             "--",
             "--test-threads=1",
             "--nocapture",

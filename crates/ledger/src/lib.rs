@@ -17,4 +17,4 @@ pub use ledger::{Ledger, LedgerError, LedgerOptions, Stepped, load_tree};
 pub use reader::{Arrival, LinkReader};
 pub use receive::{Received, SnapshotReceiver};
 pub use replay::{place, replay, write_whole};
-pub use sync::{SyncError, synchronise};
+pub use sync::{SyncError, synchronise, synchronise_within};

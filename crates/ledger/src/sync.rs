@@ -77,6 +77,20 @@ impl Outflow<'_> {
 /// # Errors
 /// When the files or the link fail. The learner has to begin anew.
 pub fn synchronise(store: &Mutex<Store>, job: &SyncJob, send: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<SyncPlan, SyncError> {
+    synchronise_within(store, job, None, send)
+}
+
+/// As [`synchronise`], with the log only if what is needed of it is no longer than this share of the newest snapshot; if
+/// the share is negative, never.
+///
+/// # Errors
+/// As [`synchronise`].
+pub fn synchronise_within(
+    store: &Mutex<Store>,
+    job: &SyncJob,
+    log_share: Option<f64>,
+    send: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<SyncPlan, SyncError> {
     let mut out = Outflow { piece: Vec::with_capacity(2 * PIECE_BYTES), send, last: Zxid::ZERO };
     let mut common = None;
     if !job.must_snap {
@@ -84,6 +98,10 @@ pub fn synchronise(store: &Mutex<Store>, job: &SyncJob, send: &mut dyn FnMut(&[u
     }
     // What is behind the end of the committed history is not ours to show; nor may the end of the common part be there.
     let common = common.filter(|(zxid, replay)| *zxid <= job.files_through && reaches(*zxid, replay, job));
+    let common = match (common, log_share) {
+        (Some((_, replay)), Some(share)) if !is_short_enough(store, &replay, job, share)? => None,
+        (common, _) => common,
+    };
     let plan = match &common {
         Some((zxid, _)) => plan_from_log(job.peer_last, [*zxid]),
         None => SyncPlan::Snap,
@@ -114,6 +132,19 @@ pub fn synchronise(store: &Mutex<Store>, job: &SyncJob, send: &mut dyn FnMut(&[u
     }
     out.flush()?;
     Ok(plan)
+}
+
+/// Whether the log behind the learner is this much shorter than the newest snapshot.
+fn is_short_enough(store: &Mutex<Store>, replay: &Replay, job: &SyncJob, share: f64) -> Result<bool, SyncError> {
+    let needed = replay.records().filter(|record| record.zxid > job.peer_last).take_while(|record| record.zxid <= job.files_through);
+    let log_bytes: usize = needed.map(|record| record.payload.len()).sum();
+    let snapshot_bytes = lock(store).newest_snapshot_bytes().map_err(|error| SyncError::Files(error.to_string()))?;
+    let is_short = share >= 0.0 && log_bytes as f64 <= snapshot_bytes as f64 * share;
+    info!(
+        "A learner needs {log_bytes} bytes of the log, the newest snapshot has {snapshot_bytes}: {}",
+        if is_short { "the log" } else { "the snapshot" }
+    );
+    Ok(is_short)
 }
 
 /// Whether the log has everything from here to where memory goes on.

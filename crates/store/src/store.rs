@@ -1,7 +1,7 @@
 //! A server's directories in one hand: opened (locked, read, repaired), and from then on the maker of its logs and
 //! snapshots. What is in them is decided by whoever calls.
 
-use crate::disk::{DiskRef, Lock, OpenMode, read_without_trailing_hole};
+use crate::disk::{DiskRef, Entry, Lock, OpenMode, read_without_trailing_hole};
 use crate::epochs::EpochFiles;
 use crate::log_format::{END_OF_RECORD, scan};
 use crate::names::{self, Compression, VERSION_DIRECTORY};
@@ -155,19 +155,28 @@ impl Store {
     /// The newest snapshot that looks complete, opened: what is sent to a learner or to a backup. Its body and the
     /// log behind it ([`Store::read_log`]) make a state.
     pub fn newest_snapshot(&self) -> io::Result<Option<(Zxid, SnapshotReader)>> {
+        let Some((zxid, entry)) = self.newest_snapshot_file()? else { return Ok(None) };
+        Ok(Some((zxid, SnapshotReader::open(&self.disk, &self.directories.snapshots().join(entry.name))?)))
+    }
+
+    /// How long its file is; 0 without one.
+    pub fn newest_snapshot_bytes(&self) -> io::Result<u64> {
+        Ok(self.newest_snapshot_file()?.map_or(0, |(_, entry)| entry.size))
+    }
+
+    fn newest_snapshot_file(&self) -> io::Result<Option<(Zxid, Entry)>> {
         let directory = self.directories.snapshots();
-        let mut found: Vec<(Zxid, String)> = self
+        let mut found: Vec<(Zxid, Entry)> = self
             .disk
             .list(&directory)?
             .into_iter()
             .filter(|entry| names::is_plain_snapshot(&entry.name))
-            .filter_map(|entry| Some((names::snapshot_zxid(&entry.name)?, entry.name)))
+            .filter_map(|entry| Some((names::snapshot_zxid(&entry.name)?, entry)))
             .collect();
-        found.sort();
-        for (zxid, name) in found.into_iter().rev() {
-            let path = directory.join(name);
-            if crate::snapshot::looks_complete(&self.disk, &path)? {
-                return Ok(Some((zxid, SnapshotReader::open(&self.disk, &path)?)));
+        found.sort_by(|(left, one), (right, other)| (left, &one.name).cmp(&(right, &other.name)));
+        for (zxid, entry) in found.into_iter().rev() {
+            if crate::snapshot::looks_complete(&self.disk, &directory.join(&entry.name))? {
+                return Ok(Some((zxid, entry)));
             }
         }
         Ok(None)

@@ -5,17 +5,16 @@
 //! interrupted synchronisation leaves at worst a log that the next leader cuts or replaces (traps 13 to 24).
 
 use crate::config::Config;
+use crate::feeding::Feeding;
 use crate::packet::{self, LearnerInfo, PROTOCOL_VERSION, Packet, PacketKind};
-use crate::peer::{Input, LinkId, Output};
+use crate::peer::{Door, Input, LinkId, Output};
 use crate::quorum::Sid;
 use crate::shared::{Reason, Shared, epoch_of, epoch_zxid};
 use bytes::{Buf, Bytes};
 use log::{info, warn};
-use oxkeeper_proto::{Mutant, Zxid, mutant};
+use oxkeeper_proto::{Mutant, SessionId, Zxid, mutant};
 
-/// Java's pause between two attempts to connect (`zookeeper.leaderConnectDelayDuringRetryMs`), milliseconds.
-const DIAL_PAUSE_MS: u64 = 100;
-/// How often it tries.
+/// How often Java tries to connect.
 const DIAL_ATTEMPTS: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +41,9 @@ enum Stage {
 
 /// See the module.
 pub(crate) struct Following {
+    /// Whom we learn from: the leader, or the observer master that feeds us.
     leader: Sid,
+    door: Door,
     is_observer: bool,
     stage: Stage,
     /// The link to the leader, while it stands or is being made.
@@ -62,13 +63,16 @@ pub(crate) struct Following {
     committed: Zxid,
     /// Every proposal up to here is acknowledged, or needs no acknowledgement.
     acknowledged: Zxid,
+    /// The observers that we feed, once we are up to date, if we do.
+    feeding: Option<Feeding>,
 }
 
 impl Following {
-    pub fn begin(now_ms: u64, shared: &mut Shared, leader: Sid, is_observer: bool) -> Self {
+    pub fn begin(now_ms: u64, shared: &mut Shared, leader: Sid, door: Door, is_observer: bool) -> Self {
         let limit = if shared.options.connect_limit > 0 { shared.options.connect_limit } else { shared.options.init_limit };
         let mut following = Self {
             leader,
+            door,
             is_observer,
             stage: Stage::Dialling { attempts: 0, retry_ms: now_ms },
             link: None,
@@ -80,6 +84,7 @@ impl Following {
             reported: Zxid::ZERO,
             committed: shared.history.last_committed(),
             acknowledged: Zxid::ZERO,
+            feeding: None,
         };
         following.dial(shared, 0);
         following
@@ -107,10 +112,29 @@ impl Following {
         self.link
     }
 
-    pub fn next_timer_ms(&self) -> u64 {
+    pub fn next_timer_ms(&self, shared: &Shared) -> u64 {
+        let feeding = self.feeding.as_ref().map_or(u64::MAX, |feeding| feeding.next_timer_ms(shared));
         match self.stage {
             Stage::Dialling { retry_ms, .. } if self.link.is_none() => retry_ms.min(self.deadline_ms),
-            _ => self.deadline_ms,
+            _ => feeding.min(self.deadline_ms),
+        }
+    }
+
+    pub fn feeding(&self) -> Option<&Feeding> {
+        self.feeding.as_ref()
+    }
+
+    /// A client of ours asks for a sync.
+    pub fn own_sync(&mut self) {
+        if let Some(feeding) = &mut self.feeding {
+            feeding.own_sync();
+        }
+    }
+
+    /// We ask for the life of a session.
+    pub fn own_revalidation(&mut self, session: SessionId, timeout_ms: i32) {
+        if let Some(feeding) = &mut self.feeding {
+            feeding.own_revalidation(session, timeout_ms);
         }
     }
 
@@ -119,8 +143,11 @@ impl Following {
     pub fn handle(&mut self, now_ms: u64, shared: &mut Shared, input: Input) -> Result<(), Reason> {
         match input {
             Input::LinkUp { link } if self.link == Some(link) => self.register(now_ms, shared, link),
-            Input::LinkUp { link } => shared.outputs.push_back(Output::Close { link }),
-            Input::LinkDown { link } if self.link == Some(link) => return self.link_down(now_ms),
+            Input::LinkUp { link } => match &mut self.feeding {
+                Some(feeding) => feeding.link_up(now_ms, link),
+                None => shared.outputs.push_back(Output::Close { link }),
+            },
+            Input::LinkDown { link } if self.link == Some(link) => return self.link_down(now_ms, shared),
             Input::Packet { link, packet } if self.link == Some(link) => return self.packet(now_ms, shared, packet),
             Input::SnapshotReceived { link } if self.link == Some(link) => {
                 let Stage::Receiving { zxid } = self.stage else { return Err("a snapshot that was not announced") };
@@ -128,6 +155,9 @@ impl Following {
                 self.begin_proposals(now_ms, shared);
             }
             Input::Progress { link } if self.link == Some(link) => self.heard(now_ms, shared),
+            Input::LinkDown { link } => self.feed(|feeding| feeding.link_down(link)),
+            Input::Packet { link, packet } => self.feed(|feeding| feeding.packet(now_ms, shared, link, packet)),
+            Input::Progress { link } => self.feed(|feeding| feeding.progress(now_ms, link)),
             Input::LogSynced { through } => {
                 shared.history.synced(through);
                 self.acknowledge(shared);
@@ -154,18 +184,25 @@ impl Following {
         Ok(())
     }
 
+    /// Does something for the observers, if there may be any.
+    fn feed(&mut self, with: impl FnOnce(&mut Feeding)) {
+        if let Some(feeding) = &mut self.feeding {
+            with(feeding);
+        }
+    }
+
     fn dial(&mut self, shared: &mut Shared, attempts: u32) {
         let link = shared.new_link();
         self.link = Some(link);
         self.stage = Stage::Dialling { attempts: attempts + 1, retry_ms: 0 };
-        shared.outputs.push_back(Output::Dial { link, leader: self.leader });
+        shared.outputs.push_back(Output::Dial { link, leader: self.leader, door: self.door });
     }
 
-    fn link_down(&mut self, now_ms: u64) -> Result<(), Reason> {
+    fn link_down(&mut self, now_ms: u64, shared: &Shared) -> Result<(), Reason> {
         self.link = None;
         match self.stage {
             Stage::Dialling { attempts, .. } if attempts < DIAL_ATTEMPTS => {
-                self.stage = Stage::Dialling { attempts, retry_ms: now_ms + DIAL_PAUSE_MS };
+                self.stage = Stage::Dialling { attempts, retry_ms: now_ms + shared.options.dial_pause_ms };
                 Ok(())
             }
             Stage::Dialling { .. } => Err("the leader cannot be reached"),
@@ -187,6 +224,7 @@ impl Following {
         {
             self.dial(shared, attempts);
         }
+        self.feed(|feeding| feeding.tick(now_ms, shared));
         Ok(())
     }
 
@@ -364,6 +402,10 @@ impl Following {
         counts.last_sync_ms = now_ms.saturating_sub(self.began_ms);
         info!("Up to date with leader {} in epoch {:x} at {}", self.leader.0, self.epoch, self.committed);
         shared.outputs.push_back(Output::Serve);
+        if let Some(link) = self.link.filter(|_| shared.options.observer_masters && !self.is_observer) {
+            self.feeding = Some(Feeding::begin(now_ms, shared, self.epoch, link));
+            shared.outputs.push_back(Output::Listen { on: true, door: Door::Observers });
+        }
     }
 
     fn serve(&mut self, shared: &mut Shared, packet: Packet) -> Result<(), Reason> {
@@ -383,10 +425,16 @@ impl Following {
             PacketKind::COMMITANDACTIVATE | PacketKind::INFORMANDACTIVATE => return self.commit_and_activate(shared, packet),
             PacketKind::PING => shared.outputs.push_back(Output::Ping { zxid: packet.zxid }),
             PacketKind::REVALIDATE => match packet::decode_revalidated(packet.data.as_ref()) {
-                Some((session, is_valid)) => shared.outputs.push_back(Output::Revalidated { session, is_valid }),
+                Some((session, is_valid)) => match &mut self.feeding {
+                    Some(feeding) => feeding.revalidated(shared, session, is_valid),
+                    None => shared.outputs.push_back(Output::Revalidated { session, is_valid }),
+                },
                 None => return Err("a REVALIDATE that cannot be read"),
             },
-            PacketKind::SYNC => shared.outputs.push_back(Output::Synced),
+            PacketKind::SYNC => match &mut self.feeding {
+                Some(feeding) => feeding.synced(shared),
+                None => shared.outputs.push_back(Output::Synced),
+            },
             kind => warn!("The leader sent {kind} {}, which is ignored", packet.zxid),
         }
         Ok(())
@@ -423,7 +471,7 @@ impl Following {
         }
         let proposal = shared.history.tail_after(self.committed).next().filter(|(zxid, _)| *zxid == packet.zxid);
         let config = proposal.and_then(|(_, payload)| shared.reconfiguration(payload));
-        self.commit(shared, packet.zxid)?;
+        self.commit_as(shared, packet.zxid, Some(designated))?;
         config.map_or(Ok(()), |config| self.activate(shared, config, Some(designated)))
     }
 
@@ -447,6 +495,11 @@ impl Following {
     }
 
     fn commit(&mut self, shared: &mut Shared, zxid: Zxid) -> Result<(), Reason> {
+        self.commit_as(shared, zxid, None)
+    }
+
+    /// As [`Self::commit`]; with a leader it is a reconfiguration, which that one leads.
+    fn commit_as(&mut self, shared: &mut Shared, zxid: Zxid, designated: Option<Sid>) -> Result<(), Reason> {
         if zxid <= self.committed {
             return Ok(());
         }
@@ -458,6 +511,7 @@ impl Following {
         self.committed = zxid;
         if self.stage == Stage::Serving {
             shared.history.commit_first(&mut shared.outputs);
+            self.feed(|feeding| feeding.committed(shared, zxid, designated));
         }
         Ok(())
     }

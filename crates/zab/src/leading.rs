@@ -5,11 +5,11 @@
 //! same machine, established from the start, without learners and timers.
 
 use crate::config::Config;
-use crate::packet::{self, LearnerInfo, PROTOCOL_VERSION, Packet, PacketKind, RequestData};
-use crate::peer::{Input, LeaderView, LearnerView, LinkId, Output, SyncOrigin};
+use crate::packet::{self, PROTOCOL_VERSION, Packet, PacketKind, RequestData};
+use crate::peer::{Door, Input, LeaderView, LearnerView, LinkId, Output, SyncOrigin};
 use crate::quorum::{Quorum, Sid};
 use crate::shared::{Reason, Shared, epoch_of, epoch_zxid};
-use crate::sync::{SyncJob, SyncPlan, committed_packets, plan_from_memory};
+use crate::sync::bring;
 use bytes::Bytes;
 use log::{info, warn};
 use oxkeeper_proto::{Mutant, Zxid, mutant};
@@ -61,6 +61,8 @@ struct Learner {
     has_promised: bool,
     /// The end of its history before it was synchronised.
     peer_last: Zxid,
+    /// It is, or was, synchronised from the files and not from memory.
+    by_files: bool,
     /// Its log is durable that far, as it has said on this link. What it said on an earlier link is forgotten, since
     /// its synchronisation may have cut it off.
     durable: Zxid,
@@ -86,6 +88,7 @@ impl Learner {
             accepted: 0,
             has_promised: false,
             peer_last: Zxid::ZERO,
+            by_files: false,
             durable: Zxid(-1),
             heard_ms: now_ms,
             oldest: None,
@@ -168,7 +171,7 @@ struct Reconfiguration {
 
 impl Leading {
     pub fn begin(now_ms: u64, shared: &mut Shared) -> Self {
-        shared.outputs.push_back(Output::Listen { on: true });
+        shared.outputs.push_back(Output::Listen { on: true, door: Door::Quorum });
         let last = shared.history.last_logged();
         let mut leading = Self {
             phase: Phase::Discovery,
@@ -333,9 +336,14 @@ impl Leading {
         self.learners.binary_search_by_key(&link, |learner| learner.link).ok()
     }
 
+    /// Whether we may go on alone; a word that was taken back counts no longer.
+    fn is_granted(&self, shared: &Shared) -> bool {
+        self.is_granted && shared.oracle == Some(true)
+    }
+
     /// Whether we and these learners are a quorum.
     fn is_quorum(&self, shared: &Shared, is_in: impl Fn(&Learner) -> bool) -> bool {
-        self.is_granted || shared.is_quorum(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
+        self.is_granted(shared) || shared.is_quorum(|sid| sid == shared.me() || self.learners.iter().any(|l| l.sid == sid && is_in(l)))
     }
 
     /// Whether a quorum by this rule follows us; observers acknowledge nothing, so they cannot make one.
@@ -391,26 +399,18 @@ impl Leading {
     }
 
     fn register(&mut self, now_ms: u64, shared: &mut Shared, at: usize, packet: &Packet) -> Result<(), Reason> {
-        let info = LearnerInfo::decode(packet.data.as_deref());
+        let sid = match shared.introduced(packet, &mut self.nameless) {
+            Ok(sid) => sid,
+            Err(why) => {
+                self.drop_learner(shared, at, why);
+                return Ok(());
+            }
+        };
         let learner = &mut self.learners[at];
+        learner.sid = sid;
         learner.is_observer = packet.kind == PacketKind::OBSERVERINFO;
         learner.accepted = epoch_of(packet.zxid);
-        learner.sid = info.sid.map_or_else(
-            || {
-                self.nameless += 1;
-                Sid(-self.nameless)
-            },
-            Sid,
-        );
-        if info.protocol_version < PROTOCOL_VERSION {
-            self.drop_learner(shared, at, "its protocol is older than ZooKeeper 3.4");
-            return Ok(());
-        }
-        if info.config_version.is_some_and(|version| version > shared.config.version.cast_signed()) {
-            self.drop_learner(shared, at, "it has a later activated configuration");
-            return Ok(());
-        }
-        let (sid, accepted) = (learner.sid, learner.accepted);
+        let accepted = learner.accepted;
         learner.stage = Stage::Registered;
         self.is_granted &= learner.is_observer;
         match self.phase {
@@ -529,29 +529,10 @@ impl Leading {
         }
         let at = self.find(link).expect("it is there");
         let through = self.committed(shared);
-        let peer_last = self.learners[at].peer_last;
-        let plan = plan_from_memory(&shared.history, through, peer_last);
-        info!("Synchronising learner {} from {peer_last} to {through}: {plan:?}", sid.0);
-        let first = match plan {
-            Some(SyncPlan::Diff { after }) => Some((PacketKind::DIFF, through, after)),
-            Some(SyncPlan::Trunc { to }) => Some((PacketKind::TRUNC, to, to)),
-            Some(SyncPlan::Snap) | None => None,
-        };
-        let Shared { history, outputs, counts, .. } = shared;
-        match first {
-            Some((kind, zxid, after)) => {
-                counts.diffs += 1;
-                outputs.push_back(Output::Send { link, packet: Packet::new(kind, zxid) });
-                let through = if mutant::is(Mutant::UncommittedServed) { history.last_logged() } else { through };
-                for (zxid, payload) in history.known(through).filter(|(zxid, _)| *zxid > after) {
-                    outputs.extend(committed_packets(*zxid, payload.clone()).map(|packet| Output::Send { link, packet }));
-                }
-            }
-            None => {
-                let cached: Vec<_> = history.known(through).cloned().collect();
-                let job = SyncJob { peer_last, must_snap: plan.is_some(), files_through: history.base().min(through), cached, through };
-                outputs.push_back(Output::Synchronise { link, job });
-            }
+        let Learner { peer_last, is_observer, .. } = self.learners[at];
+        match bring(shared, link, sid, peer_last, through, is_observer.then(|| self.under_way())) {
+            Ok(by_files) => self.learners[at].by_files = by_files,
+            Err(why) => return self.drop_learner(shared, at, why),
         }
         // NEWLEADER stands before the proposals that are not committed: a follower of 3.8 forgets the place of those
         // that come before it (ZOOKEEPER-4394), and it must not acknowledge them first (4685).
@@ -571,6 +552,11 @@ impl Leading {
                 outputs.push_back(Output::Send { link, packet: Packet::with_data(PacketKind::PROPOSAL, *zxid, payload.clone()) });
             }
         }
+    }
+
+    /// How many learners are being synchronised: from the files, and from memory.
+    fn under_way(&self) -> [usize; 2] {
+        [true, false].map(|by_files| self.learners.iter().filter(|l| l.stage == Stage::Synchronising && l.by_files == by_files).count())
     }
 
     /// When a quorum has our history, durably, it is committed.
@@ -604,7 +590,7 @@ impl Leading {
     fn propose(&mut self, now_ms: u64, shared: &mut Shared, zxid: Zxid, payload: Bytes) -> Result<(), Reason> {
         assert!(self.is_established(), "proposals need an established leader");
         assert_eq!(zxid, self.next_zxid(), "proposals are consecutive");
-        if zxid.counter() == u32::MAX && !self.is_standalone && !mutant::is(Mutant::CounterRunsOver) {
+        if zxid.counter() >= shared.options.last_counter && !self.is_standalone && !mutant::is(Mutant::CounterRunsOver) {
             return Err("the zxid's lower 32 bits have rolled over: a new epoch is needed");
         }
         if let Some(config) = shared.reconfiguration(&payload) {
@@ -654,7 +640,7 @@ impl Leading {
             };
             let is_enough_later = self.reconfiguration.as_ref().is_none_or(|next| first < next.zxid || next.quorum.is_reached(has_it));
             let is_enough = shared.quorum.is_reached(has_it) && is_enough_later;
-            let is_granted = self.is_granted && own >= first;
+            let is_granted = self.is_granted(shared) && own >= first;
             if !is_enough && !is_granted {
                 break;
             }

@@ -8,9 +8,11 @@
 
 mod config;
 mod election;
+mod feeding;
 mod following;
 mod history;
 mod leading;
+mod masters;
 mod notification;
 pub mod packet;
 pub mod peer;
@@ -23,7 +25,7 @@ pub use config::{Config, ConfigError, HostPort, Member, MemberAddress, MemberRol
 pub use election::{Candidate, Election, ElectionOptions, ElectionOutput};
 pub use notification::{ANONYMOUS, MAX_ADDRESS_BYTES, MAX_MESSAGE_BYTES, Notification, Opening, WireError, encode_notification};
 pub use packet::{Packet, PacketError, PacketKind};
-pub use peer::{Durable, Input, LeaderView, LearnerView, LinkId, Output, Peer, PeerCounts, PeerOptions, Role, SyncOrigin};
+pub use peer::{Door, Durable, Input, LeaderView, LearnerView, LinkId, Output, Peer, PeerCounts, PeerOptions, Role, SyncOrigin};
 pub use quorum::{Hierarchy, Quorum, Sid};
 pub use sync::{SyncJob, SyncPlan, committed_packets, plan_from_log};
 pub use vote::{PeerState, Vote};

@@ -6,9 +6,11 @@
 
 use crate::config::{Config, Member};
 use crate::election::{Candidate, Election, ElectionOptions, ElectionOutput};
+use crate::feeding::Feeding;
 use crate::following::Following;
 use crate::history::History;
 use crate::leading::Leading;
+use crate::masters::Masters;
 use crate::packet::{self, AuthId, Packet, PacketKind, RequestData};
 use crate::quorum::Sid;
 use crate::shared::{Reason, Shared};
@@ -26,6 +28,15 @@ pub struct LinkId(pub u64);
 impl LinkId {
     /// Marks the numbers that the peer gives out itself.
     pub const DIALLED: u64 = 1 << 63;
+}
+
+/// Which of a member's ports learners use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The quorum port, of a leader.
+    Quorum,
+    /// `observerMasterPort`, of a follower that feeds observers.
+    Observers,
 }
 
 /// What the peer has to know from the configuration.
@@ -52,12 +63,29 @@ pub struct PeerOptions {
     /// How long an observer waits at most before it looks for a leader again (`zookeeper.observer.election.DelayMs`),
     /// milliseconds.
     pub observer_delay_ms: u64,
+    /// How long it waits at most before it connects again (`zookeeper.observer.reconnectDelayMs`), milliseconds.
+    pub reconnect_delay_ms: u64,
+    /// There is an `observerMasterPort`: as a follower we feed observers there, as an observer we look for a follower
+    /// that does.
+    pub observer_masters: bool,
+    /// The pause between two attempts to reach the leader (`zookeeper.leaderConnectDelayDuringRetryMs`), milliseconds.
+    pub dial_pause_ms: u64,
+    /// `zookeeper.forceSnapshotSync`.
+    pub force_snapshot_sync: bool,
+    /// How many learners may be brought here from the files when an observer comes that needs it, too
+    /// (`zookeeper.leader.maxConcurrentSnapSyncs`).
+    pub max_snap_syncs: usize,
+    /// The same, from memory (`zookeeper.leader.maxConcurrentDiffSyncs`).
+    pub max_diff_syncs: usize,
     /// `zookeeper.fastleader.minNotificationInterval`, milliseconds.
     pub min_notification_ms: u64,
     /// `zookeeper.fastleader.maxNotificationInterval`, milliseconds.
     pub max_notification_ms: u64,
     /// How long a winning vote must stand unchallenged, milliseconds (200 in Java).
     pub finalize_wait_ms: u64,
+    /// A member that leads asks for a new epoch instead of proposing this counter: the last there is, unless a test of the
+    /// rollover cannot wait for it.
+    pub last_counter: u32,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
     /// The last configuration that was proposed, if it is later than the one in force.
@@ -78,9 +106,16 @@ impl PeerOptions {
             cache_bytes: 16 << 20,
             seed: 1,
             observer_delay_ms: 200,
+            reconnect_delay_ms: 0,
+            observer_masters: false,
+            dial_pause_ms: 100,
+            force_snapshot_sync: false,
+            max_snap_syncs: 10,
+            max_diff_syncs: 100,
             min_notification_ms: 200,
             max_notification_ms: 60_000,
             finalize_wait_ms: 200,
+            last_counter: u32::MAX,
             reconfig_enabled: false,
             last_seen: None,
         }
@@ -288,17 +323,22 @@ pub enum Output {
         /// Its bytes, without the length.
         message: Bytes,
     },
-    /// Connect to the leader's quorum port; answered by [`Input::LinkUp`] or [`Input::LinkDown`].
+    /// Connect to the leader's quorum port, or to an observer master's; answered by [`Input::LinkUp`] or
+    /// [`Input::LinkDown`].
     Dial {
         /// The new link's number.
         link: LinkId,
         /// Whom.
         leader: Sid,
+        /// Where.
+        door: Door,
     },
-    /// Accept learners on our quorum port, or stop.
+    /// Accept learners on a port of ours, or stop.
     Listen {
         /// Whether.
         on: bool,
+        /// Where.
+        door: Door,
     },
     /// Send a packet.
     Send {
@@ -347,7 +387,7 @@ pub enum Output {
         /// The client's identities.
         auth: Vec<AuthId>,
     },
-    /// Leading: these sessions were heard of by a learner; timeouts in milliseconds.
+    /// Leading, or feeding observers: these sessions were heard of by a learner; timeouts in milliseconds.
     Touched {
         /// The sessions.
         sessions: Vec<(SessionId, i32)>,
@@ -360,6 +400,11 @@ pub enum Output {
         session: SessionId,
         /// The timeout of its connection, milliseconds.
         timeout_ms: i32,
+    },
+    /// Feeding observers: this session has moved to one of them. A connection of ours that had it is to be closed.
+    Moved {
+        /// The session.
+        session: SessionId,
     },
     /// Learner: answer with [`Peer::answer_ping`] and the sessions that were heard of.
     Ping {
@@ -407,6 +452,8 @@ pub struct Peer {
     announced: Option<i64>,
     /// Since when we have looked for a leader, while we do, milliseconds.
     looking_since_ms: Option<u64>,
+    /// Whom an observer asks to feed it.
+    masters: Masters,
 }
 
 impl Peer {
@@ -416,7 +463,14 @@ impl Peer {
         let options = PeerOptions { cache_entries: 0, ..PeerOptions::new(me) };
         let config = Config::majority([(me, Member::participant("localhost", 0, 0))].into());
         let shared = Shared::new(options, config, History::new(last_zxid, 0, 0), 0, 0, false).without_epochs();
-        Self { state: State::Leading(Leading::standalone(&shared)), shared, election: None, announced: None, looking_since_ms: None }
+        Self {
+            state: State::Leading(Leading::standalone(&shared)),
+            shared,
+            election: None,
+            announced: None,
+            looking_since_ms: None,
+            masters: Masters::default(),
+        }
     }
 
     /// A member of an ensemble, which begins with an election.
@@ -435,7 +489,14 @@ impl Peer {
         }
         let mut election = Election::new(me, shared.is_observer(), times, &shared.config);
         election.set_config(&shared.config, Some(shared.last_seen()));
-        let mut peer = Self { shared, election: Some(election), state: State::Looking, announced: None, looking_since_ms: None };
+        let mut peer = Self {
+            shared,
+            election: Some(election),
+            state: State::Looking,
+            announced: None,
+            looking_since_ms: None,
+            masters: Masters::default(),
+        };
         peer.look(now_ms);
         peer.follow_election(now_ms);
         peer
@@ -495,18 +556,26 @@ impl Peer {
             State::Resting { until_ms } => Some(*until_ms),
             State::Looking => self.election.as_ref().and_then(Election::next_timer_ms),
             State::Leading(leading) => Some(leading.next_timer_ms(&self.shared)).filter(|at| *at != u64::MAX),
-            State::Following(following) => Some(following.next_timer_ms()),
+            State::Following(following) => Some(following.next_timer_ms(&self.shared)),
         }
     }
 
     /// Sends a learner's request to the leader; lost, with its connection, if there is none.
     pub fn request(&mut self, session: SessionId, cxid: i32, op: OpCode, body: Bytes, auth: Option<Vec<AuthId>>) {
         let data = RequestData { session, cxid, op, body }.encode();
+        if let State::Following(following) = &mut self.state
+            && op == OpCode::SYNC
+        {
+            following.own_sync();
+        }
         self.send_to_leader(Packet { kind: PacketKind::REQUEST, zxid: Zxid(-1), data: Some(data), auth });
     }
 
     /// Asks the leader whether a session lives; answered by [`Output::Revalidated`].
     pub fn revalidate(&mut self, session: SessionId, timeout_ms: i32) {
+        if let State::Following(following) = &mut self.state {
+            following.own_revalidation(session, timeout_ms);
+        }
         let data = packet::encode_revalidate(session, timeout_ms);
         self.send_to_leader(Packet::with_data(PacketKind::REVALIDATE, Zxid(-1), data));
     }
@@ -636,12 +705,18 @@ impl Peer {
         self.shared.in_doubt
     }
 
-    /// The learners that have said who they are, while leading: for `mntr` and the admin pages.
+    /// The learners that have said who they are, while leading or feeding observers: for `mntr` and the admin pages.
     pub fn learners(&self) -> Vec<LearnerView> {
         match &self.state {
             State::Leading(leading) => leading.views().collect(),
+            State::Following(following) => following.feeding().into_iter().flat_map(Feeding::views).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether observers are fed here.
+    pub fn is_observer_master(&self) -> bool {
+        matches!(&self.state, State::Following(following) if following.feeding().is_some())
     }
 
     /// What has been done, ever.
@@ -696,14 +771,14 @@ impl Peer {
 
     /// By chance, so that a thousand observers do not come at once.
     fn rest_ms(&mut self) -> u64 {
-        let longest_ms = self.shared.options.observer_delay_ms;
-        if !self.shared.is_observer() || longest_ms == 0 {
+        if !self.shared.is_observer() {
             return 0;
         }
-        // Enough chance for this, and the same in every run: a step of a linear congruential generator (Knuth's MMIX).
-        let seed = &mut self.shared.options.seed;
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (*seed >> 33) % longest_ms
+        let before_election_ms = self.shared.below(self.shared.options.observer_delay_ms);
+        // As Java: only when every master has been tried.
+        let is_next_master = self.shared.options.observer_masters && !self.masters.is_exhausted();
+        let reconnect_ms = if is_next_master { 0 } else { self.shared.options.reconnect_delay_ms };
+        before_election_ms + self.shared.below(reconnect_ms)
     }
 
     fn look(&mut self, now_ms: u64) {
@@ -720,12 +795,19 @@ impl Peer {
         info!("Back to the election: {reason}");
         let links: Vec<LinkId> = match &self.state {
             State::Leading(leading) => leading.links().collect(),
-            State::Following(following) => following.link().into_iter().collect(),
+            State::Following(following) => {
+                let observers = following.feeding().into_iter().flat_map(Feeding::links);
+                following.link().into_iter().chain(observers).collect()
+            }
             State::Ending { .. } | State::Resting { .. } | State::Looking => Vec::new(),
         };
         self.shared.outputs.extend(links.into_iter().map(|link| Output::Close { link }));
-        if matches!(self.state, State::Leading(_)) {
-            self.shared.outputs.push_back(Output::Listen { on: false });
+        match &self.state {
+            State::Leading(_) => self.shared.outputs.push_back(Output::Listen { on: false, door: Door::Quorum }),
+            State::Following(following) if following.feeding().is_some() => {
+                self.shared.outputs.push_back(Output::Listen { on: false, door: Door::Observers });
+            }
+            _ => {}
         }
         if let Some(election) = &mut self.election {
             election.stop();
@@ -746,7 +828,11 @@ impl Peer {
             State::Leading(Leading::begin(now_ms, &mut self.shared))
         } else {
             let is_observer = self.shared.is_observer();
-            State::Following(Following::begin(now_ms, &mut self.shared, leader, is_observer))
+            let (master, door) = match is_observer && self.shared.options.observer_masters {
+                true => self.masters.next(&mut self.shared, leader),
+                false => (leader, Door::Quorum),
+            };
+            State::Following(Following::begin(now_ms, &mut self.shared, master, door, is_observer))
         };
     }
 
@@ -771,6 +857,7 @@ impl Peer {
             && let Some(epoch) = epoch
         {
             election.established(epoch);
+            self.masters.found();
         }
         self.announced = epoch;
     }

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, MemberRole};
 use crate::history::History;
-use crate::packet::{Packet, PacketKind};
+use crate::packet::{LearnerInfo, PROTOCOL_VERSION, Packet, PacketKind};
 use crate::peer::{LinkId, Output, PeerCounts, PeerOptions};
 use crate::quorum::{Quorum, Sid};
 use bytes::Bytes;
@@ -257,6 +257,35 @@ impl Shared {
         self.history.reset(self.before_cut);
         self.committing = None;
         self.announced = self.announced.map(|_| 0);
+    }
+
+    /// By chance below this; 0 for 0. Enough chance for delays, and the same in every run: a step of a linear congruential
+    /// generator (Knuth's MMIX).
+    pub fn below(&mut self, bound: u64) -> u64 {
+        let seed = &mut self.options.seed;
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if bound == 0 { 0 } else { (*seed >> 33) % bound }
+    }
+
+    /// Who a learner is, by the first thing that it says.
+    ///
+    /// # Errors
+    /// Why it cannot be one of ours.
+    pub fn introduced(&self, packet: &Packet, nameless: &mut i64) -> Result<Sid, &'static str> {
+        let info = LearnerInfo::decode(packet.data.as_deref());
+        if info.protocol_version < PROTOCOL_VERSION {
+            return Err("its protocol is older than ZooKeeper 3.4");
+        }
+        if info.config_version.is_some_and(|version| version > self.config.version.cast_signed()) {
+            return Err("it has a later activated configuration");
+        }
+        Ok(info.sid.map_or_else(
+            || {
+                *nameless += 1;
+                Sid(-*nameless)
+            },
+            Sid,
+        ))
     }
 
     /// The number of a link that we dial.

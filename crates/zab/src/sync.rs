@@ -5,7 +5,11 @@
 
 use crate::history::History;
 use crate::packet::{Packet, PacketKind};
+use crate::peer::{LinkId, Output};
+use crate::quorum::Sid;
+use crate::shared::Shared;
 use bytes::Bytes;
+use log::info;
 use oxkeeper_proto::{Mutant, Zxid, mutant};
 
 /// A learner that the leader's memory cannot serve: whoever reads the files does.
@@ -60,6 +64,51 @@ pub fn plan_from_log(peer_last: Zxid, log: impl IntoIterator<Item = Zxid>) -> Sy
         before = Some(zxid);
     }
     before.map_or(SyncPlan::Snap, |before| cut(peer_last, before))
+}
+
+/// Brings a learner to the end of a committed history: from memory, or by a job for whoever reads the files, which the
+/// answer tells. `under_way`: how many are being brought by files and from memory already, if the learner is one that
+/// may be sent away, an observer.
+///
+/// # Errors
+/// Why it is sent away.
+pub(crate) fn bring(
+    shared: &mut Shared,
+    link: LinkId,
+    sid: Sid,
+    peer_last: Zxid,
+    through: Zxid,
+    under_way: Option<[usize; 2]>,
+) -> Result<bool, &'static str> {
+    let plan = match shared.options.force_snapshot_sync {
+        true => Some(SyncPlan::Snap),
+        false => plan_from_memory(&shared.history, through, peer_last),
+    };
+    info!("Synchronising learner {} from {peer_last} to {through}: {plan:?}", sid.0);
+    let first = match plan {
+        Some(SyncPlan::Diff { after }) => Some((PacketKind::DIFF, through, after)),
+        Some(SyncPlan::Trunc { to }) => Some((PacketKind::TRUNC, to, to)),
+        Some(SyncPlan::Snap) | None => None,
+    };
+    let limits = [shared.options.max_snap_syncs, shared.options.max_diff_syncs];
+    let which = usize::from(first.is_some());
+    if under_way.is_some_and(|under_way| under_way[which] >= limits[which]) {
+        return Err("too many are being synchronised");
+    }
+    let Shared { history, outputs, counts, .. } = shared;
+    let Some((kind, zxid, after)) = first else {
+        let cached: Vec<_> = history.known(through).cloned().collect();
+        let job = SyncJob { peer_last, must_snap: plan.is_some(), files_through: history.base().min(through), cached, through };
+        outputs.push_back(Output::Synchronise { link, job });
+        return Ok(true);
+    };
+    counts.diffs += 1;
+    outputs.push_back(Output::Send { link, packet: Packet::new(kind, zxid) });
+    let through = if mutant::is(Mutant::UncommittedServed) { history.last_logged() } else { through };
+    for (zxid, payload) in history.known(through).filter(|(zxid, _)| *zxid > after) {
+        outputs.extend(committed_packets(*zxid, payload.clone()).map(|packet| Output::Send { link, packet }));
+    }
+    Ok(false)
 }
 
 /// A committed transaction as a learner gets it while it is synchronised.

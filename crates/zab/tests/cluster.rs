@@ -498,8 +498,8 @@ impl World {
                     self.at(delay, Event::Notify { from: n, to });
                 }
             }
-            Output::Dial { link, leader } => self.dial(n, link, leader.0 as usize - 1),
-            Output::Listen { on } => self.nodes[n].is_listening = on,
+            Output::Dial { link, leader, .. } => self.dial(n, link, leader.0 as usize - 1),
+            Output::Listen { on, .. } => self.nodes[n].is_listening = on,
             Output::Send { link, packet } => self.send(n, link, packet),
             Output::Close { link } => {
                 let end = End { node: n, incarnation: self.nodes[n].incarnation, link };
@@ -536,7 +536,7 @@ impl World {
                     peer.answer_ping(zxid, &[(SessionId(n as i64), 1)]);
                 }
             }
-            Output::Revalidated { .. } => {}
+            Output::Revalidated { .. } | Output::Moved { .. } => {}
             Output::Synced => {
                 self.counts.syncs += 1;
                 let committed = self.nodes[n].syncs.pop_front().expect("a sync was asked for");

@@ -7,7 +7,7 @@ use oxkeeper_proto::records::{SetDataTxn, TxnHeader};
 use oxkeeper_proto::txn::{self, Txn};
 use oxkeeper_proto::{OpCode, SessionId, Zxid};
 use oxkeeper_zab::packet::{self, LearnerInfo, PROTOCOL_VERSION, RequestData};
-use oxkeeper_zab::peer::{Input, Output};
+use oxkeeper_zab::peer::{Door, Input, Output};
 use oxkeeper_zab::{
     Config, Durable, LinkId, Member, MemberRole, Packet, PacketKind, Peer, PeerOptions, PeerState, Role, Sid, SyncOrigin,
     encode_notification,
@@ -40,8 +40,12 @@ struct Server {
 
 impl Server {
     fn member(me: i64, config: &Config, durable: Durable, cache_entries: usize) -> Self {
-        let options =
-            PeerOptions { tick_ms: TICK_MS, init_limit: INIT_LIMIT, sync_limit: SYNC_LIMIT, cache_entries, ..PeerOptions::new(Sid(me)) };
+        Self::member_with(config, durable, PeerOptions { cache_entries, ..PeerOptions::new(Sid(me)) })
+    }
+
+    /// With ticks and limits of these tests.
+    fn member_with(config: &Config, durable: Durable, options: PeerOptions) -> Self {
+        let options = PeerOptions { tick_ms: TICK_MS, init_limit: INIT_LIMIT, sync_limit: SYNC_LIMIT, ..options };
         let now_ms = 10_000;
         Self { peer: Peer::member(options, config.clone(), durable, now_ms), now_ms, step: 0, dialled: LinkId(0) }
     }
@@ -56,9 +60,10 @@ impl Server {
                     self.step = step;
                     "barrier".to_owned()
                 }
-                Output::Dial { link, leader } => {
+                Output::Dial { link, leader, door } => {
                     self.dialled = link;
-                    format!("dial {leader}")
+                    let of_master = if door == Door::Observers { " as an observer" } else { "" };
+                    format!("dial {leader}{of_master}")
                 }
                 Output::Append { zxid, payload: bytes } => {
                     assert_eq!(bytes, payload(zxid));
@@ -77,7 +82,8 @@ impl Server {
                 Output::SeenConfig { config } => format!("seen {}", config.version),
                 Output::ActivateConfig { config } => format!("active {}", config.version),
                 Output::Withdrawn { zxid } => format!("withdrawn {}", text(zxid)),
-                Output::Listen { on } => format!("listen {on}"),
+                Output::Listen { on, door: Door::Quorum } => format!("listen {on}"),
+                Output::Listen { on, door } => format!("listen {on} {door:?}"),
                 Output::Send { link, packet } => format!("{}{}", self.link_text(link), packet_text(&packet)),
                 Output::Close { link } => format!("{}close", self.link_text(link)),
                 Output::Synchronise { link, job } => format!(
@@ -101,6 +107,7 @@ impl Server {
                 }
                 Output::Ping { zxid } => format!("ping {}", text(zxid)),
                 Output::Revalidated { session, is_valid } => format!("revalidated {} {is_valid}", session.0),
+                Output::Moved { session } => format!("moved {}", session.0),
                 Output::Synced => "synced".to_owned(),
                 Output::SyncDone { ticket } => format!("sync {ticket} done"),
             });
@@ -182,7 +189,11 @@ fn durable(last_zxid: Zxid, accepted: i64, current: i64) -> Durable {
 
 /// Server 1 has found its leader, server 3, and its link stands.
 fn learner(durable: Durable) -> Server {
-    let mut server = Server::member(1, &three(), durable, 500);
+    learner_with(durable, PeerOptions::new(Sid(1)))
+}
+
+fn learner_with(durable: Durable, options: PeerOptions) -> Server {
+    let mut server = Server::member_with(&three(), durable, options);
     assert_eq!(server.wants(), [""; 0]);
     server.notification(3, PeerState::Leading, 3, z(9, 9), 9);
     assert_eq!(server.notification(2, PeerState::Following, 3, z(9, 9), 9), ["dial 3"]);
@@ -204,13 +215,17 @@ fn new_leader(epoch: u32) -> Packet {
 /// A follower at 2:3 that leader 3 has brought up to date in epoch 5.
 fn serving() -> Server {
     let mut server = learner(durable(z(2, 3), 2, 2));
+    assert_eq!(brought_up(&mut server), ["ACK 5:0", "serve"]);
+    server
+}
+
+fn brought_up(server: &mut Server) -> Vec<String> {
     server.hears(leader_info(5));
     server.done();
     server.hears_plain(PacketKind::DIFF, z(2, 3));
     server.hears(new_leader(5));
     server.done();
-    assert_eq!(server.hears_plain(PacketKind::UPTODATE, Zxid(-1)), ["ACK 5:0", "serve"]);
-    server
+    server.hears_plain(PacketKind::UPTODATE, Zxid(-1))
 }
 
 #[test]
@@ -769,6 +784,159 @@ fn what_learners_want_goes_to_the_core() {
     let answer = Packet::with_data(PacketKind::PING, z(3, 0), touched);
     assert_eq!(server.from(1, answer), ["touched [(SessionId(7), 4000)]"]);
     assert_eq!(server.plain_from(1, PacketKind::REQUEST, Zxid(-1)), ["1> close"]);
+}
+
+/// A follower that feeds observers, the first of which, number 9, is up to date on link 7.
+fn feeding() -> Server {
+    let mut server = learner_with(durable(z(2, 3), 2, 2), PeerOptions { observer_masters: true, ..PeerOptions::new(Sid(1)) });
+    assert_eq!(brought_up(&mut server), ["ACK 5:0", "serve", "listen true Observers"]);
+    server.proposed(z(5, 1));
+    assert_eq!(server.hears_plain(PacketKind::COMMIT, z(5, 1)), ["commit 5:1"]);
+    assert_eq!(server.proposed(z(5, 2)), ["append 5:2"]);
+    server.give(Input::LinkUp { link: LinkId(7) });
+    assert_eq!(server.from(7, info(PacketKind::OBSERVERINFO, 9, 2)), ["7> LEADERINFO 5:0 4 bytes"]);
+    let history = ["7> DIFF 5:1", "7> PROPOSAL 5:1", "7> COMMIT 5:1"].map(str::to_owned);
+    let given = server.from(7, ack_epoch(z(2, 3), 2));
+    assert_eq!(given[..3], history, "no more than what is committed");
+    assert!(given[3].starts_with("7> NEWLEADER 5:0 ") && given.len() == 4, "{given:?}");
+    assert_eq!(server.hears_plain(PacketKind::COMMIT, z(5, 2)), ["commit 5:2", "7> INFORM 5:2"], "before NEWLEADER is acknowledged, too");
+    assert_eq!(server.plain_from(7, PacketKind::ACK, z(5, 0)), ["7> UPTODATE -1:4294967295"]);
+    assert_eq!(server.plain_from(7, PacketKind::ACK, z(5, 0)), [""; 0], "Java sends it twice");
+    server
+}
+
+#[test]
+fn a_follower_feeds_observers_and_carries_what_they_ask() {
+    let mut server = feeding();
+    let request = |op, cxid| {
+        let data = RequestData { session: SessionId(70), cxid, op, body: Bytes::from_static(b"body") };
+        Packet::with_data(PacketKind::REQUEST, Zxid(-1), data.encode())
+    };
+    assert_eq!(server.from(7, request(OpCode::CREATE, 1)), ["REQUEST -1:4294967295 20 bytes"]);
+    // Answers to syncs go to whoever asked, in the order in which the leader was asked.
+    server.from(7, request(OpCode::SYNC, 2));
+    server.peer.request(SessionId(1), 3, OpCode::SYNC, Bytes::new(), None);
+    server.wants();
+    server.from(7, request(OpCode::SYNC, 4));
+    for answer in ["7> SYNC 0:0", "synced", "7> SYNC 0:0"] {
+        assert_eq!(server.hears_plain(PacketKind::SYNC, Zxid::ZERO), [answer]);
+    }
+    // So do those about sessions; one that lives is touched here, and has left us.
+    let ask = |session| Packet::with_data(PacketKind::REVALIDATE, Zxid(-1), packet::encode_revalidate(SessionId(session), 4000));
+    let answer =
+        |session, lives| Packet::with_data(PacketKind::REVALIDATE, Zxid(-1), packet::encode_revalidated(SessionId(session), lives));
+    assert_eq!(server.from(7, ask(70)), ["REVALIDATE -1:4294967295 12 bytes"]);
+    server.peer.revalidate(SessionId(71), 4000);
+    server.wants();
+    server.from(7, ask(72));
+    let touched = format!("touched {:?}", [(SessionId(70), 4000)]);
+    assert_eq!(server.hears(answer(70, true)), [&touched, "moved 70", "7> REVALIDATE -1:4294967295 9 bytes"]);
+    assert_eq!(server.hears(answer(71, true)), ["revalidated 71 true"]);
+    assert_eq!(server.hears(answer(72, false)), ["7> REVALIDATE -1:4294967295 9 bytes"]);
+    let sessions = [(SessionId(70), 4000)];
+    let ping = Packet::with_data(PacketKind::PING, z(5, 2), packet::encode_touched(&sessions));
+    assert_eq!(server.from(7, ping), [touched]);
+    // What waits for an observer that has gone is given to nobody.
+    server.from(7, request(OpCode::SYNC, 5));
+    server.from(7, ask(70));
+    server.give(Input::LinkDown { link: LinkId(7) });
+    assert_eq!(server.hears_plain(PacketKind::SYNC, Zxid::ZERO), [""; 0]);
+    assert_eq!(server.hears(answer(70, false)), [""; 0]);
+}
+
+#[test]
+fn who_may_be_fed_and_for_how_long() {
+    let mut server = feeding();
+    let fed = server.peer.learners();
+    assert_eq!((fed.len(), fed[0].sid, fed[0].is_observer, fed[0].is_synced), (1, Sid(9), true, true));
+    // A follower, and whoever talks out of turn.
+    for (link, packet) in
+        [(8, info(PacketKind::FOLLOWERINFO, 2, 2)), (9, ack_epoch(z(2, 3), 2)), (10, Packet::new(PacketKind::PING, z(5, 2)))]
+    {
+        server.give(Input::LinkUp { link: LinkId(link) });
+        assert_eq!(server.from(link, packet), [format!("{link}> close")]);
+    }
+    // It comes again on another link.
+    server.give(Input::LinkUp { link: LinkId(11) });
+    server.from(11, info(PacketKind::OBSERVERINFO, 9, 5));
+    let given = server.from(11, ack_epoch(z(5, 2), 5));
+    assert_eq!(given[..2], ["7> close".to_owned(), "11> DIFF 5:2".to_owned()]);
+    assert_eq!(server.plain_from(11, PacketKind::ACK, z(5, 0)), ["11> UPTODATE -1:4294967295"]);
+    // Pings every half tick; who does not answer within syncLimit is dropped.
+    let mut closed = Vec::new();
+    let begun_ms = server.now_ms;
+    for _ in 0..12 {
+        // The leader lives.
+        server.hears_plain(PacketKind::PING, z(5, 2));
+        closed = server.sleep();
+        if closed == ["11> close"] {
+            break;
+        }
+        assert_eq!(closed, ["11> PING 5:2"]);
+    }
+    assert_eq!((closed, server.now_ms - begun_ms), (vec!["11> close".to_owned()], u64::from(SYNC_LIMIT) * TICK_MS));
+    // With the role it ends for all.
+    server.give(Input::LinkUp { link: LinkId(12) });
+    let link = server.dialled;
+    let ended = server.give(Input::LinkDown { link });
+    assert!(ended.contains(&"12> close".to_owned()) && ended.contains(&"listen false Observers".to_owned()), "{ended:?}");
+}
+
+#[test]
+fn an_observer_asks_followers_in_turn_and_then_the_leader() {
+    let mut config = three();
+    config.members.insert(Sid(4), Member { role: MemberRole::Observer, ..Member::participant("localhost", 2888, 3888) });
+    let mut asked = Vec::new();
+    for seed in 0..20 {
+        let options = PeerOptions { observer_masters: true, seed, observer_delay_ms: 0, ..PeerOptions::new(Sid(4)) };
+        let mut server = Server::member_with(&config, durable(z(2, 3), 2, 2), options);
+        server.wants();
+        let mut turns = Vec::new();
+        while turns.len() < 6 {
+            server.notification(3, PeerState::Leading, 3, z(9, 9), 9);
+            turns.extend(server.notification(2, PeerState::Following, 3, z(9, 9), 9));
+            // None of them can be reached.
+            while server.peer.role() == Role::Observing {
+                let link = server.dialled;
+                server.give(Input::LinkDown { link });
+                if server.peer.role() == Role::Observing {
+                    server.sleep();
+                }
+            }
+            server.done();
+        }
+        assert_eq!(turns[4], "dial 3", "who leads is asked when all others have been asked twice: {turns:?}");
+        assert!(turns[0] != turns[1] && turns[..2] == turns[2..4] && turns[5] == turns[0], "{turns:?}");
+        asked.push(turns[0].clone());
+    }
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked, ["dial 1 as an observer", "dial 2 as an observer"], "chance decides who is first");
+}
+
+#[test]
+fn how_observers_are_synchronised_can_be_limited() {
+    let join = |server: &mut Server, link: u64, kind: PacketKind, last: Zxid| {
+        server.give(Input::LinkUp { link: LinkId(link) });
+        server.from(link, info(kind, link as i64, 5));
+        server.from(link, ack_epoch(last, 5))[0].clone()
+    };
+    let first = |line: String| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let options = PeerOptions { observer_masters: true, max_diff_syncs: 1, max_snap_syncs: 1, ..PeerOptions::new(Sid(1)) };
+    let mut server = learner_with(durable(z(2, 3), 2, 2), options);
+    brought_up(&mut server);
+    // One of each kind, and no more until it is done.
+    assert_eq!(first(join(&mut server, 7, PacketKind::OBSERVERINFO, z(2, 3))), "7> DIFF");
+    assert_eq!(first(join(&mut server, 8, PacketKind::OBSERVERINFO, z(0, 0))), "8> job");
+    assert_eq!(join(&mut server, 9, PacketKind::OBSERVERINFO, z(2, 3)), "9> close");
+    assert_eq!(join(&mut server, 10, PacketKind::OBSERVERINFO, z(0, 0)), "10> close");
+    server.plain_from(7, PacketKind::ACK, z(5, 0));
+    assert_eq!(first(join(&mut server, 11, PacketKind::OBSERVERINFO, z(2, 3))), "11> DIFF");
+    // A snapshot for everybody.
+    let options = PeerOptions { observer_masters: true, force_snapshot_sync: true, ..PeerOptions::new(Sid(1)) };
+    let mut server = learner_with(durable(z(2, 3), 2, 2), options);
+    brought_up(&mut server);
+    assert!(join(&mut server, 7, PacketKind::OBSERVERINFO, z(2, 3)).contains("snap=true"));
 }
 
 #[test]

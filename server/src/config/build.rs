@@ -647,7 +647,11 @@ impl Loader {
             observer_election_delay_ms: u64::try_from(self.int("observer.election.DelayMs")).unwrap_or(0),
             observer_reconnect_delay_ms: u64::try_from(self.int("observer.reconnectDelayMs")).unwrap_or(0),
             commit_log_count: self.at_least("commitLogCount", 500),
-            snapshot_size_factor: Some(self.real("snapshotSizeFactor")).filter(|factor| *factor > 0.0),
+            // As Java, 0 is no limit.
+            snapshot_size_factor: match self.optional("snapshotSizeFactor") {
+                Some(Value::Real(factor)) if factor != 0.0 => Some(factor),
+                _ => None,
+            },
             force_snapshot_sync: self.bool("forceSnapshotSync"),
             max_concurrent_snap_syncs: self.positive("leader.maxConcurrentSnapSyncs").unwrap_or(1),
             max_concurrent_diff_syncs: self.positive("leader.maxConcurrentDiffSyncs").unwrap_or(1),
@@ -656,6 +660,11 @@ impl Loader {
             multi_address_enabled: self.bool("multiAddress.enabled"),
             leader_no_delay: self.bool("leader.nodelay"),
             follower_no_delay: self.bool("follower.nodelay"),
+            unused_counters: match self.optional("testingonly.initialZxid") {
+                // As Java: the lower half.
+                Some(Value::Int(zxid)) => zxid as u32,
+                _ => 0,
+            },
             oracle_path,
         })
     }

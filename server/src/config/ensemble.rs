@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use oxkeeper_zab::{Config, ElectionOptions, MemberAddress, Sid};
+use oxkeeper_zab::{Config, Door, ElectionOptions, MemberAddress, Sid};
 
 /// A member's part of the configuration. Each field is an option of [`super::table::TABLE`] unless it says
 /// otherwise.
@@ -67,7 +67,7 @@ pub struct EnsembleConfig {
     pub observer_reconnect_delay_ms: u64,
     /// commitLogCount, at least 500: transactions kept in memory for learners.
     pub commit_log_count: u32,
-    /// snapshotSizeFactor; `None`: learners are never synchronised from the log on disk.
+    /// snapshotSizeFactor, if there is a limit; negative: learners are never synchronised from the log on disk.
     pub snapshot_size_factor: Option<f64>,
     /// forceSnapshotSync.
     pub force_snapshot_sync: bool,
@@ -85,6 +85,8 @@ pub struct EnsembleConfig {
     pub leader_no_delay: bool,
     /// follower.nodelay.
     pub follower_no_delay: bool,
+    /// testingonly.initialZxid: how many counters of each epoch are not used.
+    pub unused_counters: u32,
     /// oraclePath.
     pub oracle_path: Option<PathBuf>,
 }
@@ -98,26 +100,36 @@ impl EnsembleConfig {
 
     /// The addresses to be bound for learners. Names are looked up now.
     #[must_use]
-    pub fn quorum_addresses(&self) -> Vec<SocketAddr> {
+    pub fn own_learner_addresses(&self, door: Door) -> Vec<SocketAddr> {
         let mut found = Vec::new();
         for address in self.own_addresses() {
+            let port = self.port(address, door);
             if self.quorum_listen_on_all_ips {
-                found.push(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), address.quorum_port));
+                found.push(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port));
                 continue;
             }
-            match (address.host.as_str(), address.quorum_port).to_socket_addrs() {
+            match (address.host.as_str(), port).to_socket_addrs() {
                 Ok(mut all) => found.extend(all.next()),
-                Err(failure) => log::warn!("The own address {}:{} cannot be looked up: {failure}", address.host, address.quorum_port),
+                Err(failure) => log::warn!("The own address {}:{port} cannot be looked up: {failure}", address.host),
             }
         }
+        found.dedup();
         found
     }
 
-    /// The hosts and quorum ports of another member.
+    /// Where another member takes learners.
     #[must_use]
-    pub fn quorum_hosts(&self, sid: Sid) -> Vec<(String, u16)> {
+    pub fn learner_hosts(&self, sid: Sid, door: Door) -> Vec<(String, u16)> {
         let addresses = self.config.members.get(&sid).map_or(&[][..], |member| &member.addresses);
-        addresses.iter().map(|address| (address.host.clone(), address.quorum_port)).collect()
+        addresses.iter().map(|address| (address.host.clone(), self.port(address, door))).collect()
+    }
+
+    fn port(&self, address: &MemberAddress, door: Door) -> u16 {
+        match door {
+            Door::Quorum => address.quorum_port,
+            // One for all members.
+            Door::Observers => self.observer_master_port.unwrap_or(0),
+        }
     }
 }
 

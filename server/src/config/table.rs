@@ -228,13 +228,8 @@ const NO_TLS: &str = "TLS is not supported yet.";
 const NO_SASL: &str = "SASL is not supported yet.";
 const NO_SASL_EFFECT: &str = "Without SASL it has no effect.";
 const NO_QUORUM_AUTH: &str = "Authentication between servers is not supported yet.";
-const NO_OBSERVER_MASTER: &str = "Observers follow the leader itself.";
-const NO_ORACLE: &str = "No oracle is asked: two servers are a quorum only together.";
 const NO_EPOCH_LIMIT: &str = "A leader waits for epochs as long as initLimit says.";
-const LEADER_SERVES: &str = "A leader takes clients.";
-const OWN_CHOICE: &str = "A learner gets the log where it reaches back to its history, else a snapshot.";
-const NO_SYNC_LIMIT: &str = "Synchronisations are not counted.";
-const OBSERVERS_SYNC: &str = "Observers always write a log and snapshots.";
+const OBSERVERS_SYNC: &str = "Observers always write a log and snapshots: after a restart they need only what they missed.";
 const NO_DELAY: &str = "TCP_NODELAY is always on.";
 const OWN_THREADS: &str = "Threads here are one reactor per core and one log thread.";
 const NO_NETTY: &str = "There is one network layer, and it is not Netty.";
@@ -242,7 +237,7 @@ const JVM_ONLY: &str = "There is no JVM here.";
 const CLIENT_ONLY: &str = "A client's option; scripts share JVMFLAGS between client and server.";
 const LOGS_TO_STDERR: &str = "There is no trace log.";
 const NO_TRACKER: &str = "Packets are not kept for show yet.";
-const OWN_ADDRESSES: &str = "All addresses of a server are tried, a quarter of a second apart.";
+const OWN_ADDRESSES: &str = "All addresses of a server are tried: for elections a quarter of a second apart, for a leader a second.";
 const NEVER_BLOCKS: &str = "Sockets never block here.";
 const OWN_CHAIN: &str = "There are no chains of processors here.";
 const TEST_ONLY: &str = "Only Java's own tests use it.";
@@ -278,14 +273,14 @@ pub const TABLE: &[OptionRow] = &[
     row("weight*", File, Text, "", "", "`weight.N=n`: the weight of server N in a hierarchical quorum, 1 if not given; who weighs 0 cannot lead.", EnsembleOnly),
     row("localSessionsEnabled", File, StrictBool, "false", "", "Sessions that only their server knows.", EnsembleOnly),
     row("localSessionsUpgradingEnabled", File, StrictBool, "false", "", "Such sessions become global at their first ephemeral node.", EnsembleOnly),
-    row("syncEnabled", File, StrictBool, "true", "", "Observers write a log and snapshots.", KnownNotYet(OBSERVERS_SYNC)),
+    row("syncEnabled", File, StrictBool, "true", "", "Observers write a log and snapshots.", Ignored(OBSERVERS_SYNC)),
     row("quorumListenOnAllIPs", File, StrictBool, "false", "", "Quorum and election ports listen on all addresses.", EnsembleOnly),
-    row("observerMasterPort", File, int(i32::MIN as i64, 65535), "0", "", "Port on which a follower feeds observers; 0 or less: off.", KnownNotYet(NO_OBSERVER_MASTER)),
+    row("observerMasterPort", File, int(i32::MIN as i64, 65535), "0", "", "Port on which each follower feeds observers, and on which observers look for one; 0 or less: off.", EnsembleOnly),
     row("quorum.cnxn.threads.size", File, ANY_INT, "0", "threads", "Threads for election connections.", Ignored(OWN_THREADS)),
     row("multiAddress.enabled", FileOrProperty, StrictBool, "false", "", "Several addresses for one server.", EnsembleOnly),
     row("multiAddress.reachabilityCheckEnabled", FileOrProperty, StrictBool, "true", "", "Look for the reachable one with ICMP.", Ignored(OWN_ADDRESSES)),
     row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, ANY_INT, "1000", "ms", "Time for that.", Ignored(OWN_ADDRESSES)),
-    row("oraclePath", File, Path, "", "", "File with the word of an outside oracle, for ensembles of two.", KnownNotYet(NO_ORACLE)),
+    row("oraclePath", File, Path, "", "", "File with the word of an outside oracle, for ensembles of two: if its first character is `1`, one of the two may go on alone. Read again and again.", EnsembleOnly),
     row("secureClientPort", File, PORT, "", "", "TLS port for clients.", Protective(NO_TLS)),
     row("secureClientPortAddress", File, Host, "", "", "Address of the TLS port.", Protective(NO_TLS)),
     row("sslQuorum", File, StrictBool, "false", "", "TLS between servers.", Protective(NO_TLS)),
@@ -459,7 +454,7 @@ pub const TABLE: &[OptionRow] = &[
     // Ensemble.
     row("cnxTimeout", FileOrProperty, ANY_INT, "5000", "ms", "Time for an election connection.", EnsembleOnly),
     row("commitLogCount", FileOrProperty, ANY_INT, "500", "transactions", "Transactions kept in memory for learners; at least 500.", EnsembleOnly),
-    row("snapshotSizeFactor", FileOrProperty, Real { min: f64::MIN, max: f64::MAX }, "0.33", "", "Log bytes, as a share of the snapshot, up to which a learner gets the difference.", KnownNotYet(OWN_CHOICE)),
+    row("snapshotSizeFactor", FileOrProperty, Real { min: f64::MIN, max: f64::MAX }, "", "", "Bytes of the log on disk, as a share of the newest snapshot's, up to which a learner gets the log and no snapshot; negative: never. Not set, or 0: whenever the log reaches back to its history. (0.33 in ZooKeeper, of whole files.)", EnsembleOnly),
     row("commitProcessor.numWorkerThreads", FileOrProperty, ANY_JAVA_INT, "", "threads", "Threads that answer reads; the number of cores if not set.", Ignored(OWN_THREADS)),
     row("commitProcessor.maxReadBatchSize", FileOrProperty, ANY_JAVA_INT, "-1", "requests", "Reads between two writes.", Ignored(OWN_THREADS)),
     row("commitProcessor.maxCommitBatchSize", FileOrProperty, ANY_JAVA_INT, "1", "requests", "Writes between two reads.", Ignored(OWN_THREADS)),
@@ -468,21 +463,21 @@ pub const TABLE: &[OptionRow] = &[
     row("fastleader.minNotificationInterval", FileOrProperty, ANY_JAVA_INT, "200", "ms", "Shortest wait for votes.", EnsembleOnly),
     row("fastleader.maxNotificationInterval", FileOrProperty, ANY_JAVA_INT, "60000", "ms", "Longest wait for votes.", EnsembleOnly),
     row("follower.skipLearnerRequestToNextProcessor", FileOrProperty, Bool, "false", "", "A follower's own writes skip its commit processor.", Ignored(OWN_CHAIN)),
-    row("forceSnapshotSync", FileOrProperty, Bool, "false", "", "Learners always get a snapshot.", KnownNotYet(OWN_CHOICE)),
+    row("forceSnapshotSync", FileOrProperty, Bool, "false", "", "Learners always get a snapshot.", EnsembleOnly),
     row("forward_learner_requests_to_commit_processor_disabled", FileOrProperty, Bool, "false", "", "Learners' writes skip the leader's commit processor.", Ignored(OWN_CHAIN)),
     row("leader.ackLoggingFrequency", FileOrProperty, ANY_JAVA_INT, "1000", "ACKs", "How often the leader logs an ACK.", Ignored("ACKs are not logged.")),
     row("leader.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "The leader closes learners' sockets in the background.", Ignored(NEVER_BLOCKS)),
     row("learner.closeSocketAsync", FileOrEitherProperty, Bool, "false", "", "A learner closes its socket in the background.", Ignored(NEVER_BLOCKS)),
     row("learner.asyncSending", FileOrEitherProperty, Bool, "false", "", "A learner sends in the background.", Ignored(NEVER_BLOCKS)),
-    row("leader.maxConcurrentSnapSyncs", FileOrProperty, ANY_JAVA_INT, "10", "learners", "Snapshots sent at the same time.", KnownNotYet(NO_SYNC_LIMIT)),
-    row("leader.maxConcurrentDiffSyncs", FileOrProperty, ANY_JAVA_INT, "100", "learners", "Differences sent at the same time.", KnownNotYet(NO_SYNC_LIMIT)),
+    row("leader.maxConcurrentSnapSyncs", FileOrProperty, ANY_JAVA_INT, "10", "learners", "Learners brought up from the files at the same time; an observer that comes then is sent away, a follower never.", EnsembleOnly),
+    row("leader.maxConcurrentDiffSyncs", FileOrProperty, ANY_JAVA_INT, "100", "learners", "The same, of those brought up from memory.", EnsembleOnly),
     row("leader.maxTimeToWaitForEpoch", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Time to wait for followers' epochs.", KnownNotYet(NO_EPOCH_LIMIT)),
     row("leaderConnectDelayDuringRetryMs", FileOrProperty, ANY_JAVA_INT, "100", "ms", "Wait between tries to reach the leader.", EnsembleOnly),
-    row("leaderServes", FileOrProperty, YesNo, "yes", "", "`no`: the leader takes no clients.", KnownNotYet(LEADER_SERVES)),
+    row("leaderServes", FileOrProperty, YesNo, "yes", "", "`no`: the leader takes no clients.", EnsembleOnly),
     row("observer.election.DelayMs", FileOrProperty, LONG, "200", "ms", "An observer's wait before an election.", EnsembleOnly),
-    row("observer.reconnectDelayMs", FileOrProperty, LONG, "0", "ms", "An observer's wait before it connects again.", KnownNotYet(NO_OBSERVER_MASTER)),
-    row("observer.syncEnabled", FileOrProperty, Bool, "", "", "Overrides syncEnabled.", KnownNotYet(OBSERVERS_SYNC)),
-    row("observerMaster.sizeLimit", FileOrProperty, ANY_JAVA_INT, "33554432", "bytes", "Packets kept for observers.", KnownNotYet(NO_OBSERVER_MASTER)),
+    row("observer.reconnectDelayMs", FileOrProperty, LONG, "0", "ms", "An observer's longest wait before it connects again; with observer masters, when all have been tried.", EnsembleOnly),
+    row("observer.syncEnabled", FileOrProperty, Bool, "", "", "Overrides syncEnabled.", Ignored(OBSERVERS_SYNC)),
+    row("observerMaster.sizeLimit", FileOrProperty, ANY_JAVA_INT, "33554432", "bytes", "Packets kept for observers.", Ignored("Nothing is kept for observers that the transactions in memory (commitLogCount) and the log do not hold anyway.")),
     row("quorumCnxnTimeoutMs", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Time for whoever connects to the election port to say who it is; -1 is tickTime times syncLimit.", EnsembleOnly),
     row("tcpKeepAlive", FileOrProperty, Bool, "false", "", "TCP keep-alive on election links.", EnsembleOnly),
     row("leader.nodelay", BareProperty, Bool, "true", "", "TCP_NODELAY on the leader's links.", Ignored(NO_DELAY)),
@@ -521,7 +516,7 @@ pub const TABLE: &[OptionRow] = &[
     row("tracelog.file", FileOrProperty, Path, "", "", "Name of the trace log.", Ignored(LOGS_TO_STDERR)),
     row("auditlog.threshold", FileOrProperty, Text, "INFO", "", "Level of the audit log.", Ignored("All of it is written.")),
     row("test.allowDiscontinuousProposals", FileOrProperty, Bool, "false", "", "Gaps in zxids.", Ignored(TEST_ONLY)),
-    row("testingonly.initialZxid", FileOrProperty, LONG, "", "", "First zxid.", Ignored(TEST_ONLY)),
+    row("testingonly.initialZxid", FileOrProperty, LONG, "", "", "The first counter of each epoch, for tests of what happens after the last. Here the epoch ends as many transactions earlier, and no counter is left out.", EnsembleOnly),
     row("controllerPort", FileOrProperty, java_int(0, 65535), "", "", "Port of the fault-injection server.", Ignored(TEST_ONLY)),
     row("client.secure", FileOrProperty, Bool, "false", "", "A client uses TLS.", Ignored(CLIENT_ONLY)),
     row("clientCnxnSocket", FileOrProperty, Class, "", "", "A client's network layer.", Ignored(CLIENT_ONLY)),

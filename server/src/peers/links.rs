@@ -7,16 +7,16 @@
 use crate::metrics::{Counter, Metrics, Recorder, SummarySet};
 use bytes::Bytes;
 use log::{info, warn};
-use oxkeeper_ledger::{Received, SyncError, synchronise};
+use oxkeeper_ledger::{Received, SyncError, synchronise_within};
 use oxkeeper_net::{FlushOutcome, Queue, Stream, Wakeup, WriteBuffer};
 use oxkeeper_proto::Zxid;
 use oxkeeper_store::Store;
-use oxkeeper_zab::{Config, LinkId, Packet, Sid, SyncJob, SyncPlan};
+use oxkeeper_zab::{Config, Door, LinkId, Packet, PacketKind, Sid, SyncJob, SyncPlan};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A learner that does not take what it is sent is dropped beyond this: it comes back and gets it from the files.
 const LONGEST_BACKLOG_BYTES: usize = 256 << 20;
@@ -34,12 +34,12 @@ const SYNC_WAIT: Duration = Duration::from_millis(200);
 pub enum Work {
     /// Send an election message.
     Notify { to: Sid, message: Bytes },
-    /// Connect to a leader.
-    Dial { link: LinkId, leader: Sid },
+    /// Connect to a leader, or to who feeds observers.
+    Dial { link: LinkId, leader: Sid, door: Door },
     /// The addresses of a leader.
     Resolved { link: LinkId, addresses: Vec<SocketAddr> },
     /// Accept learners, or no longer.
-    Listen(bool),
+    Listen { on: bool, door: Door },
     /// Close a link when what it waits for has been sent.
     HangUp(LinkId),
     /// The members have changed.
@@ -56,6 +56,8 @@ pub struct Link {
     pub peer: SocketAddr,
     /// The learner at the other end, once it has said who it is.
     learner: OnceLock<Sid>,
+    /// When it was made, milliseconds since 1970.
+    established_ms: i64,
     socket: Mutex<Socket>,
     /// Woken when there is room again, or none will ever be.
     room: Condvar,
@@ -70,6 +72,50 @@ struct Socket {
     is_closing: bool,
     has_failed: bool,
     waiting: Waiting,
+    counted: Counted,
+}
+
+/// What operators are told of the link of a learner.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic {
+    /// When it was made, milliseconds since 1970.
+    pub established_ms: i64,
+    /// Packets that wait to be sent, and bytes.
+    pub queued: (u64, u64),
+    /// Packets of the learner since it is up to date.
+    pub received: u64,
+    /// Packets sent.
+    pub sent: u64,
+    /// Requests of its clients.
+    pub requests: u64,
+    /// The last zxid in a packet for it.
+    pub last_zxid: Zxid,
+}
+
+/// Of packets that a learner sends, and is to be sent. As Java counts: nothing before its history is settled comes in,
+/// and what is sent begins behind LEADERINFO.
+#[derive(Default)]
+struct Counted {
+    pushed: u64,
+    last_zxid: Zxid,
+    is_settled: bool,
+    received: u64,
+    requests: u64,
+}
+
+impl Counted {
+    fn receive(&mut self, kind: PacketKind) {
+        self.received += u64::from(self.is_settled);
+        self.requests += u64::from(self.is_settled && kind == PacketKind::REQUEST);
+        self.is_settled |= kind == PacketKind::ACK;
+    }
+
+    fn push(&mut self, packet: &Packet) {
+        self.pushed += u64::from(packet.kind != PacketKind::LEADERINFO);
+        if packet.zxid > Zxid::ZERO {
+            self.last_zxid = packet.zxid;
+        }
+    }
 }
 
 /// The packets that were put into a link and have not been sent.
@@ -110,9 +156,17 @@ impl Waiting {
 
 impl Link {
     pub fn new(id: LinkId, peer: SocketAddr, stream: Stream) -> Arc<Self> {
-        let socket =
-            Socket { stream, out: WriteBuffer::default(), held: None, is_closing: false, has_failed: false, waiting: Waiting::default() };
-        Arc::new(Self { id, peer, learner: OnceLock::new(), socket: Mutex::new(socket), room: Condvar::new() })
+        let socket = Socket {
+            stream,
+            out: WriteBuffer::default(),
+            held: None,
+            is_closing: false,
+            has_failed: false,
+            waiting: Waiting::default(),
+            counted: Counted::default(),
+        };
+        let established_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+        Arc::new(Self { id, peer, learner: OnceLock::new(), established_ms, socket: Mutex::new(socket), room: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Socket> {
@@ -139,12 +193,40 @@ impl Link {
         self.lock().stream.read(into)
     }
 
+    /// Counts a packet that has come in.
+    pub fn count(&self, kind: PacketKind) {
+        self.lock().counted.receive(kind);
+    }
+
+    /// What has gone over it so far.
+    pub fn traffic(&self) -> Traffic {
+        let socket = self.lock();
+        let packets = socket.waiting.packets.unsigned_abs();
+        let bytes = socket.out.pending_bytes() + socket.held.as_ref().map_or(0, Vec::len);
+        Traffic {
+            established_ms: self.established_ms,
+            queued: (packets, bytes as u64),
+            received: socket.counted.received,
+            sent: socket.counted.pushed.saturating_sub(packets),
+            requests: socket.counted.requests,
+            last_zxid: socket.counted.last_zxid,
+        }
+    }
+
+    /// Counts anew; what waits will have been sent then.
+    pub fn forget_traffic(&self) {
+        let mut socket = self.lock();
+        let packets = socket.waiting.packets.unsigned_abs();
+        (socket.counted.received, socket.counted.requests, socket.counted.pushed) = (0, 0, packets);
+    }
+
     /// Puts a packet behind everything else.
     fn push(&self, packet: &Packet) {
         let socket = &mut *self.lock();
         let into = socket.held.as_mut().unwrap_or_else(|| socket.out.tail());
         packet.encode(into);
         socket.waiting.add();
+        socket.counted.push(packet);
         if into.len() > LONGEST_BACKLOG_BYTES {
             warn!("The link with {} is dropped: {} bytes wait to be sent", self.peer, into.len());
             socket.has_failed = true;
@@ -154,7 +236,7 @@ impl Link {
     /// Sends what the socket takes. Returns whether the link lives.
     pub fn flush(&self) -> bool {
         let mut socket = self.lock();
-        let Socket { stream, out, held, is_closing, has_failed, waiting } = &mut *socket;
+        let Socket { stream, out, held, is_closing, has_failed, waiting, .. } = &mut *socket;
         if !*has_failed {
             // What is held back waits on.
             if held.is_none() {
@@ -290,7 +372,7 @@ impl Links {
     }
 
     /// Serves a learner from the files, on a thread of its own. What is sent on the link meanwhile waits behind it.
-    pub fn synchronise(self: &Arc<Self>, id: LinkId, job: SyncJob, store: &Arc<Mutex<Store>>) {
+    pub fn synchronise(self: &Arc<Self>, id: LinkId, job: SyncJob, store: &Arc<Mutex<Store>>, log_share: Option<f64>) {
         let Some(link) = self.get(id) else { return };
         link.hold();
         let (links, store) = (self.clone(), store.clone());
@@ -308,14 +390,14 @@ impl Links {
                 }
                 Ok(())
             };
-            let mut outcome = synchronise(&store, &job, &mut send);
+            let mut outcome = synchronise_within(&store, &job, log_share, &mut send);
             // A quorum may have committed what our own log's thread has not written yet: it comes.
             for _ in 0..LOG_WAITS {
                 if has_sent || !matches!(outcome, Err(SyncError::Files(_))) {
                     break;
                 }
                 std::thread::sleep(LOG_WAIT);
-                outcome = synchronise(&store, &job, &mut |piece| {
+                outcome = synchronise_within(&store, &job, log_share, &mut |piece| {
                     has_sent = true;
                     link.send_piece(piece)
                 });

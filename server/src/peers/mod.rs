@@ -17,9 +17,10 @@ use oxkeeper_net::mio::{Events, Interest, Poll, Token};
 use oxkeeper_net::{Listener, Stream};
 use oxkeeper_replica::core::Input;
 use oxkeeper_zab::packet::LearnerInfo;
-use oxkeeper_zab::{LinkId, PacketKind, Sid};
+use oxkeeper_zab::{Door, LinkId, PacketKind, Sid};
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,8 @@ const PACKET_ROOM_BYTES: usize = 64 << 10;
 const GRAIN_MS: u64 = 50;
 /// Learners, and those who only pretend to be.
 const MOST_LINKS: usize = 1024;
+/// A leader's address that does not answer for so long is given up for its next one.
+const NEXT_ADDRESS_MS: u64 = 1000;
 /// After a quorum port that could not be bound.
 const BIND_AGAIN_MS: u64 = 200;
 
@@ -48,7 +51,9 @@ struct Reading {
     token: Token,
     input: LinkReader,
     /// The connect is not finished; the addresses that are left to be tried.
-    connecting: Option<Vec<SocketAddr>>,
+    connecting: Option<VecDeque<SocketAddr>>,
+    /// When it was begun, milliseconds.
+    begun_ms: u64,
     readable: bool,
 }
 
@@ -60,6 +65,11 @@ pub struct Peers {
     poll: Poll,
     election: ElectionLinks,
     listeners: Vec<Listener>,
+    /// Which port is to be listened on, if any: a leader's, or that of a follower that feeds observers.
+    door: Option<Door>,
+    /// What the oracle has said last, and when it is asked again at the latest.
+    oracle: Option<bool>,
+    oracle_ms: u64,
     /// Listening was asked for and did not succeed yet: when to try again.
     bind_again_ms: Option<u64>,
     reading: HashMap<LinkId, Reading>,
@@ -81,6 +91,9 @@ impl Peers {
             poll,
             election,
             listeners: Vec::new(),
+            door: None,
+            oracle: None,
+            oracle_ms: 0,
             bind_again_ms: None,
             reading: HashMap::new(),
             by_token: HashMap::new(),
@@ -134,8 +147,12 @@ impl Peers {
                 self.listen(now.mono_ms);
             }
             self.read_ready();
+            self.try_next_addresses(now.mono_ms);
             self.election.tick(self.poll.registry(), now.mono_ms);
-            for (from, message) in self.election.take_received() {
+            let received = self.election.take_received();
+            let has_come_due = core_timer.is_some_and(|at| at <= now.mono_ms);
+            self.ask_oracle(now.mono_ms, has_come_due || !received.is_empty());
+            for (from, message) in received {
                 self.inputs.push(Input::Notification { from, message });
             }
             for (peer, is_up) in self.election.take_changes() {
@@ -146,7 +163,7 @@ impl Peers {
                 error!("{}", failure.message);
                 std::process::exit(failure.exit_code);
             }
-            if core_timer.is_some_and(|at| at <= now.mono_ms) {
+            if has_come_due {
                 self.inputs.push(Input::Tick);
             }
             if !self.inputs.is_empty() {
@@ -159,13 +176,38 @@ impl Peers {
         }
     }
 
+    /// What the oracle of an ensemble of two says, before anything is decided that may depend on it; as Java, a file that
+    /// cannot be read says no.
+    fn ask_oracle(&mut self, now_ms: u64, is_wanted: bool) {
+        let Some(path) = &self.ensemble.oracle_path else { return };
+        if !is_wanted && now_ms < self.oracle_ms {
+            return;
+        }
+        self.oracle_ms = now_ms + GRAIN_MS;
+        let mut first = [0];
+        let read = File::open(path).and_then(|mut file| file.read(&mut first));
+        let says = Some(matches!(read, Ok(1)) && first[0] == b'1');
+        if self.oracle != says {
+            match read {
+                Ok(_) => info!("The oracle {} says {}", path.display(), says == Some(true)),
+                Err(failure) => warn!("The oracle {} cannot be read: {failure}", path.display()),
+            }
+            self.oracle = says;
+            self.inputs.push(Input::Oracle { says });
+        }
+    }
+
     fn carry_out(&mut self, work: Work, now_ms: u64) {
         match work {
             Work::Notify { to, message } => self.election.send(self.poll.registry(), to, message, now_ms),
-            Work::Dial { link, leader } => self.dial(link, leader),
-            Work::Resolved { link, addresses } => self.connect(link, addresses),
-            Work::Listen(true) => self.listen(now_ms),
-            Work::Listen(false) => {
+            Work::Dial { link, leader, door } => self.dial(link, leader, door),
+            Work::Resolved { link, addresses } => self.connect(link, addresses.into()),
+            Work::Listen { on: true, door } => {
+                self.door = Some(door);
+                self.listen(now_ms);
+            }
+            Work::Listen { on: false, .. } => {
+                self.door = None;
                 self.bind_again_ms = None;
                 for mut listener in self.listeners.drain(..) {
                     let _ = listener.deregister(self.poll.registry());
@@ -192,24 +234,23 @@ impl Peers {
         }
     }
 
-    /// The quorum ports of this server, which are open only while it leads, as with Java: a learner finds out at once.
+    /// The quorum ports of this server, which are open only while it leads, or those for observers while it feeds some, as
+    /// with Java: a learner finds out at once.
     fn listen(&mut self, now_ms: u64) {
         self.bind_again_ms = None;
-        if !self.listeners.is_empty() {
-            return;
-        }
-        for address in self.ensemble.quorum_addresses() {
+        let Some(door) = self.door.filter(|_| self.listeners.is_empty()) else { return };
+        for address in self.ensemble.own_learner_addresses(door) {
             match Listener::bind(address, -1) {
                 Ok(mut listener) => {
                     let token = Token(LISTEN + self.listeners.len());
                     if let Err(failure) = listener.register(self.poll.registry(), token, Interest::READABLE) {
-                        warn!("The quorum port {address} cannot be polled: {failure}");
+                        warn!("The port for learners {address} cannot be polled: {failure}");
                         continue;
                     }
                     info!("Listening for learners on {address}");
                     self.listeners.push(listener);
                 }
-                Err(failure) => warn!("Couldn't bind to the quorum port {address}: {failure}"),
+                Err(failure) => warn!("Couldn't bind to the port for learners {address}: {failure}"),
             }
         }
         if self.listeners.is_empty() {
@@ -238,8 +279,8 @@ impl Peers {
     }
 
     /// Names are looked up on a thread of their own: that can take long. They are looked up again at each connect.
-    fn dial(&mut self, id: LinkId, leader: Sid) {
-        let hosts = self.ensemble.quorum_hosts(leader);
+    fn dial(&mut self, id: LinkId, leader: Sid, door: Door) {
+        let hosts = self.ensemble.learner_hosts(leader, door);
         let links = self.links.clone();
         let looked_up = std::thread::Builder::new().name("Resolver".to_owned()).spawn(move || {
             let addresses = hosts.iter().filter_map(|(host, port)| (host.as_str(), *port).to_socket_addrs().ok()).flatten().collect();
@@ -250,9 +291,8 @@ impl Peers {
         }
     }
 
-    fn connect(&mut self, id: LinkId, mut addresses: Vec<SocketAddr>) {
-        addresses.reverse();
-        while let Some(address) = addresses.pop() {
+    fn connect(&mut self, id: LinkId, mut addresses: VecDeque<SocketAddr>) {
+        while let Some(address) = addresses.pop_front() {
             match Stream::connect(address) {
                 Ok(stream) => {
                     if self.begin(id, stream, address, Some(addresses.clone())) {
@@ -265,7 +305,22 @@ impl Peers {
         self.inputs.push(Input::LinkDown { link: id });
     }
 
-    fn begin(&mut self, id: LinkId, mut stream: Stream, peer: SocketAddr, connecting: Option<Vec<SocketAddr>>) -> bool {
+    /// An address that does not answer must not keep us from the next one: packets to it may go nowhere.
+    fn try_next_addresses(&mut self, now_ms: u64) {
+        let is_slow = |reading: &Reading| {
+            reading.connecting.as_ref().is_some_and(|rest| !rest.is_empty()) && now_ms >= reading.begun_ms + NEXT_ADDRESS_MS
+        };
+        let slow: Vec<LinkId> = self.reading.iter().filter(|(_, reading)| is_slow(reading)).map(|(id, _)| *id).collect();
+        for id in slow {
+            let Some(reading) = self.reading.get_mut(&id) else { continue };
+            warn!("{} does not answer: the next address is tried", reading.link.peer);
+            let rest = reading.connecting.take().unwrap_or_default();
+            self.forget(id);
+            self.connect(id, rest);
+        }
+    }
+
+    fn begin(&mut self, id: LinkId, mut stream: Stream, peer: SocketAddr, connecting: Option<VecDeque<SocketAddr>>) -> bool {
         let token = Token(self.next_token);
         self.next_token += 1;
         let _ = stream.set_client_options(self.ensemble.tcp_keep_alive);
@@ -278,7 +333,8 @@ impl Peers {
             self.links.insert(link.clone());
         }
         self.by_token.insert(token, id);
-        let reading = Reading { link, token, input: LinkReader::default(), connecting, readable: false };
+        let begun_ms = self.shared.now().mono_ms;
+        let reading = Reading { link, token, input: LinkReader::default(), connecting, begun_ms, readable: false };
         self.reading.insert(id, reading);
         true
     }
@@ -342,6 +398,7 @@ impl Peers {
                     total += n;
                     reading.input.feed(&self.scratch[..n], longest, store, |arrival| match arrival {
                         Arrival::Packet(packet) => {
+                            reading.link.count(packet.kind);
                             if matches!(packet.kind, PacketKind::FOLLOWERINFO | PacketKind::OBSERVERINFO)
                                 && let Some(sid) = LearnerInfo::decode(packet.data.as_deref()).sid
                             {

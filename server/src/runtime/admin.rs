@@ -17,9 +17,11 @@ use crate::admin::page::Page;
 use crate::config::{self, AdminConfig, ServerConfig};
 use crate::four_letter::{Mode, environment};
 use crate::metrics::{Counter, Summary};
+use crate::peers::links::Traffic;
 use log::{info, warn};
 use oxkeeper_auth::{AuthOutcome, Identity};
 use oxkeeper_proto::{Zxid, perms};
+use oxkeeper_replica::java_address::JavaAddress;
 use oxkeeper_zab::{Member, MemberAddress, Role};
 use std::fs::File;
 use std::io;
@@ -150,6 +152,7 @@ impl AdminServer {
         match command {
             AdminCommand::StatReset => attached.shared.metrics.reset(),
             AdminCommand::ConnectionStatReset => attached.words.reset_connections(),
+            AdminCommand::ObserverConnectionStatReset => attached.forget_traffic(),
             _ => {}
         }
         json(200, attached.print(command))
@@ -292,6 +295,19 @@ fn list(commands: &str) -> Response {
     Response::text(200, "text/html;charset=utf-8", page)
 }
 
+fn observer_view(sid: i64, remote_address: String, traffic: &Traffic) -> ObserverView {
+    ObserverView {
+        remote_address,
+        sid,
+        established_ms: traffic.established_ms,
+        queued: traffic.queued,
+        received: traffic.received,
+        sent: traffic.sent,
+        requests: traffic.requests,
+        last_zxid: traffic.last_zxid,
+    }
+}
+
 /// `/readyz`: whether requests are answered. `/quorumz`: whether writes can be, by a quorum.
 fn probe(attached: Option<&Attached>, needs_quorum: bool) -> Response {
     let serving = attached.filter(|attached| !attached.shared.stopping());
@@ -418,10 +434,11 @@ impl Attached {
                 is_observer: false,
             }
         });
-        // What their links count is not known here.
         let observers = peer.learners().into_iter().filter(|learner| learner.is_observer && learner.is_synced);
-        let observers =
-            observers.map(|learner| ObserverView { sid: learner.sid.0, last_zxid: peer.last_committed(), ..ObserverView::default() });
+        let observers = observers.filter_map(|learner| {
+            let link = self.shared.links.as_ref()?.get(learner.link)?;
+            Some(observer_view(learner.sid.0, JavaAddress(link.peer).to_string(), &link.traffic()))
+        });
         Some(QuorumView {
             my_id: peer.me().0,
             is_leader: peer.role() == Role::Leading,
@@ -440,6 +457,17 @@ impl Attached {
             voters: voters.collect(),
             observers: observers.collect(),
         })
+    }
+
+    /// Observers' links count from here on.
+    fn forget_traffic(&self) {
+        let Some(links) = &self.shared.links else { return };
+        let learners = self.shared.core().peer().learners();
+        learners
+            .iter()
+            .filter(|learner| learner.is_observer)
+            .filter_map(|learner| links.get(learner.link))
+            .for_each(|link| link.forget_traffic());
     }
 
     /// Properties as Java lists them: those of the server that were set, and of the system what has a meaning here.

@@ -88,8 +88,10 @@ pub struct Shared {
     pub store: Arc<Mutex<Store>>,
     /// The links of a member of an ensemble.
     pub links: Option<Arc<Links>>,
-    /// Whether all clients are served: the tree holds what was committed and nothing else.
+    /// Whether this server has its part in the ensemble, or stands alone: its tree holds what was committed and nothing else.
     pub serves: AtomicBool,
+    /// Whether it takes clients, which a leader may leave to the others (`leaderServes`).
+    pub takes_clients: AtomicBool,
     /// Whether clients are served by the leader of an ensemble.
     leads_others: AtomicBool,
     /// A snapshot that is being written is to be given up: the tree is about to be replaced.
@@ -230,6 +232,7 @@ impl Shared {
             started: Instant::now(),
             store,
             serves: AtomicBool::new(links.is_none()),
+            takes_clients: AtomicBool::new(links.is_none()),
             leads_others: AtomicBool::new(false),
             abandon_snapshot: AtomicBool::new(false),
             links,
@@ -323,22 +326,28 @@ impl Shared {
                     }
                     Output::Serve(service) => {
                         let serves = service == Service::Full;
+                        let leads = self.links.is_some() && core.peer().role() == Role::Leading;
                         self.serves.store(serves, Ordering::SeqCst);
-                        self.leads_others.store(serves && self.links.is_some() && core.peer().role() == Role::Leading, Ordering::Relaxed);
+                        self.leads_others.store(serves && leads, Ordering::Relaxed);
+                        let withholds = leads && self.config.ensemble.as_ref().is_some_and(|own| !own.leader_serves);
+                        self.takes_clients.store(serves && !withholds, Ordering::SeqCst);
                         for (front, reactor) in self.reactors.iter().enumerate() {
                             fronts |= 1 << front;
-                            unpoisoned(reactor.shared.inbox.lock()).items.push(Item::Serve(service));
+                            unpoisoned(reactor.shared.inbox.lock()).items.push(Item::Serve(if withholds { Service::None } else { service }));
                         }
                     }
                     Output::CatchUp => catches_up = true,
                     Output::Disk(step) => appends.push(LogWork::Step(step)),
                     Output::Send { link, packet } => self.links().send(link, &packet, &mut touched),
                     Output::Notify { to, message } => self.links().ask(Work::Notify { to, message }),
-                    Output::Dial { link, leader } => self.links().ask(Work::Dial { link, leader }),
-                    Output::Listen { on } => self.links().ask(Work::Listen(on)),
+                    Output::Dial { link, leader, door } => self.links().ask(Work::Dial { link, leader, door }),
+                    Output::Listen { on, door } => self.links().ask(Work::Listen { on, door }),
                     Output::Members(config) => self.links().ask(Work::Members(config)),
                     Output::HangUp { link } => self.links().hang_up(link),
-                    Output::Synchronise { link, job } => self.links().synchronise(link, job, &self.store),
+                    Output::Synchronise { link, job } => {
+                        let log_share = self.config.ensemble.as_ref().and_then(|own| own.snapshot_size_factor);
+                        self.links().synchronise(link, job, &self.store, log_share);
+                    }
                 }
             }
             drop(commits);

@@ -558,6 +558,14 @@ fn peer(ensemble: &EnsembleConfig, config: &ServerConfig, store: &Store, tree: &
     options.sync_limit = ensemble.sync_limit;
     options.connect_limit = ensemble.connect_to_learner_master_limit;
     options.cache_entries = ensemble.commit_log_count as usize;
+    options.observer_delay_ms = ensemble.observer_election_delay_ms;
+    options.reconnect_delay_ms = ensemble.observer_reconnect_delay_ms;
+    options.observer_masters = ensemble.observer_master_port.is_some();
+    options.dial_pause_ms = u64::from(ensemble.leader_connect_delay_ms);
+    options.last_counter = u32::MAX - ensemble.unused_counters;
+    options.force_snapshot_sync = ensemble.force_snapshot_sync;
+    options.max_snap_syncs = ensemble.max_concurrent_snap_syncs as usize;
+    options.max_diff_syncs = ensemble.max_concurrent_diff_syncs as usize;
     options.seed = now.wall_ms as u64 ^ (ensemble.my_id.0 as u64) << 48;
     options.reconfig_enabled = config.reconfig_enabled;
     options.min_notification_ms = ensemble.election.min_notification_ms;

@@ -111,11 +111,17 @@ impl Words {
             return command.refusal().into_bytes();
         }
         self.act(question);
-        self.gather(command.needs(), |view| self.render(command, view))
+        let takes_clients = self.shared.takes_clients.load(Ordering::SeqCst);
+        self.gather_as(command.needs(), takes_clients, |view| self.render(command, view))
     }
 
-    /// Hands over what these needs name, one lock at a time; also the AdminServer's way to the server's state.
+    /// Hands over what these needs name, one lock at a time: the AdminServer's way to the server's state, which is told by a
+    /// leader that takes no clients, too.
     pub fn gather<R>(&self, needs: Needs, with: impl FnOnce(&ServerView<'_>) -> R) -> R {
+        self.gather_as(needs, self.shared.serves.load(Ordering::SeqCst), with)
+    }
+
+    fn gather_as<R>(&self, needs: Needs, serving: bool, with: impl FnOnce(&ServerView<'_>) -> R) -> R {
         let reading = self.shared.metrics.read();
         let gauges = if needs.metrics { self.gauges() } else { GaugeValues::default() };
         let families = match &self.shared.config.operator.metrics {
@@ -130,7 +136,7 @@ impl Words {
             _ => None,
         };
         let mode = self.mode();
-        let serving = mode == Mode::ReadOnly || self.shared.serves.load(Ordering::SeqCst);
+        let serving = serving || mode == Mode::ReadOnly;
         let mut view = ServerView { serving, version: &self.version, mode, ..ServerView::default() };
         self.fill(needs, &mut view);
         if needs.statistics {
@@ -358,9 +364,9 @@ impl Words {
             let core = shared.core();
             (core.in_flight(), core.local_sessions().map_or(0, SessionTracker::len))
         };
-        let (learners, leading) = {
+        let (learners, leading, is_observer_master) = {
             let core = shared.core();
-            (core.peer().learners(), core.peer().leading())
+            (core.peer().learners(), core.peer().leading(), core.peer().is_observer_master())
         };
         let tree = shared.tree();
         let mut gauges = GaugeValues::default();
@@ -382,6 +388,9 @@ impl Words {
             let count = |which: &dyn Fn(&LearnerView) -> bool| learners.iter().filter(|learner| which(learner)).count() as i64;
             if self.mode() != Mode::ReadOnly {
                 gauges.set(Gauge::QuorumSize, ensemble.config.voters().count() as i64);
+            }
+            if is_observer_master {
+                gauges.set(Gauge::SyncedObservers, count(&|learner| learner.is_synced));
             }
             if self.mode() == Mode::Leader {
                 let votes = |learner: &LearnerView| ensemble.config.is_voter(learner.sid);

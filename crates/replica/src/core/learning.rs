@@ -94,6 +94,14 @@ impl Core {
         });
     }
 
+    /// The session has gone to an observer that we feed.
+    pub(super) fn moved(&mut self, session: SessionId) {
+        let Duty::Learning(learning) = &mut self.duty else { return };
+        if let Some(old) = learning.attached.remove(&session) {
+            self.close(old);
+        }
+    }
+
     /// Passes a write on. What cannot be decoded is refused here: it would bring a Java leader down.
     pub(super) fn forward(&mut self, now: Now, write: Write) {
         let Write { connection, session, xid, op, body, identities, before, received_ms } = write;

@@ -30,7 +30,7 @@ use oxkeeper_proto::records::TxnHeader;
 use oxkeeper_proto::txn::{self, Txn};
 use oxkeeper_proto::{ErrorCode, OpCode, SessionId, Zxid};
 use oxkeeper_tree::Tree;
-use oxkeeper_zab::{Config, LinkId, Packet, Peer, PeerCounts, Sid, SyncJob};
+use oxkeeper_zab::{Config, Door, LinkId, Packet, Peer, PeerCounts, Sid, SyncJob};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -176,6 +176,11 @@ pub enum Input {
         /// Which.
         link: LinkId,
     },
+    /// What the oracle of an ensemble of two says now; `None`: nothing that could be read.
+    Oracle {
+        /// Its word.
+        says: Option<bool>,
+    },
 }
 
 /// What has to be done.
@@ -211,17 +216,21 @@ pub enum Output {
         /// Its bytes, without the length.
         message: Bytes,
     },
-    /// Connect to the quorum port of the leader; answered by [`Input::LinkUp`] or [`Input::LinkDown`].
+    /// Connect to the leader, or to a follower that feeds observers; answered by [`Input::LinkUp`] or [`Input::LinkDown`].
     Dial {
         /// The number of the link to be.
         link: LinkId,
         /// The leader.
         leader: Sid,
+        /// Its port.
+        door: Door,
     },
     /// Accept learners, or no longer.
     Listen {
         /// Whether.
         on: bool,
+        /// On which port.
+        door: Door,
     },
     /// The members have changed: connect by this.
     Members(Box<Config>),
@@ -585,6 +594,7 @@ impl Core {
                 self.zab.handle(at, Zab::CutRefused);
             }
             Input::LinkDown { link } => self.zab.handle(at, Zab::LinkDown { link }),
+            Input::Oracle { says } => self.zab.handle(at, Zab::Oracle { says }),
         }
         self.follow_zab(now, tree);
     }
@@ -617,8 +627,8 @@ impl Core {
                 Zab::AbandonSnapshot => self.outputs.push_back(Output::Disk(DiskStep::AbandonSnapshot)),
                 Zab::Barrier { step } => self.outputs.push_back(Output::Disk(DiskStep::Barrier(step))),
                 Zab::Notify { to, message } => self.outputs.push_back(Output::Notify { to, message }),
-                Zab::Dial { link, leader } => self.outputs.push_back(Output::Dial { link, leader }),
-                Zab::Listen { on } => self.outputs.push_back(Output::Listen { on }),
+                Zab::Dial { link, leader, door } => self.outputs.push_back(Output::Dial { link, leader, door }),
+                Zab::Listen { on, door } => self.outputs.push_back(Output::Listen { on, door }),
                 Zab::Send { link, packet } => self.outputs.push_back(Output::Send { link, packet }),
                 Zab::Close { link } => self.outputs.push_back(Output::HangUp { link }),
                 Zab::Synchronise { link, job } => self.outputs.push_back(Output::Synchronise { link, job }),
@@ -634,7 +644,11 @@ impl Core {
                 Zab::Request { link, session, cxid, op, body, auth } => {
                     self.asked(now, tree, leading::Asked::Request(leading::Request { link, session, cxid, op, body, auth }));
                 }
-                Zab::Touched { sessions } => self.asked(now, tree, leading::Asked::Touch(sessions)),
+                Zab::Touched { sessions } => match &mut self.duty {
+                    Duty::Learning(learning) => sessions.into_iter().for_each(|(session, timeout_ms)| learning.touch(session, timeout_ms)),
+                    _ => self.asked(now, tree, leading::Asked::Touch(sessions)),
+                },
+                Zab::Moved { session } => self.moved(session),
                 Zab::Revalidate { link, session, timeout_ms } => {
                     self.asked(now, tree, leading::Asked::Revalidate(link, session, timeout_ms));
                 }

@@ -1,0 +1,400 @@
+//! What members see of each other beyond the plain case, on Java's servers and ours and on both together: a leader that takes
+//! no clients, the oracle of two, followers that feed observers, and how learners are synchronised when the options say how.
+//!
+//! CI runs cases drawn by the commit; `OXKEEPER_CASES`, `OXKEEPER_SEED`, `OXKEEPER_ENSEMBLE_SUBJECT`: see `mixed`.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use oxkeeper_compat_tests::chronicle::{Chronicle, Shape};
+use oxkeeper_compat_tests::connection::{Connect, Connection, Silence};
+use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, Synchronisation, draw, ours};
+use oxkeeper_compat_tests::pen::{Pen, assert_present, settle, settle_among};
+use oxkeeper_compat_tests::subject::{Subject, TemporaryDirectory, four_letter};
+use oxkeeper_compat_tests::wire::{op, request};
+use serde_json::Value;
+
+/// Looks again and again until there is something.
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What the AdminServer of a member says to a command, null if it says nothing.
+fn page(ensemble: &Ensemble, index: usize, command: &str) -> Value {
+    serde_json::from_str(&ensemble.admin(index, command)).unwrap_or_default()
+}
+
+// --- leaderServes ---
+
+/// What a client and a probe see of a leader that takes no clients.
+fn seen_of_silent_leader(ensemble: &Ensemble, leader: usize) -> Vec<String> {
+    let mut seen = Vec::new();
+    for word in ["ruok", "srvr", "stat", "mntr", "conf", "cons", "isro", "dump", "wchs", "envi", "crst", "srst", "dirs", "hash", "gtmk"] {
+        let answer = four_letter(ensemble.address(leader), word.as_bytes());
+        let answer = answer.map_or_else(|error| format!("{:?}", error.kind()), |text| text.lines().next().unwrap_or("nothing").to_owned());
+        seen.push(format!("{word}: {answer}"));
+    }
+    let connected = Connection::open(ensemble.address(leader)).map(|mut connection| {
+        connection.send(&Connect::default().frame());
+        connection.receive(Duration::from_secs(20)).map(|_| "a session")
+    });
+    seen.push(match connected {
+        Ok(Err(Silence::Closed)) => "connect: closed".to_owned(),
+        other => format!("connect: {:?}", other.map_err(|error| error.kind())),
+    });
+    let pages = [("leader", "is_leader"), ("leader", "leader_id"), ("leader", "error"), ("stats", "error"), ("zabstate", "zabstate")];
+    for (command, key) in pages {
+        seen.push(format!("{command} {key}: {}", page(ensemble, leader, command)[key]));
+    }
+    seen
+}
+
+/// The member that leads, by what the AdminServers say: its client port does not.
+fn silent_leader(ensemble: &Ensemble) -> usize {
+    let leads = |index: &usize| ensemble.is_running(*index) && page(ensemble, *index, "leader")["is_leader"] == true;
+    wait_for("nobody leads", || ensemble.voters().into_iter().find(leads))
+}
+
+fn start_with_silent_leader(name: &str, voters: [Subject; 3]) -> Ensemble {
+    let mut ensemble = Ensemble::new(name, &Plan::new(&voters, &[]).with_admin().line("leaderServes", "no"));
+    [0, 2].into_iter().for_each(|index| ensemble.spawn(index));
+    ensemble.wait_until_serving(0);
+    assert_eq!(silent_leader(&ensemble), 2);
+    ensemble.start(1);
+    ensemble
+}
+
+fn leave_clients_to_others(name: &str, voters: [Subject; 3], judged: &[String]) {
+    let mut ensemble = start_with_silent_leader(&format!("silent leader {name}"), voters);
+    // A Java server that has just begun to lead tells its pages later than its followers.
+    assert_eq!(seen_of_silent_leader(&ensemble, 2), judged, "{name}");
+    let load = Chronicle::begin(&ensemble.addresses(), &Shape::default());
+    load.wait_for(200, "the followers take clients");
+    // Who took clients as a follower takes none as the leader.
+    ensemble.kill(2);
+    load.wait_for(1, "the leader is dead");
+    let leader = silent_leader(&ensemble);
+    assert_eq!(ensemble.mode(leader), None, "it leads and serves");
+    load.wait_for(200, "another one leads");
+    // And the other way round.
+    ensemble.start(2);
+    assert_eq!(silent_leader(&ensemble), leader);
+    load.wait_for(100, "all are back");
+    settle_among(&ensemble, load, &[2, 1 - leader]);
+}
+
+#[test]
+fn a_leader_may_take_no_clients() {
+    let (ox, java) = (ours(), Subject::Java39);
+    let cases = [[ox, ox, ox], [ox, java, java], [java, java, ox], [java, ox, ox]];
+    let cases = cases.map(|voters| (format!("{} {} led by {}", voters[0], voters[1], voters[2]), voters));
+    let judge = start_with_silent_leader("judge of silent leaders", [java; 3]);
+    let judged = seen_of_silent_leader(&judge, 2);
+    judged.iter().for_each(|line| println!("  {line}"));
+    drop(judge);
+    draw("silent leader", cases.to_vec(), 1, Duration::ZERO, |name, voters| leave_clients_to_others(name, voters, &judged));
+}
+
+// --- The oracle ---
+
+fn live_by_the_oracle(name: &str, voters: [Subject; 2]) {
+    let words = TemporaryDirectory::new();
+    let file = |index: usize| words.path.join(format!("oracle{index}"));
+    let say = |index: usize, text: &str| fs::write(file(index), text).expect("the oracle's file");
+    let mut plan = Plan::new(&voters, &[]);
+    for index in 0..2 {
+        say(index, "0");
+        plan = plan.own_line(index, "oraclePath", &file(index).display().to_string());
+    }
+    let mut ensemble = Ensemble::new(&format!("oracle {name}"), &plan);
+    ensemble.start_all();
+    assert_eq!(ensemble.wait_for_leader(), 1);
+    let mut pen = Pen::open(&ensemble, 1, "both");
+    pen.write(20);
+
+    // Without the word one of the two is none.
+    ensemble.kill(0);
+    wait_for("the leader goes on alone, without the oracle's word", || ensemble.mode(1).is_none().then_some(()));
+    // With it, it is; the file is read again and again.
+    say(1, "1\n");
+    wait_for("with the oracle's word it does not lead", || (ensemble.mode(1) == Some(Mode::Leader)).then_some(()));
+    let mut alone = Pen::open(&ensemble, 1, "alone");
+    alone.write(20);
+    // The other comes back, and must not be believed without the word.
+    ensemble.start(0);
+    assert_eq!(ensemble.wait_for_leader(), 1);
+    let mut back = Pen::open(&ensemble, 0, "back");
+    back.write(20);
+
+    // A leader that has the word when its follower dies goes on; and stops when it is taken away.
+    ensemble.kill(0);
+    let mut still = Pen::open(&ensemble, 1, "still");
+    still.write(20);
+    say(1, "no");
+    wait_for("it goes on though the word is taken back", || ensemble.mode(1).is_none().then_some(()));
+    ensemble.start_all();
+    ensemble.wait_for_leader();
+    let written = [pen, alone, back, still].into_iter().flat_map(|pen| pen.acknowledged).collect::<Vec<_>>();
+    assert_present(&ensemble, &written);
+    ensemble.assert_same_everywhere();
+}
+
+#[test]
+fn one_of_two_lives_by_the_oracle() {
+    let (ox, java) = (ours(), Subject::Java39);
+    let cases = [[ox, ox], [java, ox], [ox, java]].map(|voters| (format!("{} and {}", voters[0], voters[1]), voters));
+    draw("oracle", cases.to_vec(), 1, Duration::ZERO, live_by_the_oracle);
+}
+
+// --- Followers that feed observers ---
+
+#[derive(Clone, Debug)]
+struct Fed {
+    voters: [Subject; 3],
+    observers: Vec<Subject>,
+}
+
+/// Which member feeds an observer.
+fn master(ensemble: &Ensemble, observer: usize) -> Option<usize> {
+    let id: usize = ensemble.monitor(observer).get("observer_master_id")?.parse().ok()?;
+    id.checked_sub(1)
+}
+
+/// Waits until the observer is fed by a follower, and checks what both tell of it.
+fn wait_until_fed(ensemble: &Ensemble, observer: usize) -> usize {
+    let is_follower = |index: &usize| ensemble.mode(*index) == Some(Mode::Follower);
+    let follower = wait_for("the observer is not fed by a follower", || {
+        (ensemble.mode(observer) == Some(Mode::Observer)).then(|| master(ensemble, observer).filter(is_follower)).flatten()
+    });
+    wait_for("the follower does not show it", || {
+        let shown = page(ensemble, follower, "observers");
+        let count: u64 = ensemble.monitor(follower).get("synced_observers")?.parse().ok()?;
+        let is_shown = shown["observers"].as_array()?.iter().any(|one| one["sid"] == observer + 1);
+        (is_shown && shown["synced_observers"] == count).then_some(())
+    });
+    follower
+}
+
+fn be_fed(name: &str, fed: &Fed) {
+    let plan = Plan::new(&fed.voters, &fed.observers).with_admin().line("observerMasterPort", "2191");
+    let mut ensemble = Ensemble::new(&format!("fed {name}"), &plan);
+    ensemble.start_led_by(2);
+    let observers: Vec<usize> = (3..ensemble.members.len()).collect();
+    let masters: Vec<usize> = observers.iter().map(|observer| wait_until_fed(&ensemble, *observer)).collect();
+    assert_eq!(ensemble.monitor(2).get("synced_observers").map(String::as_str), Some("0"), "nobody follows the leader itself");
+    println!("  fed by {masters:?}");
+    let load = Chronicle::begin(&ensemble.addresses(), &Shape::default());
+    load.wait_for(300, "everyone is there");
+
+    // Who feeds dies: the other follower takes over.
+    let first = masters[0];
+    ensemble.kill(first);
+    load.wait_for(100, "a follower that feeds is dead");
+    for observer in &observers {
+        assert_eq!(wait_until_fed(&ensemble, *observer), 1 - first, "there is no other");
+    }
+    load.wait_for(200, "the observers are fed by another");
+    ensemble.start(first);
+
+    // The leader dies: one of those that feed leads, and feeds no longer.
+    ensemble.kill(2);
+    load.wait_for(100, "the leader is dead");
+    let leader = ensemble.wait_for_leader();
+    ensemble.start(2);
+    for observer in &observers {
+        assert_ne!(wait_until_fed(&ensemble, *observer), leader);
+    }
+    load.wait_for(200, "all are back");
+
+    // An observer comes back with less, and with nothing.
+    let observer = observers[0];
+    ensemble.kill(observer);
+    load.wait_for(100, "an observer is dead");
+    ensemble.start(observer);
+    wait_until_fed(&ensemble, observer);
+    ensemble.terminate(observer);
+    ensemble.empty(observer);
+    ensemble.start(observer);
+    wait_until_fed(&ensemble, observer);
+    load.wait_for(100, "the observer is back");
+    settle(&ensemble, load);
+}
+
+#[test]
+fn followers_feed_observers() {
+    let (ox, java) = (ours(), Subject::Java39);
+    let cases = [
+        ([ox, ox, java], vec![java, ox]),
+        ([java, java, ox], vec![ox, java]),
+        ([ox, ox, ox], vec![ox, java]),
+        ([java, java, java], vec![ox]),
+        ([ox, java, ox], vec![ox, java]),
+    ];
+    let cases = cases.map(|(voters, observers)| {
+        let name = format!("{} {} led by {}, observers {observers:?}", voters[0], voters[1], voters[2]);
+        (name, Fed { voters, observers })
+    });
+    draw("fed", cases.to_vec(), 1, Duration::ZERO, |name, fed| be_fed(name, &fed));
+}
+
+// --- What a leader tells of its observers ---
+
+/// The page `observers` of a leader after a counted number of requests, without what depends on time and pings.
+fn told_of_observer(ensemble: &Ensemble, feeder: usize, observer: usize) -> Vec<String> {
+    let mut pen = Pen::open(ensemble, observer, "counted");
+    pen.write(10);
+    pen.xid += 1;
+    pen.connection.send(&request::path(op::SYNC, "/").frame(pen.xid));
+    pen.connection.receive(PATIENCE).expect("an answer");
+    let told = |asked: u64| {
+        wait_for("the requests are not counted", || {
+            let page = page(ensemble, feeder, "observers");
+            let link = page["observers"].as_array()?.iter().find(|link| link["sid"] == observer + 1)?.clone();
+            (link["requests"] == asked).then_some(link)
+        })
+    };
+    // The session, ten nodes, the sync.
+    let link = told(12);
+    let number = |key: &str| link[key].as_i64().unwrap_or_else(|| panic!("{key}: {}", link[key]));
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now").as_millis() as i64;
+    let address = link["remote_socket_address"].as_str().expect("text");
+    let mut lines = vec![
+        format!("keys {:?}", link.as_object().expect("an object").keys().collect::<Vec<_>>()),
+        format!("a session, ten nodes and a sync: {} requests", number("requests")),
+        format!("received as many at least: {}", number("packets_received") >= 12),
+        format!("sent as many at least: {}", number("packets_sent") >= 12),
+        format!("nothing waits: {} {}", number("queued_packets"), number("queued_packets_size")),
+        format!("established within a few minutes: {}", (now_ms - number("established")).abs() < 600_000),
+        format!("the last zxid is of epoch {}", number("last_zxid") >> 32),
+        format!("address: {}", address.starts_with("/127.") && address.contains(':')),
+    ];
+    ensemble.admin(feeder, "observer_connection_stat_reset");
+    let link = told(0);
+    lines.push(format!(
+        "after a reset fewer than a dozen: {}",
+        link["packets_received"].as_i64() < Some(12) && link["packets_sent"].as_i64() < Some(12)
+    ));
+    lines
+}
+
+#[test]
+fn observers_are_told_of_as_java_tells() {
+    let told = |voter: Subject, masters: bool| {
+        let mut plan = Plan::new(&[voter; 3], &[Subject::Java39]).with_admin();
+        if masters {
+            plan = plan.line("observerMasterPort", "2191");
+        }
+        let mut ensemble = Ensemble::new(&format!("told of observers by {voter}, {masters}"), &plan);
+        ensemble.start_led_by(2);
+        let feeder = if masters { wait_until_fed(&ensemble, 3) } else { 2 };
+        told_of_observer(&ensemble, feeder, 3)
+    };
+    let cases = [("by the leader".to_owned(), false), ("by an observer master".to_owned(), true)];
+    draw("observers told", cases.to_vec(), 1, Duration::ZERO, |name, masters| {
+        let judged = told(Subject::Java39, masters);
+        judged.iter().for_each(|line| println!("  {line}"));
+        assert_eq!(told(ours(), masters), judged, "{name}");
+    });
+}
+
+// --- How learners are synchronised ---
+
+#[test]
+fn options_say_how_learners_are_synchronised() {
+    let (ox, java) = (ours(), Subject::Java39);
+    let cases = [
+        ("a snapshot is forced", "forceSnapshotSync", "true", 20, Synchronisation::Snap),
+        ("nothing is forced", "forceSnapshotSync", "false", 20, Synchronisation::Diff),
+        ("the log on disk is not to be used", "snapshotSizeFactor", "-1", 700, Synchronisation::Snap),
+        ("as much of the log as is wanted", "snapshotSizeFactor", "1000000", 700, Synchronisation::Diff),
+    ];
+    let with_leaders = |case: (&'static str, &'static str, &'static str, usize, Synchronisation)| {
+        [java, ox].map(|leader| (format!("{}, {leader} leads", case.0), (case, leader)))
+    };
+    let cases: Vec<_> = cases.into_iter().flat_map(with_leaders).collect();
+    draw("synchronised", cases, 2, Duration::ZERO, |name, ((_, key, value, absent_for, wanted), leader)| {
+        let learner = if leader == ox { java } else { ox };
+        let plan = Plan::new(&[learner, leader, leader], &[]).line(key, value).line("forceSync", "no");
+        let mut ensemble = Ensemble::new(&format!("synchronised {name}"), &plan);
+        ensemble.start_led_by(2);
+        let mut pen = Pen::open(&ensemble, 2, "present");
+        pen.write(20);
+        ensemble.terminate(0);
+        pen.write(absent_for);
+        let mark = ensemble.mark();
+        ensemble.start(0);
+        assert_eq!(ensemble.synchronisation(2, 0, &mark), wanted, "{name}");
+        assert_present(&ensemble, &pen.acknowledged);
+        ensemble.assert_same_everywhere();
+    });
+}
+
+// --- Several addresses ---
+
+#[test]
+fn a_member_is_reached_by_the_address_that_lives() {
+    let (ox, java) = (ours(), Subject::Java39);
+    let cases = [[ox, ox, ox], [java, ox, java], [ox, java, ox]];
+    let cases = cases.map(|voters| (format!("{} {} led by {}", voters[0], voters[1], voters[2]), voters));
+    draw("several addresses", cases.to_vec(), 1, Duration::ZERO, |name, voters| {
+        let plan = Plan { has_dead_addresses: true, ..Plan::new(&voters, &[]).line("multiAddress.enabled", "true") };
+        let mut ensemble = Ensemble::new(&format!("several addresses {name}"), &plan);
+        ensemble.start_led_by(2);
+        let load = Chronicle::begin(&ensemble.addresses(), &Shape::default());
+        load.wait_for(200, "all are there");
+        ensemble.kill(2);
+        load.wait_for(100, "the leader is dead");
+        ensemble.start(2);
+        load.wait_for(100, "all are back");
+        settle(&ensemble, load);
+    });
+}
+
+// --- The end of an epoch ---
+
+/// The epoch of what a member has applied last.
+fn epoch(ensemble: &Ensemble, index: usize) -> Option<i64> {
+    let text = four_letter(ensemble.address(index), b"srvr").ok()?;
+    let zxid = text.lines().find_map(|line| line.strip_prefix("Zxid: 0x"))?;
+    i64::from_str_radix(zxid, 16).ok().map(|zxid| zxid >> 32)
+}
+
+fn roll_over(name: &str, voters: &[Subject]) {
+    // So many transactions are left in each epoch that one of ours leads.
+    const LEFT: u32 = 300;
+    let mut plan = Plan::new(voters, &[]);
+    for (index, _) in voters.iter().enumerate().filter(|(_, subject)| **subject == Subject::Oxkeeper) {
+        plan = plan.own_line(index, "testingonly.initialZxid", &(u32::MAX - LEFT).to_string());
+    }
+    let mut ensemble = Ensemble::new(&format!("rollover {name}"), &plan);
+    let last = voters.len() - 1;
+    ensemble.start_led_by(last);
+    let load = Chronicle::begin(&ensemble.addresses(), &Shape::default());
+    let wait_for_epochs = |ensemble: &Ensemble, more: i64, why: &str| {
+        let first = wait_for("no epoch", || epoch(ensemble, last));
+        wait_for(why, || epoch(ensemble, last).filter(|epoch| *epoch >= first + more));
+        load.wait_for(50, why);
+    };
+    wait_for_epochs(&ensemble, 1, "no new epoch");
+    let killed: Vec<usize> = (0..voters.len() / 2).collect();
+    killed.iter().for_each(|index| ensemble.kill(*index));
+    wait_for_epochs(&ensemble, 1, "no new epoch with a bare majority");
+    killed.iter().for_each(|index| ensemble.start(*index));
+    wait_for_epochs(&ensemble, 1, "no new epoch when all are back");
+    settle(&ensemble, load);
+}
+
+#[test]
+fn epochs_end_under_load() {
+    let (ox, java) = (ours(), Subject::Java39);
+    let cases = [vec![java, ox, java, ox, ox], vec![ox; 5], vec![ox; 7]];
+    let cases = cases.map(|voters| (format!("{} voters, {}", voters.len(), voters[0]), voters));
+    draw("rollover", cases.to_vec(), 1, Duration::ZERO, |name, voters| roll_over(name, &voters));
+}
