@@ -11,6 +11,7 @@ use crate::history::History;
 use crate::leading::Leading;
 use crate::packet::{self, AuthId, Packet, PacketKind, RequestData};
 use crate::quorum::Sid;
+use crate::reconfig::{self, Change, Refusal, Rules};
 use crate::shared::{Reason, Shared};
 use crate::sync::SyncJob;
 use crate::vote::PeerState;
@@ -60,6 +61,10 @@ pub struct PeerOptions {
     pub finalize_wait_ms: u64,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
+    /// `standaloneEnabled`: no reconfiguration may leave fewer than two voters.
+    pub standalone_enabled: bool,
+    /// `multiAddress.enabled`.
+    pub multi_address_enabled: bool,
     /// The last configuration that was proposed, if it is later than the one in force.
     pub last_seen: Option<Box<Config>>,
 }
@@ -82,6 +87,8 @@ impl PeerOptions {
             max_notification_ms: 60_000,
             finalize_wait_ms: 200,
             reconfig_enabled: false,
+            standalone_enabled: true,
+            multi_address_enabled: false,
             last_seen: None,
         }
     }
@@ -610,6 +617,24 @@ impl Peer {
     /// The last configuration that was proposed: while it is not the one in force, no other may be.
     pub fn last_seen_config(&self) -> &Config {
         self.shared.last_seen()
+    }
+
+    /// What a change makes of the ensemble, under the zxid that will be its version. The checks are Java's, in its order.
+    ///
+    /// # Errors
+    /// Why it may not be proposed now.
+    pub fn plan(&self, change: &Change<'_>, zxid: Zxid) -> Result<Config, Refusal> {
+        let last_seen = self.shared.last_seen();
+        if self.election.is_none() {
+            return Err(Refusal::Standalone);
+        }
+        if last_seen.version != self.shared.config.version {
+            return Err(Refusal::InProgress);
+        }
+        let options = &self.shared.options;
+        let rules = Rules { standalone_enabled: options.standalone_enabled, multi_address_enabled: options.multi_address_enabled };
+        let config = Config { version: zxid.0.cast_unsigned(), ..reconfig::changed(last_seen, change, rules)? };
+        if self.is_led(&config) { Ok(config) } else { Err(Refusal::NoQuorum) }
     }
 
     /// Whether a quorum of this configuration follows us and has been heard of: what a new one has to be before it may
