@@ -291,8 +291,10 @@ impl Member {
                 _ => return Err(wrong()),
             };
             let port_of = |port: &str| {
-                port.parse::<u16>()
-                    .map_err(|_| ConfigError::new(format!("server.{sid}: {port} is not a port; the address is {host}:{port}")))
+                let message = || format!("server.{sid}: {port} is not a port; the address is {host}:{port}");
+                // One that is too large Java does not expect.
+                let is_number = port.parse::<i32>().is_ok();
+                port.parse::<u16>().map_err(|_| ConfigError { message: message(), is_number })
             };
             let (quorum_port, election_port) = (port_of(quorum_port)?, port_of(election_port)?);
             if quorum_port == election_port {

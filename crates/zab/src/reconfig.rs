@@ -3,7 +3,7 @@
 //! Whether the change may be proposed at this moment, and by whom, is for [`crate::Peer::plan`] and the access list of
 //! `/zookeeper/config`.
 
-use crate::config::{Config, HostPort, Member};
+use crate::config::{Config, ConfigError, HostPort, Member};
 use crate::quorum::Sid;
 use log::warn;
 use std::net::IpAddr;
@@ -62,12 +62,9 @@ pub(crate) fn changed(from: &Config, change: &Change<'_>, rules: Rules) -> Resul
 }
 
 fn replaced(members: &str, rules: Rules) -> Result<Config, Refusal> {
-    let config = Config::parse(&members.replace(',', "\n")).or_else(|error| match error.is_number {
-        true => Err(Refusal::Unreadable),
-        false => refuse(&error.message),
-    })?;
-    if !rules.multi_address_enabled && config.members.values().any(|member| member.addresses.len() > 1) {
-        return refuse("several addresses need multiAddress.enabled=true");
+    let config = Config::parse(&members.replace(',', "\n")).or_else(wrong)?;
+    for (sid, member) in &config.members {
+        permit(*sid, member, rules)?;
     }
     // Java's check of a file at a start, whose refusals it does not expect here.
     let (voters, observers) = (config.voters().count(), config.observers().count());
@@ -104,14 +101,27 @@ fn joining(joiner: &str, rules: Rules) -> Result<(Sid, Member), Refusal> {
     };
     let number = name.rsplit_once('.').map_or(name, |(_, number)| number);
     let sid = Sid(number.parse().map_err(|_| Refusal::Unreadable)?);
-    let member = Member::parse(sid, value).or_else(|error| refuse(&error.message))?;
-    if !rules.multi_address_enabled && member.addresses.len() > 1 {
-        return refuse(&format!("server {sid}: several addresses need multiAddress.enabled=true"));
-    }
-    if member.client.is_none() && member.secure_client.is_none() {
+    let member = Member::parse(sid, value).or_else(wrong)?;
+    permit(sid, &member, rules)?;
+    if member.client.is_none() {
         return refuse(&format!("server {sid}: a server that joins must name its port for clients"));
     }
     Ok((sid, member))
+}
+
+/// What a line may say and this ensemble cannot do.
+fn permit(sid: Sid, member: &Member, rules: Rules) -> Result<(), Refusal> {
+    if !rules.multi_address_enabled && member.addresses.len() > 1 {
+        return refuse(&format!("server {sid}: several addresses need multiAddress.enabled=true"));
+    }
+    if member.secure_client.is_some() {
+        return refuse(&format!("server {sid}: a port for clients with TLS is not for an ensemble of this version"));
+    }
+    Ok(())
+}
+
+fn wrong<T>(error: ConfigError) -> Result<T, Refusal> {
+    if error.is_number { Err(Refusal::Unreadable) } else { refuse(&error.message) }
 }
 
 /// Whether both would listen in one place. Addresses that every machine has say nothing.
@@ -168,6 +178,10 @@ mod tests {
             (change("server.3", ""), Err(Refusal::BadArguments)),
             (change("server.x=h:1:2;3", ""), Err(Refusal::Unreadable)),
             (change("server.3=h:1:1;3", ""), Err(Refusal::BadArguments)),
+            (change("server.3=h:1:70000;3", ""), Err(Refusal::Unreadable)),
+            (change("server.3=h:1:a;3", ""), Err(Refusal::BadArguments)),
+            (change("server.3=h:1:2;3;4", ""), Err(Refusal::BadArguments)),
+            (change("server.3=h:1:2;;4", ""), Err(Refusal::BadArguments)),
             (change("server.3=h:1:2|i:1:2;3", ""), Err(Refusal::BadArguments)),
             // Its client port is the election port of server 1, and then that one has gone.
             (change("server.3=h:1:2;10.0.0.1:2", ""), Err(Refusal::BadArguments)),
