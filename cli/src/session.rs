@@ -195,7 +195,11 @@ impl Session {
         members: Option<&str>,
         from_config: i64,
     ) -> Answer<(Option<Vec<u8>>, Stat)> {
-        self.zk.reconfig(joining, leaving, members, from_config).map_err(self.at(""))
+        // Java names a path here, an empty one.
+        self.zk.reconfig(joining, leaving, members, from_config).map_err(|error| match self.at("")(error) {
+            CallError::Keeper(code, None) => CallError::Keeper(code, Some(String::new())),
+            other => other,
+        })
     }
 
     /// Whom the server takes this connection for.

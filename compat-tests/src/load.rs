@@ -459,6 +459,11 @@ impl Eye {
     /// If the server gives no session.
     pub fn open(address: SocketAddr) -> Eye {
         let (connection, session) = connect(address, None, LONG_TIMEOUT_MS).expect("a session for reading");
+        Eye::over(connection, session)
+    }
+
+    /// A session that was made already.
+    pub fn over(connection: Connection, session: Session) -> Eye {
         Eye { connection, session, xid: 0, zxid: 0 }
     }
 
@@ -472,7 +477,15 @@ impl Eye {
     }
 
     /// Sends all, then takes all replies: the error and what follows the header.
+    ///
+    /// # Panics
+    /// If one is not answered.
     pub fn ask(&mut self, requests: &[Request]) -> Vec<(i32, Vec<u8>)> {
+        self.try_ask(requests).unwrap_or_else(|| panic!("no answer to one of {requests:?}"))
+    }
+
+    /// As [`Eye::ask`]; nothing if a reply does not come.
+    pub fn try_ask(&mut self, requests: &[Request]) -> Option<Vec<(i32, Vec<u8>)>> {
         let mut bytes = Vec::new();
         for request in requests {
             self.xid += 1;
@@ -480,14 +493,24 @@ impl Eye {
         }
         self.connection.send(&bytes);
         let first = self.xid - requests.len() as i32;
-        let replies = requests.iter().enumerate().map(|(at, asked)| {
-            let payload = self.connection.receive(PATIENCE).unwrap_or_else(|silence| panic!("{asked:?}: {silence:?}"));
+        let replies = (first + 1..=self.xid).map(|expected| {
+            let payload = self.connection.receive(PATIENCE).ok()?;
             let (xid, zxid, error) = header(&payload);
-            assert_eq!(xid, first + at as i32 + 1, "replies come in order");
+            assert_eq!(xid, expected, "replies come in order");
             self.zxid = self.zxid.max(zxid);
-            (error, payload[16..].to_vec())
+            Some((error, payload[16..].to_vec()))
         });
         replies.collect()
+    }
+
+    /// Becomes the super user of [`crate::subject::Options::usual`].
+    ///
+    /// # Panics
+    /// If it may not.
+    pub fn become_super(&mut self) {
+        self.connection.send(&request::auth("digest", b"super:secret").frame(-4));
+        let payload = self.connection.receive(PATIENCE).expect("an answer");
+        assert_eq!(header(&payload).2, 0, "not the super user");
     }
 
     /// Whether a node is there.

@@ -282,6 +282,12 @@ pub mod request {
         Request::raw(op::AUTH, format!("{scheme} {:?}", show(data)), body)
     }
 
+    pub fn reconfig(joining: Option<&str>, leaving: Option<&str>, members: Option<&str>, version: i64) -> Request {
+        let string = |writer: Writer, value: Option<&str>| writer.buffer(value.map(str::as_bytes));
+        let body = [joining, leaving, members].into_iter().fold(Writer::new(), string).long(version);
+        Request::raw(op::RECONFIG, format!("{joining:?} {leaving:?} {members:?} {version}"), body)
+    }
+
     pub fn ping() -> Request {
         Request::raw(op::PING, "", Writer::new())
     }

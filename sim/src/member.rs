@@ -278,7 +278,7 @@ impl Member {
                         (0..FRONTS).for_each(|front| self.reactors.tell(front, Item::Serve(service)));
                     }
                     Output::CatchUp => catches_up = true,
-                    Output::Members(_) => {}
+                    Output::SeenMembers(_) | Output::Members(_) => {}
                     Output::Notify { to, message } => self.wishes.push(Wish::Notify { to, message }),
                     Output::Dial { link, leader, .. } => self.wishes.push(Wish::Dial { link, leader }),
                     Output::Listen { on, .. } => self.wishes.push(Wish::Listen(on)),

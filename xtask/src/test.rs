@@ -36,7 +36,7 @@ const STEPS: &[(&str, &[&str])] = &[
 ];
 
 /// Tests that measure what a machine can do, or start whole ensembles: one at a time.
-const ALONE: &[&str] = &["chaos", "links", "local_sessions", "members", "mixed", "read_only", "sessions", "storm", "swap"];
+const ALONE: &[&str] = &["chaos", "links", "local_sessions", "members", "mixed", "read_only", "reconfig", "sessions", "storm", "swap"];
 
 /// A step for each file of the black box, so that none is forgotten; the real clients, who take longest, come last.
 fn black_box(root: &Path) -> Result<Vec<Step>, String> {
@@ -93,6 +93,8 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "links",
             "--test",
             "sessions",
+            "--test",
+            "reconfig",
             "--",
             "--test-threads=1",
             "--nocapture",

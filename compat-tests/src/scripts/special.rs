@@ -140,7 +140,6 @@ fn reconfig(talk: &mut Conversation) {
     talk.connect("a");
     talk.connect("s");
     talk.become_super("s");
-    let string = |writer: Writer, value: Option<&str>| writer.buffer(value.map(str::as_bytes));
     for name in ["a", "s"] {
         for (joining, leaving, members, version) in [
             (None, None, None, -1),
@@ -155,8 +154,7 @@ fn reconfig(talk: &mut Conversation) {
             if !talk.lines.contains_key(name) {
                 talk.connect(name);
             }
-            let body = [joining, leaving, members].into_iter().fold(Writer::new(), string).long(version);
-            talk.ask(name, &Request::raw(op::RECONFIG, format!("{joining:?} {leaving:?} {members:?} {version}"), body));
+            talk.ask(name, &request::reconfig(joining, leaving, members, version));
             talk.drain(name);
         }
         talk.ask(name, &request::read(op::DATA, "/zookeeper/config", true));

@@ -10,7 +10,7 @@ use crate::read::{Reading, WatchesAccess};
 use crate::request::{ConnId, Parked};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
-use oxkeeper_proto::records::{MultiHeader, Stat, SyncRequest, SyncResponse};
+use oxkeeper_proto::records::{GetDataResponse, MultiHeader, Stat, SyncRequest, SyncResponse};
 use oxkeeper_proto::txn::{LoggedTxn, Txn};
 use oxkeeper_proto::{ErrorCode, EventType, OpCode, Reader, Record, SessionId, Write, Zxid};
 use oxkeeper_tree::watches::Watches;
@@ -46,6 +46,15 @@ pub enum Outcome {
     },
     /// No transaction: only an answer that keeps its place.
     Answer(ErrorCode),
+    /// No transaction: `/zookeeper/config` is to show this configuration, unless it shows a later one.
+    Config {
+        /// The version of the configuration.
+        version: Zxid,
+        /// It.
+        text: String,
+        /// The node's mtime, milliseconds since 1970.
+        time_ms: i64,
+    },
     /// No transaction: a sync is done.
     Synced {
         /// Its request, which names the path that the answer repeats.
@@ -158,6 +167,7 @@ pub fn apply(
                     hands.reply(origin, zxid, |out| frame::header(out, origin.xid, zxid, err));
                 }
             }
+            Outcome::Config { version, text, time_ms } => tree.show_newer_config(&text, version, time_ms, &mut hands),
             Outcome::Synced { body } => {
                 if let Some(origin) = &origin {
                     let zxid = tree.last_zxid().0;
@@ -225,12 +235,14 @@ fn answer(hands: &mut Hands<'_>, origin: &Origin, zxid: Zxid, logged: &LoggedTxn
     });
 }
 
-/// What `create` answers with is the path alone, what the other creates do both, and sets the Stat.
+/// What `create` answers with is the path alone, what the other creates do both, sets the Stat, and `reconfig` what a
+/// read of the configuration would.
 fn write_result(out: &mut Vec<u8>, op: OpCode, txn: &Txn<'_>, stat: &Stat) {
     let path = match txn {
         Txn::Create(t) | Txn::Create2(t) => &t.path,
         Txn::CreateContainer(t) => &t.path,
         Txn::CreateTtl(t) => &t.path,
+        Txn::Reconfig(t) => return GetDataResponse { data: t.data, stat: stat.clone() }.write(out),
         _ => return stat.write(out),
     };
     out.ustring(path.as_deref());

@@ -7,13 +7,14 @@ use oxkeeper_auth::{Identity, Schemes};
 use oxkeeper_proto::acl::{is_same, to_records};
 use oxkeeper_proto::records::{
     Acl, CheckVersionRequest, CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateTtlRequest, CreateTtlTxn, CreateTxn,
-    DeleteRequest, DeleteTxn, ErrorTxn, Id, SetAclRequest, SetAclTxn, SetDataRequest, SetDataTxn, StatPersisted,
+    DeleteRequest, DeleteTxn, ErrorTxn, Id, ReconfigRequest, SetAclRequest, SetAclTxn, SetDataRequest, SetDataTxn, StatPersisted,
 };
 use oxkeeper_proto::txn::Txn;
 use oxkeeper_proto::{AclList, ErrorCode, OpCode, SessionId, Zxid, path, perms};
 use oxkeeper_tree::Tree;
 use oxkeeper_tree::digest::content_crc;
 use oxkeeper_tree::{CONTAINER_OWNER, OwnerKind, StatsTrack, TreeOptions, ttl_owner};
+use oxkeeper_zab::{Change, Peer, Refusal};
 use std::borrow::Cow;
 
 /// The node below a quota's path that holds its limits.
@@ -22,6 +23,9 @@ const QUOTA_LIMITS: &str = "zookeeper_limits";
 const QUOTA_STATISTICS: &str = "zookeeper_stats";
 /// The limits of everything: a quota that no Java server can load.
 const QUOTA_LIMITS_OF_THE_ROOT: &str = "/zookeeper/quota/zookeeper_limits";
+
+/// The version of `/zookeeper/config` as a node: that of the configuration is in its text.
+pub const CONFIG_VERSION: i32 = -1;
 
 /// What the checks depend on besides the state.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct Preparation<'a> {
     pub schemes: &'a Schemes,
     /// The server's options.
     pub options: &'a PrepareOptions,
+    /// The ensemble that a reconfiguration changes.
+    pub peer: &'a Peer,
     /// The transaction's zxid.
     pub zxid: Zxid,
     /// The transaction's time, milliseconds since 1970.
@@ -78,10 +84,7 @@ impl<'a> Preparation<'a> {
             WriteRequest::SetData(request) => self.set_data(request),
             WriteRequest::SetAcl(request) => self.set_acl(request),
             WriteRequest::Check(request) => self.check(request),
-            WriteRequest::Reconfig(_) => {
-                // A standalone server has no ensemble to change.
-                Err(if self.options.reconfig_enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED })
-            }
+            WriteRequest::Reconfig(_) => unreachable!("no part of a multi; alone it is Preparation::reconfig"),
             WriteRequest::Multi(requests) => self.multi(requests),
         }
     }
@@ -231,13 +234,7 @@ impl<'a> Preparation<'a> {
         if is_quota_statistics(name) && StatsTrack::of_data(request.data).is_err() {
             return Err(ErrorCode::BAD_ARGUMENTS);
         }
-        let mut changed = node.clone();
-        changed.stat.version = version;
-        changed.stat.mtime = self.time_ms;
-        changed.stat.mzxid = self.zxid.0;
-        changed.content = content_crc(name, request.data);
-        changed.data_length = data_length;
-        self.overlay.set(name, Some(&node), Some(changed));
+        self.change_data(name, &node, request.data, version);
         Ok(Txn::SetData(SetDataTxn { path: request.path.clone(), data: request.data, version }))
     }
 
@@ -261,6 +258,47 @@ impl<'a> Preparation<'a> {
         self.permit(&node.acl, perms::READ)?;
         let version = check_version(node.stat.version, request.version)?;
         Ok(Txn::Check(CheckVersionTxn { path: request.path.clone(), version }))
+    }
+
+    /// The text of the configuration that a `reconfig` makes, which its transaction sets as the data of
+    /// `/zookeeper/config`. Who may do that is asked last, as in Java: a stranger learns what is wrong with the change
+    /// first.
+    ///
+    /// # Errors
+    /// The error code that the client gets.
+    pub fn reconfig(&mut self, request: &ReconfigRequest<'_>) -> Result<String, ErrorCode> {
+        if !self.options.reconfig_enabled {
+            return Err(ErrorCode::RECONFIG_DISABLED);
+        }
+        let change = Change {
+            joining: request.joining_servers.as_deref(),
+            leaving: request.leaving_servers.as_deref(),
+            members: request.new_members.as_deref(),
+            from_version: request.cur_config_id,
+        };
+        let config = self.peer.plan(&change, self.zxid).map_err(|refusal| match refusal {
+            Refusal::Standalone => ErrorCode::UNIMPLEMENTED,
+            Refusal::InProgress => ErrorCode::RECONFIG_IN_PROGRESS,
+            Refusal::OtherVersion => ErrorCode::BAD_VERSION,
+            Refusal::BadArguments => ErrorCode::BAD_ARGUMENTS,
+            Refusal::Unreadable => ErrorCode::MARSHALLING_ERROR,
+            Refusal::NoQuorum => ErrorCode::NEW_CONFIG_NO_QUORUM,
+        })?;
+        let node = self.record(path::CONFIG)?;
+        self.permit(&node.acl, perms::WRITE)?;
+        let text = config.to_text();
+        self.change_data(path::CONFIG, &node, Some(text.as_bytes()), CONFIG_VERSION);
+        Ok(text)
+    }
+
+    fn change_data(&mut self, name: &str, node: &Record, data: Option<&[u8]>, version: i32) {
+        let mut changed = node.clone();
+        changed.stat.version = version;
+        changed.stat.mtime = self.time_ms;
+        changed.stat.mzxid = self.zxid.0;
+        changed.content = content_crc(name, data);
+        changed.data_length = data.map_or(0, <[u8]>::len);
+        self.overlay.set(name, Some(node), Some(changed));
     }
 
     /// All or nothing; after a failure the transaction names it and applies nothing. What Java stumbles over (a null

@@ -9,7 +9,7 @@ use crate::owners::{self, OwnerKind};
 use crate::tree::{NewNode, ROOT, Tree, utf16_length};
 use oxkeeper_proto::records::{Acl, Stat, StatPersisted};
 use oxkeeper_proto::txn::{DIGEST_VERSION, LoggedTxn, Txn};
-use oxkeeper_proto::{AclList, ErrorCode, OpCode, SessionId, Zxid};
+use oxkeeper_proto::{AclList, ErrorCode, OpCode, SessionId, Zxid, path};
 use std::borrow::Cow;
 
 /// What happened to one node, in the words of a watcher.
@@ -358,9 +358,22 @@ impl Tree {
     /// Writes the members of the ensemble into `/zookeeper/config` without a transaction, as a Java member does at its
     /// start: each has its own text there, under the version of the configuration. No digest covers this node.
     pub fn show_config(&mut self, config: &str, version: Zxid, time_ms: i64) {
+        self.write_config(config, version, time_ms, &mut NoopSink);
+    }
+
+    /// As [`Tree::show_config`], if the node shows an earlier configuration or none; tells its watchers.
+    pub fn show_newer_config(&mut self, config: &str, version: Zxid, time_ms: i64, sink: &mut impl ChangeSink) {
+        let is_shown =
+            self.get(path::CONFIG).is_some_and(|node| node.data().is_some_and(|data| !data.is_empty()) && node.stat().mzxid >= version.0);
+        if !is_shown {
+            self.write_config(config, version, time_ms, sink);
+        }
+    }
+
+    fn write_config(&mut self, config: &str, version: Zxid, time_ms: i64, sink: &mut impl ChangeSink) {
         self.ensure_config_node();
         let when = When { zxid: version.0, time: time_ms };
-        let shown = self.set_data("/zookeeper/config", Some(config.as_bytes()), -1, when, &mut NoopSink);
+        let shown = self.set_data(path::CONFIG, Some(config.as_bytes()), -1, when, sink);
         debug_assert!(shown.is_ok(), "it was made just now");
     }
 

@@ -66,11 +66,26 @@ pub struct HostPort {
 
 /// What is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(pub String);
+pub struct ConfigError {
+    /// In words.
+    pub message: String,
+    /// It is a number that is none, which a Java server takes for a bug of its own and not for a bad argument.
+    pub is_number: bool,
+}
+
+impl ConfigError {
+    fn new(message: String) -> Self {
+        Self { message, is_number: false }
+    }
+
+    fn number(message: String) -> Self {
+        Self { message, is_number: true }
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.message)
     }
 }
 
@@ -137,9 +152,9 @@ impl Config {
                 config.version = i64::from_str_radix(value, 16)
                     .ok()
                     .and_then(|version| u64::try_from(version).ok())
-                    .ok_or_else(|| ConfigError(format!("version={value} is not a hexadecimal number")))?;
+                    .ok_or_else(|| ConfigError::number(format!("version={value} is not a hexadecimal number")))?;
             } else {
-                return Err(ConfigError(format!("Unrecognised parameter: {key}")));
+                return Err(ConfigError::new(format!("Unrecognised parameter: {key}")));
             }
         }
         if groups.is_empty() && config.weights.is_empty() {
@@ -151,18 +166,18 @@ impl Config {
     fn group(mut self, groups: BTreeMap<i64, Vec<Sid>>) -> Result<Self, ConfigError> {
         let mut grouped = BTreeSet::new();
         if let Some(twice) = groups.values().flatten().find(|sid| !grouped.insert(**sid)) {
-            return Err(ConfigError(format!("Server {twice} is in multiple groups")));
+            return Err(ConfigError::new(format!("Server {twice} is in multiple groups")));
         }
         for (sid, member) in &self.members {
             if member.role == MemberRole::Participant {
                 if !grouped.contains(sid) {
-                    return Err(ConfigError(format!("Server {sid} is not in a group")));
+                    return Err(ConfigError::new(format!("Server {sid} is not in a group")));
                 }
                 self.weights.entry(*sid).or_insert(1);
             }
         }
         if let Some(sid) = grouped.iter().find(|sid| !self.weights.contains_key(sid)) {
-            return Err(ConfigError(format!("Server {sid} is in a group, but is no participant and has no weight")));
+            return Err(ConfigError::new(format!("Server {sid} is in a group, but is no participant and has no weight")));
         }
         // In Java a server's group is kept in a table by server, so each group's text is in that table's order.
         let written: Vec<i64> = groups.values().flatten().map(|sid| sid.0).collect();
@@ -253,7 +268,7 @@ impl Member {
     /// A value that Java would refuse.
     pub fn parse(sid: Sid, value: &str) -> Result<Self, ConfigError> {
         let wrong = || {
-            ConfigError(format!(
+            ConfigError::new(format!(
                 "server.{sid}={value} is wrong; allowed: host:port:port[:participant|:observer][;[address:]port], addresses joined by |"
             ))
         };
@@ -276,11 +291,14 @@ impl Member {
                 _ => return Err(wrong()),
             };
             let port_of = |port: &str| {
-                port.parse::<u16>().map_err(|_| ConfigError(format!("server.{sid}: {port} is not a port; the address is {host}:{port}")))
+                let message = || format!("server.{sid}: {port} is not a port; the address is {host}:{port}");
+                // One that is too large Java does not expect.
+                let is_number = port.parse::<i32>().is_ok();
+                port.parse::<u16>().map_err(|_| ConfigError { message: message(), is_number })
             };
             let (quorum_port, election_port) = (port_of(quorum_port)?, port_of(election_port)?);
             if quorum_port == election_port {
-                return Err(ConfigError(format!(
+                return Err(ConfigError::new(format!(
                     "server.{sid}: the quorum and the election port must be different, and both are {quorum_port}"
                 )));
             }
@@ -288,10 +306,10 @@ impl Member {
                 let named = match named.trim().to_ascii_lowercase().as_str() {
                     "participant" => MemberRole::Participant,
                     "observer" => MemberRole::Observer,
-                    _ => return Err(ConfigError(format!("Unrecognised peertype: {named}"))),
+                    _ => return Err(ConfigError::new(format!("Unrecognised peertype: {named}"))),
                 };
                 if role.is_some_and(|role| role != named) {
-                    return Err(ConfigError(format!("server.{sid}: all addresses must have the same role")));
+                    return Err(ConfigError::new(format!("server.{sid}: all addresses must have the same role")));
                 }
                 role = Some(named);
             }
@@ -333,7 +351,7 @@ fn property(line: &str) -> Result<Option<(&str, &str)>, ConfigError> {
         return Ok(None);
     }
     if line.contains('\\') {
-        return Err(ConfigError(format!("a backslash has no meaning here: {line}")));
+        return Err(ConfigError::new(format!("a backslash has no meaning here: {line}")));
     }
     let end = line.find([' ', '\t', '\x0c', '=', ':']).unwrap_or(line.len());
     let value = line[end..].trim_start_matches(BLANK);
@@ -342,7 +360,7 @@ fn property(line: &str) -> Result<Option<(&str, &str)>, ConfigError> {
 }
 
 fn number_of(key: &str, text: &str) -> Result<i64, ConfigError> {
-    text.parse().map_err(|_| ConfigError(format!("{key}: {text:?} is not a number")))
+    text.parse().map_err(|_| ConfigError::number(format!("{key}: {text:?} is not a number")))
 }
 
 fn behind_dot(key: &str) -> &str {

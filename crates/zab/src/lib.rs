@@ -17,6 +17,7 @@ mod notification;
 pub mod packet;
 pub mod peer;
 mod quorum;
+mod reconfig;
 mod shared;
 mod sync;
 mod vote;
@@ -27,5 +28,6 @@ pub use notification::{ANONYMOUS, MAX_ADDRESS_BYTES, MAX_MESSAGE_BYTES, Notifica
 pub use packet::{Packet, PacketError, PacketKind};
 pub use peer::{Door, Durable, Input, LeaderView, LearnerView, LinkId, Output, Peer, PeerCounts, PeerOptions, Role, SyncOrigin};
 pub use quorum::{Hierarchy, Quorum, Sid};
+pub use reconfig::{Change, Refusal};
 pub use sync::{SyncJob, SyncPlan, committed_packets, plan_from_log};
 pub use vote::{PeerState, Vote};

@@ -13,6 +13,7 @@ use crate::leading::Leading;
 use crate::masters::Masters;
 use crate::packet::{self, AuthId, Packet, PacketKind, RequestData};
 use crate::quorum::Sid;
+use crate::reconfig::{self, Change, Refusal, Rules};
 use crate::shared::{Reason, Shared};
 use crate::sync::SyncJob;
 use crate::vote::PeerState;
@@ -88,6 +89,10 @@ pub struct PeerOptions {
     pub last_counter: u32,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
+    /// `standaloneEnabled`: no reconfiguration may leave fewer than two voters.
+    pub standalone_enabled: bool,
+    /// `multiAddress.enabled`.
+    pub multi_address_enabled: bool,
     /// The last configuration that was proposed, if it is later than the one in force.
     pub last_seen: Option<Box<Config>>,
 }
@@ -117,6 +122,8 @@ impl PeerOptions {
             finalize_wait_ms: 200,
             last_counter: u32::MAX,
             reconfig_enabled: false,
+            standalone_enabled: true,
+            multi_address_enabled: false,
             last_seen: None,
         }
     }
@@ -684,6 +691,24 @@ impl Peer {
     /// The last configuration that was proposed: while it is not the one in force, no other may be.
     pub fn last_seen_config(&self) -> &Config {
         self.shared.last_seen()
+    }
+
+    /// What a change makes of the ensemble, under the zxid that will be its version. The checks are Java's, in its order.
+    ///
+    /// # Errors
+    /// Why it may not be proposed now.
+    pub fn plan(&self, change: &Change<'_>, zxid: Zxid) -> Result<Config, Refusal> {
+        let last_seen = self.shared.last_seen();
+        if self.election.is_none() {
+            return Err(Refusal::Standalone);
+        }
+        if last_seen.version != self.shared.config.version {
+            return Err(Refusal::InProgress);
+        }
+        let options = &self.shared.options;
+        let rules = Rules { standalone_enabled: options.standalone_enabled, multi_address_enabled: options.multi_address_enabled };
+        let config = Config { version: zxid.0.cast_unsigned(), ..reconfig::changed(last_seen, change, rules)? };
+        if self.is_led(&config) { Ok(config) } else { Err(Refusal::NoQuorum) }
     }
 
     /// Whether a quorum of this configuration follows us and has been heard of: what a new one has to be before it may

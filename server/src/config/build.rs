@@ -13,6 +13,7 @@ use log::Level;
 use oxkeeper_zab::{Config, ElectionOptions, HostPort, Member, Sid};
 
 use super::args::{self, Request, Source};
+use super::dynamic;
 use super::ensemble;
 use super::properties::{self, trim};
 use super::table::{self, OptionRow, Place, Status};
@@ -264,9 +265,7 @@ impl Loader {
     /// What was proposed before the last stop. A file that cannot be read does not keep Java from starting; one
     /// that makes no sense does.
     fn read_last_seen(&mut self, config_file: &Path) {
-        let mut path = config_file.as_os_str().to_owned();
-        path.push(".dynamic.next");
-        let path = PathBuf::from(path);
+        let path = dynamic::beside(config_file, dynamic::NEXT);
         if !path.exists() {
             return;
         }

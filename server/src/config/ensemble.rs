@@ -15,9 +15,9 @@ use oxkeeper_zab::{Config, Door, ElectionOptions, MemberAddress, Sid};
 pub struct EnsembleConfig {
     /// The number in `<dataDir>/myid`; one of `config`'s members.
     pub my_id: Sid,
-    /// server.N, group.N and weight.N. The version is from the name of the dynamic file, 0 without one.
+    /// server.N, group.N and weight.N, as they were at the start. The version is from the name of the dynamic file, 0 without one.
     pub config: Config,
-    /// What `<zoo.cfg>.dynamic.next` holds: a configuration that was proposed before the last stop.
+    /// What `<zoo.cfg>.dynamic.next` held: a configuration that was proposed before the last stop.
     pub last_seen: Option<Config>,
     /// dynamicConfigFile, as written.
     pub dynamic_config_file: Option<PathBuf>,
@@ -117,10 +117,11 @@ impl EnsembleConfig {
         found
     }
 
-    /// Where another member takes learners.
+    /// Where another member, or one to be, takes learners.
     #[must_use]
     pub fn learner_hosts(&self, sid: Sid, door: Door) -> Vec<(String, u16)> {
-        let addresses = self.config.members.get(&sid).map_or(&[][..], |member| &member.addresses);
+        let member = self.config.members.get(&sid).or_else(|| self.last_seen.as_ref()?.members.get(&sid));
+        let addresses = member.map_or(&[][..], |member| &member.addresses);
         addresses.iter().map(|address| (address.host.clone(), self.port(address, door))).collect()
     }
 

@@ -2,13 +2,14 @@
 //! [`ServerConfig`].
 //!
 //! [`args`] reads the command line, [`properties`] the file's text, [`table`] knows the options, [`value`]
-//! their values, [`ensemble`] what members of an ensemble are told. Here they are put together by Java's rules: a key of zoo.cfg
+//! their values, [`ensemble`] what members of an ensemble are told, [`dynamic`] keeps what changes while they run. Here they are put together by Java's rules: a key of zoo.cfg
 //! that is no option of its own there becomes the property `zookeeper.<key>` and overrides `-D`. Errors are
 //! values with the exit code that Java has; what is only to be noticed comes back as [`Notice`]s, since the log
 //! starts later. Nothing here opens a socket or touches the data.
 
 pub mod args;
 mod build;
+pub mod dynamic;
 pub mod ensemble;
 mod operator;
 pub mod properties;

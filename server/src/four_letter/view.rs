@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use oxkeeper_proto::{SessionId, Zxid};
 pub use oxkeeper_replica::java_address::JavaAddress;
+use oxkeeper_zab::{MemberRole, Peer};
 
 use super::zone::Zone;
 use crate::config::ServerConfig;
@@ -246,6 +247,19 @@ pub struct QuorumConfigurationView {
     pub observer: bool,
     /// The text of the quorum configuration; a read-only server prints none.
     pub membership: Option<String>,
+}
+
+impl QuorumConfigurationView {
+    /// What the configuration in force says; one that has left the ensemble stays where it was.
+    pub fn show(&mut self, peer: &Peer) {
+        let config = peer.config();
+        if let Some(own) = config.members.get(&peer.me()) {
+            self.election_ports = own.addresses.iter().map(|address| address.election_port).collect();
+            self.quorum_ports = own.addresses.iter().map(|address| address.quorum_port).collect();
+            self.observer = own.role == MemberRole::Observer;
+        }
+        self.membership = Some(config.to_text());
+    }
 }
 
 /// Sessions as `dump` prints them.

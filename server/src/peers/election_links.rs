@@ -213,16 +213,15 @@ impl ElectionLinks {
     }
 
     /// The members have changed: the committed configuration, and one that was proposed. Listeners move if our own
-    /// addresses have changed; connections stay.
+    /// addresses have changed; connections stay. One that has left the ensemble stays where it was, as with Java.
     pub fn set_config(&mut self, registry: &Registry, config: &Config, next: Option<&Config>) {
         self.members.clear();
         for (sid, member) in next.into_iter().flat_map(|next| &next.members).chain(&config.members) {
             self.members.insert(*sid, member.addresses.iter().map(|address| address.election()).collect());
         }
-        let own = self.members.get(&self.me).cloned().unwrap_or_default();
-        if own == self.opening.addresses {
+        let Some(own) = self.members.get(&self.me).cloned().filter(|own| *own != self.opening.addresses) else {
             return;
-        }
+        };
         self.opening.addresses = own.clone();
         for door in self.doors.drain(..) {
             if let Some((_, mut listener)) = door.listener {

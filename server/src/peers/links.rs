@@ -42,6 +42,8 @@ pub enum Work {
     Listen { on: bool, door: Door },
     /// Close a link when what it waits for has been sent.
     HangUp(LinkId),
+    /// A configuration was proposed.
+    SeenMembers(Box<Config>),
     /// The members have changed.
     Members(Box<Config>),
     /// Part of a synchronisation has gone out.

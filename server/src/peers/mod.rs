@@ -226,11 +226,34 @@ impl Peers {
                     config.version,
                     config.members.keys().map(|sid| sid.0).collect::<Vec<_>>()
                 );
-                self.election.set_config(self.poll.registry(), &config, None);
+                self.ensemble.last_seen.take_if(|seen| seen.version <= config.version);
                 self.ensemble.config = *config;
+                self.election.set_config(self.poll.registry(), &self.ensemble.config, self.ensemble.last_seen.as_ref());
+                self.move_clients();
+            }
+            Work::SeenMembers(config) => {
+                self.ensemble.last_seen = Some(*config).filter(|config| config.version > self.ensemble.config.version);
+                self.election.set_config(self.poll.registry(), &self.ensemble.config, self.ensemble.last_seen.as_ref());
             }
             Work::Progress(link) => self.inputs.push(Input::Progress { link }),
             Work::Failed(id) => self.lost(id, "it could not be sent to"),
+        }
+    }
+
+    /// The configuration may say that clients come to another port from now on; those that are connected stay. Names are
+    /// looked up on a thread of their own.
+    fn move_clients(&mut self) {
+        let own = self.ensemble.config.members.get(&self.ensemble.my_id);
+        let Some(client) = own.and_then(|own| own.client.clone()) else { return };
+        let shared = self.shared.clone();
+        let looked_up = std::thread::Builder::new().name("Resolver".to_owned()).spawn(move || {
+            match (client.host.as_str(), client.port).to_socket_addrs().map(|mut found| found.next()) {
+                Ok(Some(address)) => shared.move_clients(address),
+                _ => error!("The configuration's address for clients, {client}, is not one of this machine"),
+            }
+        });
+        if let Err(failure) = looked_up {
+            error!("No thread to look up the address for clients: {failure}");
         }
     }
 

@@ -340,7 +340,7 @@ fn edit(attached: &Attached, request: &Request, body: &mut Body<'_, '_>) -> Resp
         }
     }
     let host = attached.shared.config.client_port_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let server = SocketAddr::new(host, attached.shared.client_port);
+    let server = SocketAddr::new(host, attached.shared.client_port());
     log::info!("Console: {} {what}s {path} as {}", request.peer, login.split(':').next().unwrap_or_default());
     match loopback::change(server, &[("digest", login.as_bytes())], path, &change) {
         Ok(Ok(())) => answer(200, |json| json.key("done").boolean(true)),

@@ -3,6 +3,7 @@
 
 use super::shared::{LogEntry, LogWork, Shared, unpoisoned};
 use super::snapshots::Job;
+use crate::config::dynamic::DynamicFiles;
 use crate::metrics::{Counter, Recorder, Stage, Summary};
 use log::{error, info, warn};
 use oxkeeper_ledger::{Ledger, Stepped};
@@ -12,6 +13,7 @@ use oxkeeper_replica::core::{DiskStep, Input};
 use oxkeeper_store::AppendError;
 use oxkeeper_store::txn_log::ZeroAhead;
 use oxkeeper_tree::Tree;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -68,6 +70,8 @@ pub struct Logger {
     /// Where space is filled with zeros ahead.
     pub zeros: SyncSender<ZeroAhead>,
     pub seed: u64,
+    /// Where a member that takes part in reconfiguration keeps its configuration.
+    pub files: Option<DynamicFiles>,
 }
 
 impl Logger {
@@ -96,6 +100,8 @@ impl Logger {
             for work in work.drain(..) {
                 match work {
                     LogWork::Append(entry) => entries.push(entry),
+                    LogWork::SeenMembers(config) => self.keep(|files| files.propose(&config)),
+                    LogWork::Members(config) => self.keep(|files| files.activate(&config)),
                     LogWork::Step(step) => {
                         self.write(&mut entries, &mut applied, &mut pace);
                         self.step(step);
@@ -176,6 +182,13 @@ impl Logger {
         pace.txns += entries.len() as u64;
         entries.clear();
         self.snapshot_if_due(pace, through);
+    }
+
+    /// A configuration that cannot be kept does not end a member, nor does it Java's: the others remember it.
+    fn keep(&mut self, keep: impl FnOnce(&mut DynamicFiles) -> io::Result<()>) {
+        if let Some(Err(failure)) = self.files.as_mut().map(keep) {
+            error!("The configuration cannot be written beside zoo.cfg, and a restart will begin with the old one: {failure}");
+        }
     }
 
     /// Carries out a step of a change of role. What was appended before is durable.

@@ -6,7 +6,7 @@
 use super::shared::{Shared, unpoisoned};
 use crate::four_letter::{Command, JavaAddress};
 use crate::metrics::{Counter, Recorder, RequestKind, Summary, SummarySet};
-use log::{debug, info, warn};
+use log::{debug, error, info, warn};
 use oxkeeper_net::mio::event::Event;
 use oxkeeper_net::mio::event::Source;
 use oxkeeper_net::mio::{Events, Interest, Poll, Token};
@@ -35,6 +35,8 @@ const SCRATCH_BYTES: usize = 256 << 10;
 const PENDING_LIMIT_BYTES: usize = 1 << 20;
 /// After an accept that failed (no file descriptors) it is tried again.
 const ACCEPT_PAUSE_MS: u64 = 100;
+/// After a port that could not be moved to.
+const MOVE_PAUSE_MS: u64 = 1000;
 /// Connections taken in one turn, so that a storm does not starve those that are there.
 const ACCEPTS_PER_TURN: usize = 256;
 
@@ -62,13 +64,16 @@ impl Drop for Lease {
 pub enum Errand {
     /// Take over a connection.
     Serve { stream: Stream, peer: SocketAddr, admission: Admission },
+    /// Listen here instead.
+    Move(SocketAddr),
     /// The answer to a four-letter word: send it and close.
     Answer { slot: u32, serial: u64, text: Vec<u8>, lease: Lease },
 }
 
 /// The listening side, which the first reactor has.
 pub struct Door {
-    pub listener: Listener,
+    /// None while it moves to another address of the same port.
+    pub listener: Option<Listener>,
     pub limits: Arc<ConnectionLimits>,
 }
 
@@ -144,8 +149,9 @@ pub struct Reactor {
     index: usize,
     poll: Poll,
     door: Option<Door>,
-    door_is_open: bool,
     accept_again_ms: Option<u64>,
+    /// Where the door is to be, and when to try that again.
+    moving: Option<(SocketAddr, u64)>,
     next_reactor: usize,
     words: Sender<Question>,
     recorder: Recorder,
@@ -170,8 +176,8 @@ impl Reactor {
             index,
             poll,
             door,
-            door_is_open: false,
             accept_again_ms: None,
+            moving: None,
             next_reactor: 0,
             words,
             recorder,
@@ -190,8 +196,8 @@ impl Reactor {
     /// Runs until the server stops.
     pub fn run(mut self) {
         if let Some(door) = &mut self.door {
-            door.listener.register(self.poll.registry(), LISTEN, Interest::READABLE).expect("a listener can be polled");
-            self.door_is_open = true;
+            let listener = door.listener.as_mut().expect("a door begins open");
+            listener.register(self.poll.registry(), LISTEN, Interest::READABLE).expect("a listener can be polled");
         }
         let shared = self.shared.clone();
         let handle = &shared.reactors[self.index];
@@ -216,7 +222,8 @@ impl Reactor {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadline_ms = self.handshakes.front().map(|(at, ..)| *at).into_iter().chain(self.accept_again_ms).min();
+        let deadline_ms = self.handshakes.front().map(|(at, ..)| *at).into_iter().chain(self.accept_again_ms);
+        let deadline_ms = deadline_ms.chain(self.moving.map(|(_, at_ms)| at_ms)).min();
         let now_ms = self.shared.now().mono_ms;
         deadline_ms.map(|at| Duration::from_millis(at.saturating_sub(now_ms).max(1)))
     }
@@ -234,6 +241,9 @@ impl Reactor {
             self.accept(now, front);
         }
         self.run_errands(now, front);
+        if let Some((address, _)) = self.moving.take_if(|(_, at_ms)| *at_ms <= now.mono_ms) {
+            self.move_door(now, address);
+        }
         self.read_ready(now, front);
         self.submit(now, front);
         self.finish_outputs(front);
@@ -485,7 +495,8 @@ impl Reactor {
                 return;
             }
             let Some(door) = &self.door else { return };
-            let (stream, peer) = match door.listener.accept() {
+            let Some(listener) = &door.listener else { return };
+            let (stream, peer) = match listener.accept() {
                 Ok(Some(accepted)) => accepted,
                 Ok(None) => return,
                 Err(failure) => {
@@ -519,6 +530,35 @@ impl Reactor {
                 if self.shared.reactors[reactor].errands.push(errand).is_err() {
                     warn!("Too many connections at once: the one from {} is closed", JavaAddress(peer));
                 }
+            }
+        }
+    }
+
+    /// Unlike Java's, the old door stays open until the new one is, if their ports differ; it is tried again.
+    fn move_door(&mut self, now: Now, address: SocketAddr) {
+        let Some(door) = &mut self.door else { return };
+        let before = door.listener.as_ref().and_then(|listener| listener.local_address().ok());
+        let is_wild = |address: &SocketAddr| address.ip().is_unspecified();
+        if before.is_some_and(|before| before == address || before.port() == address.port() && is_wild(&before) && is_wild(&address)) {
+            return;
+        }
+        info!("binding to port {address}");
+        if before.is_some_and(|before| before.port() == address.port()) {
+            door.listener = None;
+        }
+        let moved = Listener::bind(address, self.shared.config.client_port_listen_backlog).and_then(|mut listener| {
+            listener.register(self.poll.registry(), LISTEN, Interest::READABLE)?;
+            Ok(listener)
+        });
+        match moved {
+            Ok(listener) => {
+                self.shared.clients_have_moved(listener.local_address().map_or(address.port(), |address| address.port()));
+                door.listener = Some(listener);
+                self.accept_again_ms = Some(now.mono_ms);
+            }
+            Err(failure) => {
+                error!("Error reconfiguring client port to {address}: {failure}");
+                self.moving = Some((address, now.mono_ms + MOVE_PAUSE_MS));
             }
         }
     }
@@ -571,6 +611,7 @@ impl Reactor {
         for errand in errands.drain(..) {
             match errand {
                 Errand::Serve { stream, peer, admission } => self.serve(now, front, stream, peer, admission),
+                Errand::Move(address) => self.moving = Some((address, now.mono_ms)),
                 Errand::Answer { slot, serial, text, lease } => {
                     let Some(connection) = self.connections[slot as usize].as_mut().filter(|c| c.serial == serial) else { continue };
                     connection.closing = true;

@@ -17,9 +17,10 @@ use oxkeeper_replica::inbox::{FrontShared, Item, Service};
 use oxkeeper_replica::meter::{Meter, STAT_BYTES, namespace};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::Store;
-use oxkeeper_tree::Tree;
-use oxkeeper_zab::{PeerCounts, Role};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use oxkeeper_tree::{NoopSink, Tree};
+use oxkeeper_zab::{Config, PeerCounts, Role};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -41,6 +42,10 @@ pub enum LogWork {
     Append(LogEntry),
     /// A step of a change of role.
     Step(DiskStep),
+    /// Keep a configuration that was proposed, before what comes behind is durable.
+    SeenMembers(Box<Config>),
+    /// Keep the configuration that is in force.
+    Members(Box<Config>),
 }
 
 impl AsRef<[u8]> for LogEntry {
@@ -97,7 +102,7 @@ pub struct Shared {
     /// A snapshot that is being written is to be given up: the tree is about to be replaced.
     pub abandon_snapshot: AtomicBool,
     /// The port that clients connect to, the one drawn if 0 was asked for.
-    pub client_port: u16,
+    client_port: AtomicU16,
     core: Mutex<Core>,
     tree: RwLock<Tree>,
     /// Commits in order; pushed under the core, taken under the tree.
@@ -236,7 +241,7 @@ impl Shared {
             leads_others: AtomicBool::new(false),
             abandon_snapshot: AtomicBool::new(false),
             links,
-            client_port,
+            client_port: AtomicU16::new(client_port),
             reactors,
             log,
             core: Mutex::new(core),
@@ -272,6 +277,24 @@ impl Shared {
 
     pub fn stopping(&self) -> bool {
         self.counters.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The port that clients connect to.
+    pub fn client_port(&self) -> u16 {
+        self.client_port.load(Ordering::Relaxed)
+    }
+
+    /// Clients are to come to this address from now on.
+    pub fn move_clients(&self, address: SocketAddr) {
+        // The first one has the door.
+        if self.reactors[0].errands.push(Errand::Move(address)).is_err() {
+            log::error!("Too many connections at once: clients cannot be moved to {address}");
+        }
+    }
+
+    /// They do.
+    pub fn clients_have_moved(&self, port: u16) {
+        self.client_port.store(port, Ordering::Relaxed);
     }
 
     /// Whether this server decides: it stands alone, or leads.
@@ -342,7 +365,14 @@ impl Shared {
                     Output::Notify { to, message } => self.links().ask(Work::Notify { to, message }),
                     Output::Dial { link, leader, door } => self.links().ask(Work::Dial { link, leader, door }),
                     Output::Listen { on, door } => self.links().ask(Work::Listen { on, door }),
-                    Output::Members(config) => self.links().ask(Work::Members(config)),
+                    Output::SeenMembers(config) => {
+                        self.links().ask(Work::SeenMembers(config.clone()));
+                        appends.push(LogWork::SeenMembers(config));
+                    }
+                    Output::Members(config) => {
+                        self.links().ask(Work::Members(config.clone()));
+                        appends.push(LogWork::Members(config));
+                    }
                     Output::HangUp { link } => self.links().hang_up(link),
                     Output::Synchronise { link, job } => {
                         let log_share = self.config.ensemble.as_ref().and_then(|own| own.snapshot_size_factor);
@@ -369,14 +399,15 @@ impl Shared {
 
     /// What a tree from files lacks of what the configuration says.
     pub fn prepare_tree(&self, tree: &mut Tree) {
-        prepare_tree(&self.config, tree, self.now());
+        let members = self.links.is_some().then(|| self.core().peer().config().clone());
+        prepare_tree(members.as_ref(), self.config.reconfig_enabled, tree, self.now());
         self.count_config_node();
     }
 
     /// Java counts it as a write when a member sets its configuration node.
     fn count_config_node(&self) {
-        if let Some(ensemble) = &self.config.ensemble {
-            let bytes = path::CONFIG.len() + ensemble.config.to_text().len();
+        if self.links.is_some() {
+            let bytes = path::CONFIG.len() + self.core().peer().config().to_text().len();
             let name = namespace(path::CONFIG).expect("it is not the root");
             self.metrics.record(|recorder| recorder.observe_for(SummarySet::WritePerNamespace, name, bytes as i64));
         }
@@ -485,14 +516,12 @@ impl Shared {
 
 /// What a tree from files lacks of what the configuration says: the members, which a server that does not take part in
 /// reconfiguration shows as its own file has them.
-pub fn prepare_tree(config: &ServerConfig, tree: &mut Tree, now: Now) {
-    if config.ensemble.is_none() {
-        return;
-    }
-    tree.ensure_config_node();
-    let is_unset = tree.get("/zookeeper/config").is_none_or(|node| node.data().is_none_or(<[u8]>::is_empty));
-    if let Some(ensemble) = config.ensemble.as_ref().filter(|_| is_unset || !config.reconfig_enabled) {
-        tree.show_config(&ensemble.config.to_text(), Zxid(ensemble.config.version as i64), now.wall_ms);
+pub fn prepare_tree(members: Option<&Config>, reconfig_enabled: bool, tree: &mut Tree, now: Now) {
+    let Some(members) = members else { return };
+    let (text, version) = (members.to_text(), Zxid(members.version.cast_signed()));
+    match reconfig_enabled {
+        true => tree.show_newer_config(&text, version, now.wall_ms, &mut NoopSink),
+        false => tree.show_config(&text, version, now.wall_ms),
     }
 }
 

@@ -12,6 +12,7 @@ use super::shared::{LogWork, Parts, ReactorHandle, Shared, unpoisoned};
 use super::snapshots::{Job, SnapshotDoor, Snapshots, compression, end, snapshot_path};
 use super::words::Words;
 use crate::audit::AuditLog;
+use crate::config::dynamic::{self, DynamicFiles};
 use crate::config::{EXIT_INVALID_INVOCATION, EXIT_UNABLE_TO_ACCESS_DATADIR, EnsembleConfig, ServerConfig};
 use crate::metrics::{Metrics, Summary};
 use crate::peers::Peers;
@@ -81,6 +82,12 @@ pub fn serve(config: ServerConfig) -> Result<(), Failure> {
     let audit =
         AuditLog::open(&config.operator).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the audit log cannot be opened: {e}")))?;
     let audit = audit.map(Arc::new);
+    if let (Some(ensemble), Some(config_file)) = (&config.ensemble, &config.config_file)
+        && config.reconfig_enabled
+        && ensemble.dynamic_config_file.is_none()
+    {
+        dynamic::back_up(config_file);
+    }
     let directories = config.prepare_directories().map_err(|e| failure(e.exit_code, e.message));
     let doors = directories.and_then(|()| Doors::open(&config));
     let ended = doors.and_then(|doors| {
@@ -255,6 +262,7 @@ fn serve_once(
         snapshot_overdue,
         zeros,
         seed: now.wall_ms as u64,
+        files: dynamic_files(&shared.config),
     };
     to_logger.send(logger).map_err(|_| failure(EXIT_UNEXPECTED_ERROR, "the log's thread is gone"))?;
     // As Java, a start ends with a snapshot; nobody waits for it. A member's tree may hold what was never committed.
@@ -282,7 +290,7 @@ fn serve_once(
         usize::try_from(shared.config.max_client_cnxns).unwrap_or(0),
         shared.config.max_cnxns.map_or(0, |n| n as usize),
     );
-    let mut door = Some(Door { listener, limits });
+    let mut door = Some(Door { listener: Some(listener), limits });
     let mut reactor_threads = Vec::new();
     for (index, poll) in polls.into_iter().enumerate() {
         let reactor = Reactor::new(shared.clone(), index, poll, door.take(), questions.clone());
@@ -360,7 +368,7 @@ fn serve_once(
     let Some(staged) = unpoisoned(shared.to_restore.lock()).take() else { return Ok(Ended::Stopped) };
     restore::install(&shared, &staged)
         .map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("the snapshot {} could not be put in place: {e}", staged.zxid)))?;
-    Ok(Ended::Restored { client_port: shared.client_port, notifier })
+    Ok(Ended::Restored { client_port: shared.client_port(), notifier })
 }
 
 /// After a restore, somebody at a door may hold the old server, and its directory, for a moment.
@@ -568,10 +576,19 @@ fn peer(ensemble: &EnsembleConfig, config: &ServerConfig, store: &Store, tree: &
     options.max_diff_syncs = ensemble.max_concurrent_diff_syncs as usize;
     options.seed = now.wall_ms as u64 ^ (ensemble.my_id.0 as u64) << 48;
     options.reconfig_enabled = config.reconfig_enabled;
+    options.standalone_enabled = ensemble.standalone_enabled;
+    options.multi_address_enabled = ensemble.multi_address_enabled;
+    options.last_seen = ensemble.last_seen.clone().map(Box::new);
     options.min_notification_ms = ensemble.election.min_notification_ms;
     options.max_notification_ms = ensemble.election.max_notification_ms;
     options.finalize_wait_ms = ensemble.election.finalize_wait_ms;
     Ok(Peer::member(options, ensemble.config.clone(), durable, now.mono_ms))
+}
+
+/// Where this server keeps a configuration that changes while it runs.
+fn dynamic_files(config: &ServerConfig) -> Option<DynamicFiles> {
+    let ensemble = config.ensemble.as_ref().filter(|_| config.reconfig_enabled)?;
+    Some(DynamicFiles::new(config.config_file.clone()?, ensemble.my_id, &ensemble.config, ensemble.last_seen.as_ref()))
 }
 
 /// What the thread of the peers is made of, before there is anything that it could serve.
@@ -637,7 +654,8 @@ fn recover(config: &ServerConfig, disk: &DiskRef, metrics: &Metrics, now: Now) -
         recorder.observe(Summary::StartupTxnsLoaded, replayed);
     }
     tree.set_last_zxid(opened.last_zxid);
-    super::shared::prepare_tree(config, &mut tree, now);
+    let members = config.ensemble.as_ref().map(|ensemble| &ensemble.config);
+    super::shared::prepare_tree(members, config.reconfig_enabled, &mut tree, now);
     let orphaned = tree.orphaned_owners();
     for owner in &orphaned {
         info!("Deleting the ephemerals of session {owner}, which is gone");

@@ -265,10 +265,13 @@ impl Words {
             (view.data_dir_size_bytes, view.log_dir_size_bytes) = unpoisoned(shared.store.lock()).sizes().unwrap_or_default();
         }
         if needs.configuration {
-            view.configuration = ConfigurationView::of(&shared.config, shared.client_port);
+            view.configuration = ConfigurationView::of(&shared.config, shared.client_port());
             if let Some(quorum) = &mut view.configuration.quorum {
                 let core = shared.core();
-                quorum.membership = (!core.is_read_only()).then(|| core.peer().config().to_text());
+                quorum.show(core.peer());
+                if core.is_read_only() {
+                    quorum.membership = None;
+                }
             }
         }
         if needs.sessions {
@@ -364,9 +367,10 @@ impl Words {
             let core = shared.core();
             (core.in_flight(), core.local_sessions().map_or(0, SessionTracker::len))
         };
-        let (learners, leading, is_observer_master) = {
+        let (learners, leading, is_observer_master, members) = {
             let core = shared.core();
-            (core.peer().learners(), core.peer().leading(), core.peer().is_observer_master())
+            let members = shared.links.is_some().then(|| core.peer().config().clone());
+            (core.peer().learners(), core.peer().leading(), core.peer().is_observer_master(), members)
         };
         let tree = shared.tree();
         let mut gauges = GaugeValues::default();
@@ -384,16 +388,16 @@ impl Words {
             .set(Gauge::MaxFileDescriptorCount, most_files())
             .set(Gauge::OutstandingTlsHandshake, 0)
             .set_decimal(Gauge::ConnectionDropProbability, unpoisoned(shared.reactors[0].front.lock()).connection_drop_chance());
-        if let Some(ensemble) = &shared.config.ensemble {
+        if let Some(members) = &members {
             let count = |which: &dyn Fn(&LearnerView) -> bool| learners.iter().filter(|learner| which(learner)).count() as i64;
             if self.mode() != Mode::ReadOnly {
-                gauges.set(Gauge::QuorumSize, ensemble.config.voters().count() as i64);
+                gauges.set(Gauge::QuorumSize, members.voters().count() as i64);
             }
             if is_observer_master {
                 gauges.set(Gauge::SyncedObservers, count(&|learner| learner.is_synced));
             }
             if self.mode() == Mode::Leader {
-                let votes = |learner: &LearnerView| ensemble.config.is_voter(learner.sid);
+                let votes = |learner: &LearnerView| members.is_voter(learner.sid);
                 gauges
                     .set(Gauge::Learners, learners.len() as i64)
                     .set(Gauge::SyncedFollowers, count(&|learner| learner.is_synced && !learner.is_observer && votes(learner)))

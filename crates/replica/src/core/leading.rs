@@ -4,15 +4,15 @@
 use super::{Awaits, Core, Duty, InFlight, LocalSessions, Output, draw_session};
 use crate::apply::{Origin, Outcome};
 use crate::inbox::{Item, Service};
-use crate::prepare::Preparation;
+use crate::prepare::{CONFIG_VERSION, Preparation};
 use crate::request::{BadMulti, ConnId, MultiRequest, Now, Write, WriteRequest, is_write, read_multi};
 use crate::sessions::{Owner, SessionTracker};
 use bytes::Bytes;
 use log::{info, warn};
 use oxkeeper_auth::Identity;
-use oxkeeper_proto::records::{CreateSessionTxn, ErrorTxn, TxnHeader};
+use oxkeeper_proto::records::{CreateSessionTxn, ErrorTxn, SetDataTxn, TxnHeader};
 use oxkeeper_proto::txn::{self, Txn};
-use oxkeeper_proto::{ErrorCode, Mutant, OpCode, Reader, Record as _, SessionId, Zxid, mutant};
+use oxkeeper_proto::{ErrorCode, Mutant, OpCode, Reader, Record as _, SessionId, Zxid, mutant, path};
 use oxkeeper_tree::Tree;
 use oxkeeper_zab::packet::AuthId;
 use oxkeeper_zab::peer::Input as Zab;
@@ -253,8 +253,16 @@ impl Core {
         let whole_budget = self.whole_budget();
         let mut budget = self.ephemeral_budgets.get(&session).copied().unwrap_or(whole_budget);
         let budget_before = budget;
+        let mut config = String::new();
         let prepared = request.map_err(|_| ErrorCode::MARSHALLING_ERROR).and_then(|request| {
-            let txn = self.preparation(now, tree, zxid, session, identities, &mut budget).write(&request)?;
+            let mut preparation = self.preparation(now, tree, zxid, session, identities, &mut budget);
+            let txn = match &request {
+                WriteRequest::Reconfig(request) => {
+                    config = preparation.reconfig(request)?;
+                    Txn::Reconfig(SetDataTxn { path: Some(path::CONFIG.into()), data: Some(config.as_bytes()), version: CONFIG_VERSION })
+                }
+                request => preparation.write(request)?,
+            };
             let digest = self.options.digest_enabled.then(|| self.overlay.digest());
             // What cannot be read again must not be written (ZOOKEEPER-4306).
             self.encoder.encode(&header, &txn, digest, self.options.max_length as usize).ok_or(ErrorCode::BAD_ARGUMENTS)
@@ -355,10 +363,10 @@ impl Core {
         ephemeral_budget: &'a mut usize,
     ) -> Preparation<'a> {
         let refuses_ephemerals = self.refusal_of_ephemerals(session);
-        let (schemes, options) = (&*self.schemes, &self.options.prepare);
+        let (schemes, options, peer) = (&*self.schemes, &self.options.prepare, &self.zab);
         let overlay = &mut self.overlay;
         let time_ms = now.wall_ms;
-        Preparation { tree, overlay, schemes, options, zxid, time_ms, session, identities, ephemeral_budget, refuses_ephemerals }
+        Preparation { tree, overlay, schemes, options, peer, zxid, time_ms, session, identities, ephemeral_budget, refuses_ephemerals }
     }
 
     fn begin(&mut self) -> Zxid {

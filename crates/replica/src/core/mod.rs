@@ -232,7 +232,9 @@ pub enum Output {
         /// On which port.
         door: Door,
     },
-    /// The members have changed: connect by this.
+    /// A configuration was proposed: connect to who is new in it, and keep it, before what is appended later.
+    SeenMembers(Box<Config>),
+    /// The members have changed: connect by this, and keep it, likewise.
     Members(Box<Config>),
     /// Send a packet.
     Send {
@@ -621,9 +623,11 @@ impl Core {
                 Zab::CommitEpoch { epoch } => self.outputs.push_back(Output::Disk(DiskStep::CommitEpoch(epoch))),
                 Zab::Truncate { zxid } => self.outputs.push_back(Output::Disk(DiskStep::Truncate(zxid))),
                 Zab::InstallSnapshot { zxid } => self.outputs.push_back(Output::Disk(DiskStep::InstallSnapshot(zxid))),
-                Zab::ActivateConfig { config } => self.outputs.push_back(Output::Members(config)),
-                // It is kept by the peer; a restart learns it again from the leader.
-                Zab::SeenConfig { .. } => {}
+                Zab::ActivateConfig { config } => {
+                    self.show_config(now);
+                    self.outputs.push_back(Output::Members(config));
+                }
+                Zab::SeenConfig { config } => self.outputs.push_back(Output::SeenMembers(config)),
                 Zab::AbandonSnapshot => self.outputs.push_back(Output::Disk(DiskStep::AbandonSnapshot)),
                 Zab::Barrier { step } => self.outputs.push_back(Output::Disk(DiskStep::Barrier(step))),
                 Zab::Notify { to, message } => self.outputs.push_back(Output::Notify { to, message }),
@@ -684,6 +688,14 @@ impl Core {
             // History that a new role begins with: nobody waits for it.
             _ => self.outputs.push_back(Output::Apply(Commit { outcome: Outcome::Txn { zxid, payload }, origin: None, close: None })),
         }
+    }
+
+    /// A configuration may come into force without a transaction: with an election, or with a leader.
+    fn show_config(&mut self, now: Now) {
+        let config = self.zab.config();
+        let (version, text) = (Zxid(config.version.cast_signed()), config.to_text());
+        let outcome = Outcome::Config { version, text, time_ms: now.wall_ms };
+        self.outputs.push_back(Output::Apply(Commit { outcome, origin: None, close: None }));
     }
 
     fn apply(&mut self, place: InFlight, outcome: Outcome) {
