@@ -242,7 +242,7 @@ fn write_result(out: &mut Vec<u8>, op: OpCode, txn: &Txn<'_>, stat: &Stat) {
         Txn::Create(t) | Txn::Create2(t) => &t.path,
         Txn::CreateContainer(t) => &t.path,
         Txn::CreateTtl(t) => &t.path,
-        Txn::Reconfig(t) => return GetDataResponse { data: t.data, stat: stat.clone() }.write(out),
+        Txn::Reconfig(t) => return GetDataResponse { data: t.data, stat: *stat }.write(out),
         _ => return stat.write(out),
     };
     out.ustring(path.as_deref());

@@ -27,11 +27,16 @@ pub struct DynamicFiles {
 }
 
 impl DynamicFiles {
-    /// The files beside this zoo.cfg, of the member with this number.
+    /// The files beside this zoo.cfg, of the member with this number. What an earlier run had no time to take away goes.
     #[must_use]
     pub fn new(config_file: PathBuf, me: Sid, in_force: &Config, last_seen: Option<&Config>) -> Self {
         let in_force = in_force.version;
-        Self { config_file, me, in_force, last_seen: last_seen.map_or(in_force, |config| config.version) }
+        let files = Self { config_file, me, in_force, last_seen: last_seen.map_or(in_force, |config| config.version) };
+        if last_seen.is_some() && files.last_seen <= in_force {
+            // It means nothing: that it stays costs only this line.
+            let _ = files.forget_next().inspect_err(|failure| warn!("An old configuration cannot be removed: {failure}"));
+        }
+        files
     }
 
     /// Keeps a configuration that was proposed. If it is the one in force, what was kept is of no use any more.
@@ -204,6 +209,9 @@ mod tests {
         assert_eq!(names(), ["zoo.cfg"]);
         files.propose(&second).unwrap();
         files.activate(&second).unwrap();
+        assert_eq!(names(), ["zoo.cfg", "zoo.cfg.dynamic.1f"]);
+        fs::write(directory.join("zoo.cfg.dynamic.next"), proposed).unwrap();
+        let _ = DynamicFiles::new(config_file.clone(), Sid(1), &second, Some(&second));
         assert_eq!(names(), ["zoo.cfg", "zoo.cfg.dynamic.1f"]);
         let kept = fs::read_to_string(directory.join("zoo.cfg.dynamic.1f")).unwrap();
         assert_eq!(kept, proposed.rsplit_once('\n').unwrap().0);
