@@ -25,7 +25,7 @@ const INTERFACE_VERSION: &str = "3.9.5";
 const PRIVATE_LIBRARIES: &str = "-lpthread -ldl -lm -lgcc_s";
 
 /// The profile of the root `Cargo.toml` that makes it small.
-const PROFILE: &str = "small";
+pub(crate) const PROFILE: &str = "small";
 
 /// The programs of the original's package: name, source in `capi/programs`, library.
 const PROGRAMS: &[(&str, &str, &str)] =
