@@ -5,6 +5,7 @@ use crate::completion::{Pending, SYNCHRONOUS, Scratch};
 use crate::constants::ZOO_CONNECTED_STATE;
 use crate::engine::Engine;
 use crate::errors::{ZBADARGUMENTS, ZINVALIDSTATE, ZOK, ZSYSTEMERROR};
+use crate::lock::Mutex;
 use crate::log::{Level, Log, LogCallback, log};
 use crate::resolve;
 use crate::sync::SyncCall;
@@ -16,7 +17,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::net::SocketAddr;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// `ZOO_READONLY` of the header.

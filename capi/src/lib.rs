@@ -13,6 +13,7 @@ pub mod engine;
 mod environment;
 pub mod errors;
 pub mod handle;
+pub mod lock;
 pub mod log;
 #[macro_use]
 pub mod memory;

@@ -8,6 +8,7 @@ use crate::errors::{
     ZAUTHFAILED, ZBADARGUMENTS, ZCONNECTIONLOSS, ZINVALIDSTATE, ZNOTHING, ZOK, ZOPERATIONTIMEOUT, ZRUNTIMEINCONSISTENCY, ZSESSIONEXPIRED,
 };
 use crate::handle::{Common, Handle, StartOptions, now_ms};
+use crate::lock::{Mutex, MutexGuard};
 use oxkeeper_client::{
     Batch, Completion, Delivery, HostPort, Input, Level, Operation, PendingRequests, State, SubmitError, WatcherId, WatchesToRemove,
 };
@@ -16,7 +17,7 @@ use std::ffi::c_int;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// How long a close waits for its bytes to go out, and for the server's answer: as the original.
 const CLOSE_WAIT_MS: u64 = 4500;

@@ -3,6 +3,8 @@
  * first argument is host:port. What is wrong is said; the last line is the count of checks.
  */
 #include "transcript.h"
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <zookeeper_ext.h>
 #include <zookeeper_log.h>
@@ -477,6 +479,144 @@ static void addresses(void)
     CHECK(strcmp(zoo_version_str(), ZOO_VERSION) == 0);
 }
 
+/* What a completion is lent it may give back: the original's own memory is libc's, and users rely on it. */
+static void give_back_strings(int rc, const struct String_vector *strings, const void *data)
+{
+    (void)data;
+    last_rc = rc;
+    deallocate_String_vector((struct String_vector *)strings);
+    note();
+}
+static void give_back_acl(int rc, struct ACL_vector *acl, struct Stat *stat, const void *data)
+{
+    (void)data;
+    (void)stat;
+    last_rc = rc;
+    deallocate_ACL_vector(acl);
+    note();
+}
+static void vectors_may_be_given_back(zhandle_t *zh)
+{
+    last_rc = 1;
+    IS(ZOK, zoo_aget_children(zh, "/", 0, give_back_strings, NULL));
+    await(zh, 1);
+    IS(ZOK, last_rc);
+    last_rc = 1;
+    IS(ZOK, zoo_aget_acl(zh, "/", give_back_acl, NULL));
+    await(zh, 1);
+    IS(ZOK, last_rc);
+}
+
+/* A list that is none changes nothing; nor does a path that is none go through a chroot. */
+static void lists_and_paths(zhandle_t *zh, const char *server)
+{
+    char in_chroot[256];
+    zhandle_t *chrooted;
+    IS(ZBADARGUMENTS, zoo_set_servers(zh, "no port here:x"));
+    IS(ZOO_CONNECTED_STATE, zoo_state(zh));
+    last_rc = 1;
+    IS(ZOK, zoo_aexists(zh, "/", 0, keep_stat, NULL));
+    await(zh, 1);
+    IS(ZOK, last_rc);
+    snprintf(in_chroot, sizeof in_chroot, "%s/beyond", server);
+    chrooted = connect_to(in_chroot);
+    IS(ZBADARGUMENTS, zoo_aexists(chrooted, "a", 0, keep_stat, NULL));
+    IS(ZBADARGUMENTS, zoo_aexists(chrooted, "", 0, keep_stat, NULL));
+    IS(ZOK, zookeeper_close(chrooted));
+}
+
+/* What the library opens is not inherited by programs that the application starts. */
+static void descriptors_end_with_exec(void)
+{
+    char place[64], target[128];
+    struct dirent *entry;
+    int sockets = 0;
+    DIR *all = opendir("/proc/self/fd");
+    CHECK(all != NULL);
+    while (all && (entry = readdir(all)) != NULL) {
+        ssize_t length;
+        snprintf(place, sizeof place, "/proc/self/fd/%.20s", entry->d_name);
+        length = readlink(place, target, sizeof target - 1);
+        if (length <= 0)
+            continue;
+        target[length] = 0;
+        if (atoi(entry->d_name) > 2 && (strncmp(target, "socket:", 7) == 0 || strstr(target, "eventfd"))) {
+            sockets++;
+            CHECK(fcntl(atoi(entry->d_name), F_GETFD) & FD_CLOEXEC);
+        }
+    }
+    if (all)
+        closedir(all);
+    CHECK(sockets > 0);
+}
+
+#ifdef THREADED
+/* Exported by both libraries, declared for one. */
+int zookeeper_interest(zhandle_t *zh, int *fd, int *interest, struct timeval *tv);
+int zookeeper_process(zhandle_t *zh, int events);
+#endif
+
+/* The loop of the other library, and of a handle that reaches nobody. */
+static void loops_that_do_not_turn(zhandle_t *zh)
+{
+    struct timeval tv;
+    int fd = 77, interest = 0;
+#ifdef THREADED
+    IS(ZINVALIDSTATE, zookeeper_interest(zh, &fd, &interest, &tv));
+    IS(ZINVALIDSTATE, zookeeper_process(zh, ZOOKEEPER_READ));
+    CHECK(fd == -1);
+#else
+    zhandle_t *refused = zookeeper_init("127.0.0.1:1", NULL, 600, NULL, NULL, ZOO_NO_LOG_CLIENTENV);
+    int i;
+    (void)zh;
+    /* Nobody listens there: no descriptor is left over from the attempt. */
+    for (i = 0; i < 50 && fd != -1; i++) {
+        int rc = zookeeper_interest(refused, &fd, &interest, &tv);
+        if (rc != ZOK)
+            CHECK(fd == -1);
+        zookeeper_process(refused, interest);
+    }
+    CHECK(fd == -1);
+    IS(ZOK, zookeeper_close(refused));
+#endif
+}
+
+/* A child's lines tell its own number. */
+static void a_child_has_its_own_number(void)
+{
+    char text[512], number[32];
+    FILE *file = tmpfile();
+    size_t length;
+    pid_t child;
+#ifdef THREADED
+    const char after = '(';
+#else
+    const char after = ':';
+#endif
+    CHECK(file != NULL);
+    zoo_set_log_stream(file);
+    zoo_set_debug_level(ZOO_LOG_LEVEL_INFO);
+    LOG_INFO(NULL, "the parent's");
+    fflush(file);
+    child = fork();
+    if (child == 0) {
+        LOG_INFO(NULL, "the child's");
+        fflush(file);
+        _exit(0);
+    }
+    CHECK(waitpid(child, NULL, 0) == child);
+    zoo_set_debug_level((ZooLogLevel)0);
+    zoo_set_log_stream(NULL);
+    rewind(file);
+    length = fread(text, 1, sizeof text - 1, file);
+    text[length] = 0;
+    snprintf(number, sizeof number, ":%d%c", (int)child, after);
+    CHECK(strstr(text, number) != NULL);
+    snprintf(number, sizeof number, ":%d%c", (int)getpid(), after);
+    CHECK(strstr(text, number) != NULL);
+    fclose(file);
+}
+
 /* A request after the close of another thread's wish is refused as such; here: within a callback of the close. */
 static int code_while_closing;
 static void ask_while_closing(int rc, const void *data)
@@ -512,6 +652,11 @@ int main(int argc, char **argv)
     local_removal(zh);
     extensions(zh);
     credentials_are_sent_at_once(zh);
+    vectors_may_be_given_back(zh);
+    lists_and_paths(zh, argv[1]);
+    descriptors_end_with_exec();
+    loops_that_do_not_turn(zh);
+    a_child_has_its_own_number();
 #ifdef THREADED
     configuration_in_a_chroot(argv[1]);
     places_may_be_missing(zh);

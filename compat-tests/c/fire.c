@@ -159,7 +159,7 @@ int main(int argc, char **argv)
                 complain("requests outstanding after close");
             open_client(client, argv[1]);
         }
-        if (client->outstanding >= OUTSTANDING) {
+        if (__atomic_load_n(&client->outstanding, __ATOMIC_ACQUIRE) >= OUTSTANDING) {
             poll(NULL, 0, 1);
             continue;
         }
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
             if (__atomic_compare_exchange_n(&client->watch, &none, 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
                 int rc = zoo_awexists(client->zh, client->path, on_watch, client, end_watched, request);
                 if (rc != ZOK)
-                    client->watch = 0;
+                    __atomic_store_n(&client->watch, 0, __ATOMIC_RELEASE);
                 taken_or_not(client, request, rc);
                 break;
             }
@@ -206,12 +206,12 @@ int main(int argc, char **argv)
             complain("a handle did not find its way back");
         while (__atomic_load_n(&clients[i].watch, __ATOMIC_ACQUIRE) && now_ms() < patience)
             poll(NULL, 0, 5);
-        if (clients[i].watch)
+        if (__atomic_load_n(&clients[i].watch, __ATOMIC_ACQUIRE))
             lost++;
     }
     for (i = 0; i < handles; i++) {
-        fired += clients[i].fired;
         zookeeper_close(clients[i].zh);
+        fired += clients[i].fired;
     }
     for (i = 0; i < taken; i++)
         unfinished += !requests[i].ended;

@@ -122,6 +122,22 @@ pub fn on(program: &Path, threading: Threading, maker: Maker) -> Command {
     command
 }
 
+/// Compiles a file of `compat-tests/c` with gcc's ThreadSanitizer against the threaded library that LLVM's was built into; the
+/// library's locks are pthreads' there, which it knows, so that nothing needs to be suppressed.
+pub fn compile_for_races(source: &str) -> Program {
+    let helper = workspace().join("compat-tests/c/races.c").display().to_string();
+    let flags = ["-fsanitize=thread", "-fno-builtin", "-Wno-stringop-truncation", &helper];
+    compile(source, Threading::Multi, Maker::Ours, &flags)
+}
+
+/// The command that runs it; a race is exit code 66. Its shadow memory does not bear with places drawn by chance.
+pub fn watched_for_races(program: &Path) -> Command {
+    let mut command = Command::new("setarch");
+    command.args([std::env::consts::ARCH, "-R"]).arg(program);
+    command.env("LD_LIBRARY_PATH", installed().join("lib/races"));
+    command
+}
+
 /// Runs a command to its end; what it printed.
 ///
 /// # Panics

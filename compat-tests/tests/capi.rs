@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use oxkeeper_compat_tests::c_library::{Maker, Threading, compile, installed, on, output, output_within};
+use oxkeeper_compat_tests::c_library::{
+    Maker, Threading, compile, compile_for_races, installed, on, output, output_within, watched_for_races,
+};
 use oxkeeper_compat_tests::subject::{Options, Server, Subject, TemporaryDirectory, workspace};
 
 /// How long a program may take that takes seconds.
@@ -427,6 +429,19 @@ fn memory_is_clean_under_valgrind() {
         command.env("LD_LIBRARY_PATH", Maker::Ours.library(threading).parent().expect("a directory"));
         let (code, text) = output_within(command.arg(&program.path).arg(server.address().to_string()).arg("exact"), PATIENCE);
         assert_eq!(code, 0, "{threading:?}:\n{text}");
+    }
+}
+
+/// With ThreadSanitizer in the program and in the library: every function, and all that `beyond.c` does with threads and a fork.
+#[test]
+fn no_races_are_seen() {
+    let options = Options::usual().property("zookeeper.extendedTypesEnabled", "true");
+    let server = Server::start(Subject::Oxkeeper, &options);
+    for (source, arguments) in [("api.c", &["exact"][..]), ("beyond.c", &[])] {
+        let program = compile_for_races(source);
+        let mut command = watched_for_races(&program.path);
+        let (code, text) = output_within(command.arg(server.address().to_string()).args(arguments), PATIENCE);
+        assert!(code == 0 && !text.contains("ThreadSanitizer"), "{source}: {code}\n{text}");
     }
 }
 

@@ -1,10 +1,10 @@
 //! The C library while servers are killed and started again at random: no completion is lost or doubled, no watch is
 //! lost, and no memory. `OXKEEPER_FIRE_SECONDS` makes it longer, `OXKEEPER_FIRE_HANDLES` larger.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use oxkeeper_compat_tests::c_library::{Maker, Threading, compile, on};
+use oxkeeper_compat_tests::c_library::{Maker, Threading, compile, compile_for_races, on, watched_for_races};
 use oxkeeper_compat_tests::load::Random;
 use oxkeeper_compat_tests::subject::{Options, Server, Subject};
 
@@ -14,13 +14,21 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn reconnecting_under_fire() {
-    let seconds = number("OXKEEPER_FIRE_SECONDS", 8);
-    let handles = number("OXKEEPER_FIRE_HANDLES", 20);
     let program = compile("fire.c", Threading::Multi, Maker::Ours, &["-fsanitize=address", "-fno-omit-frame-pointer"]);
+    under_fire(on(&program.path, Threading::Multi, Maker::Ours), number("OXKEEPER_FIRE_SECONDS", 8));
+}
+
+#[test]
+fn no_races_under_fire() {
+    let program = compile_for_races("fire.c");
+    under_fire(watched_for_races(&program.path), number("OXKEEPER_FIRE_SECONDS", 5));
+}
+
+fn under_fire(mut fire: Command, seconds: u64) {
+    let handles = number("OXKEEPER_FIRE_HANDLES", 20);
     let options = Options::usual().line("maxClientCnxns", "0");
     let mut server = Server::start(Subject::Oxkeeper, &options);
     let mut random = Random(number("OXKEEPER_SEED", 7));
-    let mut fire = on(&program.path, Threading::Multi, Maker::Ours);
     // A port where nobody is, so that there is always another server to try.
     fire.arg(format!("{},127.0.0.1:1", server.address())).args([handles.to_string(), seconds.to_string()]);
     let child = fire.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");

@@ -1,14 +1,19 @@
-//! `cargo xtask bench [workload...] [options]`: builds the programs in release and runs the comparison.
+//! `cargo xtask bench [workload...] [options]`: builds the programs in release and runs the comparison; `bench capi
+//! [seconds]` measures the C library.
 //!
 //! The measuring itself is in `oxkeeper-bench`, which must be a release build and a process of its own. What a run
 //! measures replaces its pieces of docs/performance.md, unless `--write` names another file.
 
+use crate::capi;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Runs the comparison with the arguments that follow `bench`; `root` is the workspace's.
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    if let Some(("capi", arguments)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return capi::bench(root, arguments);
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut build = Command::new(cargo);
     build.args(["build", "--release", "--quiet", "-p", "oxkeeper", "-p", "oxkeeper-bench"]);

@@ -3,6 +3,7 @@
 //! tools of the distribution (`dpkg-deb`, `rpmbuild`, `tar`, `gzip`). Times, owners and order of files are fixed, so a build
 //! can be repeated.
 
+use crate::capi;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -64,9 +65,10 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let program = match program {
         Some(program) => program,
         None => {
-            let mut build = Command::new("cargo");
-            build.args(["build", "--release", "-p", "oxkeeper"]);
+            call(Command::new("cargo").args(["build", "--release", "-p", "oxkeeper"]).current_dir(root))?;
             // The C library's packages, where they are: shared libraries and static archives.
+            let mut build = Command::new("cargo");
+            build.args(["build", "--profile", capi::PROFILE]);
             for shell in ["mt", "st", "mt-static", "st-static"] {
                 if root.join("capi").join(shell).join("Cargo.toml").exists() {
                     build.arg("-p").arg(format!("oxkeeper-capi-{shell}"));
@@ -87,7 +89,7 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         out: absolute(&out)?,
         program: absolute(&program)?,
         static_program: static_program.as_deref().map(absolute).transpose()?,
-        libraries: absolute(&target().join("release"))?,
+        libraries: absolute(&target().join(capi::PROFILE))?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch_seconds: std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| RELEASED_EPOCH_SECONDS.to_owned()),
     };

@@ -9,6 +9,7 @@ use oxkeeper_capi::connection::{Connection, Errand, Room, WRITE};
 use oxkeeper_capi::engine::Engine;
 use oxkeeper_capi::errors::ZOK;
 use oxkeeper_capi::handle::{Common, Handle, StartOptions, finish_sync_calls, now_ms};
+use oxkeeper_capi::lock::{Condvar, Mutex, MutexGuard};
 use oxkeeper_client::{
     Batch, Chroot, Completion, Delivery, HostPort, Input, Operation, PendingRequests, RequestBatch, State, SubmitError, WatcherId,
     WatchesToRemove,
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Batches whose memory is kept for the next ones.
