@@ -542,6 +542,11 @@ fn members_know_their_ensemble() {
         let members = json(&get(index, "/api/overview"))["members"].clone();
         assert_eq!(members.as_array().expect("members").iter().filter(|member| member["role"] == "leader").count(), 1, "{members}");
     }
+    // A member alone is not restored: it would hold what the others do not.
+    let refused =
+        http::ask(ports[0][3], "POST", "/commands/restore", &[("Authorization", "digest super:secret")], b"x").expect("an answer");
+    let why = json(&refused)["error"].to_string();
+    assert!(refused.status == 500 && why.contains("stop all of them") && why.contains("restore --member"), "{refused:?}");
     servers.drain(1..).for_each(drop);
     until("it notices", &|| get(0, "/quorumz").status == 503 && get(0, "/readyz").status == 503);
     assert_eq!(get(0, "/livez").status, 200);

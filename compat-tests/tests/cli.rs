@@ -505,11 +505,26 @@ fn a_picture_of_two_servers() {
     };
     // Somebody to be seen.
     let mut shell = Cli::Ours.command();
-    shell.args(["-server", &list]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    shell.args(["-server", &host_port(&servers[0])]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut shell = Running(shell.spawn().expect("start a shell"));
     let lines = lines_of(shell.0.stdout.take().expect("output"));
     while !lines.recv_timeout(DEADLINE).expect("the shell connects").starts_with("WatchedEvent state:SyncConnected") {}
-    let (code, text, _) = picture(&list);
+    let mut input = shell.0.stdin.take().expect("input");
+    input.write_all(format!("create /somewhere x\n{}delete /somewhere\n", "get /somewhere\n".repeat(50)).as_bytes()).expect("a pipe");
+    let begun = Instant::now();
+    // Until the shell has done that: the screen tells of it.
+    let (code, text) = loop {
+        let (code, text, _) = picture(&list);
+        let rates: Vec<f64> = text
+            .lines()
+            .rfind(|line| line.starts_with("/somewhere "))
+            .map_or(Vec::new(), |line| line.split_whitespace().skip(1).filter_map(|rate| rate.parse().ok()).collect());
+        if rates.len() == 2 && rates.iter().all(|rate| *rate > 0.0) {
+            assert!(rates[0] > rates[1], "fifty reads and two writes: {text}");
+            break (code, text);
+        }
+        assert!(begun.elapsed() < DEADLINE, "{text}");
+    };
     assert_eq!(code, Some(0), "{text}");
     assert!(text.starts_with("2 of 2 servers answer"), "{text}");
     for server in &servers {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use oxkeeper_compat_tests::conversation::Conversation;
 use oxkeeper_compat_tests::directory::dump;
 use oxkeeper_compat_tests::subject::{
-    Options, SUPER_DIGEST, Server, Subject, TemporaryDirectory, four_letter, free_port, oxkeeper_program, workspace,
+    Options, SUPER_DIGEST, Server, Subject, TemporaryDirectory, four_letter, free_port, oxkeeper_program, target_directory, workspace,
 };
 use oxkeeper_compat_tests::tools::{Outcome, run};
 use oxkeeper_compat_tests::wire::request;
@@ -22,12 +22,21 @@ fn dist() -> &'static Path {
     let built = DIST.get_or_init(|| {
         let directory = TemporaryDirectory::new();
         let mut command = Command::new("cargo");
-        command.args(["xtask", "dist", "--program"]).arg(oxkeeper_program()).arg("--out").arg(&directory.path);
+        command.args(["xtask", "dist", "--quick", "--program"]).arg(oxkeeper_program()).arg("--out").arg(&directory.path);
+        command.arg("--libraries").arg(libraries());
         let outcome = run(command, &workspace(), "");
         assert_eq!(outcome.code, Some(0), "{}{}", outcome.output, outcome.errors);
         directory
     });
     &built.path
+}
+
+/// Where `cargo xtask install-capi --debug`, a step of CI before this one, has built the C library.
+fn libraries() -> PathBuf {
+    let directory = target_directory().join("debug");
+    let library = directory.join("libzookeeper_mt.so");
+    assert!(library.exists(), "{} is missing: run `cargo xtask install-capi --prefix target/capi --debug`", library.display());
+    directory
 }
 
 fn built(ending: &str) -> Vec<PathBuf> {
@@ -76,7 +85,9 @@ impl Drop for Running {
 fn debian_packages_please_lintian() {
     let packages = built(".deb");
     let mut arguments = vec!["--allow-root", "--fail-on", "error"];
-    arguments.extend(packages.iter().map(|path| text(path)));
+    // It looks at each of the thousand objects in the archives of the packages for development, which takes minutes: not in CI.
+    let is_long = std::env::var("OXKEEPER_CASES").as_deref() == Ok("all");
+    arguments.extend(packages.iter().map(|path| text(path)).filter(|path| is_long || !path.contains("-dev_")));
     must("lintian", &arguments);
     let server = packages.iter().find(|path| text(path).contains("/oxkeeper_")).expect("the server's package");
     let fields = must("dpkg-deb", &["-f", text(server), "Provides", "Conflicts", "Replaces"]);
@@ -94,10 +105,47 @@ fn debian_packages_please_lintian() {
     }
 }
 
+/// The C library's: what they stand in for, what is in them, and that the header and the library fit a program.
+#[test]
+fn the_c_library_is_packaged_for_programs_and_for_builds() {
+    let packages = built(".deb");
+    let directory = TemporaryDirectory::new();
+    for kind in ["mt", "st"] {
+        for (name, stands_for) in [(format!("liboxkeeper-{kind}2_"), "2"), (format!("liboxkeeper-{kind}-dev_"), "-dev")] {
+            let package = packages.iter().find(|path| text(path).contains(&name)).unwrap_or_else(|| panic!("no {name}"));
+            let fields = must("dpkg-deb", &["-f", text(package), "Provides", "Conflicts", "Replaces"]);
+            for field in ["Provides", "Conflicts", "Replaces"] {
+                assert!(fields.contains(&format!("{field}: libzookeeper-{kind}{stands_for}")), "{field}: {fields}");
+            }
+            must("dpkg-deb", &["-x", text(package), text(&directory.path)]);
+        }
+    }
+    let libraries = fs::read_dir(directory.path.join("usr/lib")).expect("there").flatten().next().expect("the architecture's").path();
+    let source = directory.path.join("version.c");
+    let code =
+        "#include <stdio.h>\n#include <zookeeper/zookeeper.h>\nint main(void) { puts(zoo_version_str()); return zerror(ZOK) == 0; }\n";
+    fs::write(&source, code).expect("writable");
+    for (kind, links) in [("mt", vec!["-lzookeeper_mt"]), ("st", vec!["-lzookeeper_st"]), ("archive", vec!["-l:libzookeeper_st.a", "-lm"])]
+    {
+        let program = directory.path.join(kind);
+        let mut arguments = vec!["-o", text(&program), text(&source), "-DTHREADED"];
+        let (include, library) = (format!("-I{}", text(&directory.path.join("usr/include"))), format!("-L{}", text(&libraries)));
+        arguments.extend([include.as_str(), library.as_str()]);
+        arguments.extend(links);
+        must("gcc", &arguments);
+        let mut command = Command::new(&program);
+        command.env("LD_LIBRARY_PATH", &libraries);
+        let outcome = run(command, &directory.path, "");
+        assert!(outcome.code == Some(0) && outcome.output.starts_with("3."), "{kind}: {outcome:?}");
+    }
+}
+
 #[test]
 fn two_builds_are_the_same() {
     let again = TemporaryDirectory::new();
-    must("cargo", &["xtask", "dist", "deb", "tarball", "image", "--program", text(&oxkeeper_program()), "--out", text(&again.path)]);
+    let (program, libraries) = (oxkeeper_program(), libraries());
+    let what = ["--program", text(&program), "--libraries", text(&libraries), "--out", text(&again.path)];
+    must("cargo", &[&["xtask", "dist", "deb", "tarball", "image", "--quick"][..], &what].concat());
     for ending in [".deb", ".tar.gz", "-image.tar"] {
         for path in built(ending) {
             let other = again.path.join(path.file_name().expect("a name"));
@@ -231,6 +279,41 @@ fn the_image_runs_in_a_chroot() {
     assert!(fs::read_to_string(root.join("conf/zoo.cfg")).expect("there").contains("778"));
 }
 
+/// A directory with nothing but the program and `/etc/hosts` is enough: it serves, and finds names.
+#[test]
+#[ignore = "waits for cargo xtask soak: the whole program is built once more"]
+fn the_static_program_runs_where_nothing_else_is() {
+    assert!(is_root(), "this test needs root for its chroot");
+    let directory = TemporaryDirectory::new();
+    let ordinary = oxkeeper_program();
+    let out = directory.path.join("out");
+    must("cargo", &["xtask", "dist", "static", "--build-static", "--debug", "--program", text(&ordinary), "--out", text(&out)]);
+    let archive = fs::read_dir(&out).expect("built").flatten().map(|entry| entry.path()).find(|path| text(path).ends_with(".tar.gz"));
+    must("tar", &["xzf", text(&archive.expect("a tarball")), "-C", text(&directory.path)]);
+    let found = must("find", &[text(&directory.path), "-path", "*/bin/oxkeeper", "-type", "f"]);
+    let root = directory.path.join("root");
+    fs::create_dir_all(root.join("etc")).expect("writable");
+    fs::copy(found.trim(), root.join("oxkeeper")).expect("copy");
+    fs::write(root.join("etc/hosts"), "127.0.0.1 localhost member.example\n").expect("writable");
+    let port = free_port();
+    let lines = format!("dataDir=/data\nadmin.enableServer=false\nclientPort={port}\nclientPortAddress=member.example\n");
+    fs::write(root.join("zoo.cfg"), lines).expect("writable");
+    let log = directory.path.join("log");
+    let file = fs::File::create(&log).expect("writable");
+    let enter = |arguments: &[&str]| {
+        let mut command = Command::new("chroot");
+        command.arg(&root).arg("/oxkeeper").args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin");
+        command
+    };
+    let running = enter(&["server", "/zoo.cfg"]).stdout(file.try_clone().expect("a file")).stderr(file).spawn().expect("chroot runs");
+    let _running = Running(running);
+    wait_until_serving(port, || fs::read_to_string(&log).unwrap_or_default());
+    let status = run(enter(&["status", &format!("member.example:{port}")]), &directory.path, "");
+    assert!(status.code == Some(0) && status.output.contains("standalone"), "{status:?}");
+    let read = run(enter(&["cli", "-server", &format!("member.example:{port}"), "ls", "/"]), &directory.path, "");
+    assert!(read.code == Some(0) && read.output.contains("[zookeeper]"), "{read:?}");
+}
+
 #[test]
 fn the_rpm_installs_into_a_root() {
     let directory = TemporaryDirectory::new();
@@ -308,91 +391,250 @@ impl Drop for Mounted {
     }
 }
 
-/// Debian's packages with data in them, replaced by ours, and back again, in a fresh root.
+/// A root of its own with a distribution in it, and, from [`Root::boot`] on, with a systemd that has started it: process 1 of its
+/// own namespaces, on the network of this machine.
+struct Root {
+    path: PathBuf,
+    directory: TemporaryDirectory,
+    _proc: Mounted,
+    booted: Option<Booted>,
+}
+
+/// Prepares what systemd expects of a container, in the mount namespace that it is to have.
+const ENTER: &str = r#"
+set -e
+mount --make-rprivate /
+mount --bind "$1" "$1"
+cd "$1"
+mount -t proc proc proc
+mount -t tmpfs -o mode=755 tmpfs dev
+for name in null zero full random urandom tty; do touch dev/$name; mount --bind /dev/$name dev/$name; done
+mkdir dev/shm
+ln -s /proc/self/fd dev/fd
+ln -s pts/ptmx dev/ptmx
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs -o mode=755 tmpfs run
+pivot_root . mnt
+umount -l /mnt
+exec env -i container=oci PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --show-status=false --log-target=console
+"#;
+
+/// A running systemd; all that it runs ends with it.
+struct Booted {
+    outside: Child,
+    first: String,
+    group: PathBuf,
+}
+
+impl Booted {
+    fn start(root: &Path) -> Booted {
+        let mounts = fs::read_to_string("/proc/mounts").expect("readable");
+        let groups = mounts.lines().filter_map(|line| line.split_once(" cgroup2 ")?.0.split_once(' ')).map(|(_, at)| at).next();
+        let group = Path::new(groups.expect("this test needs cgroup2")).join(format!("oxkeeper-test-{}", std::process::id()));
+        fs::create_dir(&group).expect("root may make a control group");
+        let enter = format!(
+            "echo $$ > {}/cgroup.procs; exec unshare --mount --pid --ipc --uts --cgroup --fork sh -c \"$1\" sh \"$2\"",
+            text(&group)
+        );
+        let log = fs::File::create(root.join("root/systemd.log")).expect("writable");
+        let mut command = Command::new("sh");
+        command.args(["-c", &enter, "sh", ENTER]).arg(root).stdout(log.try_clone().expect("a file")).stderr(log);
+        let outside = command.spawn().expect("unshare runs");
+        let begun = Instant::now();
+        loop {
+            let first = program("pgrep", &["-P", &outside.id().to_string()]).output.trim().to_owned();
+            let said = || fs::read_to_string(root.join("root/systemd.log")).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(120), "systemd does not come up: {}", said());
+            if !first.is_empty() {
+                let state = program("nsenter", &["-t", &first, "-m", "-p", "-u", "-i", "-C", "-r", "-w", "systemctl", "is-system-running"]);
+                if state.output.trim() == "running" {
+                    return Booted { outside, first, group };
+                }
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Drop for Booted {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-9", &self.first]).status();
+        let _ = self.outside.wait();
+        // Those that the kernel has yet to bury still count.
+        for _ in 0..100 {
+            let below = program("find", &[text(&self.group), "-depth", "-mindepth", "1", "-type", "d", "-exec", "rmdir", "{}", "+"]);
+            if below.code == Some(0) && fs::remove_dir(&self.group).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Root {
+    fn make(packages: &str) -> Root {
+        assert!(is_root(), "this test needs root for its chroot");
+        let directory = TemporaryDirectory::new();
+        let path = directory.path.join("root");
+        must("debootstrap", &["--variant=minbase", &format!("--include={packages}"), "bookworm", text(&path)]);
+        // Java's own package wants to see processes.
+        let mounted = Mounted::proc(&path);
+        let root = Root { path, directory, _proc: mounted, booted: None };
+        root.deny_services();
+        root
+    }
+
+    /// What packages install is not started: its ports may be others' on this machine.
+    fn deny_services(&self) {
+        let policy = self.path.join("usr/sbin/policy-rc.d");
+        fs::write(&policy, "#!/bin/sh\nexit 101\n").expect("writable");
+        must("chmod", &["755", text(&policy)]);
+    }
+
+    /// From now on services are started.
+    fn boot(&mut self) {
+        fs::remove_file(self.path.join("usr/sbin/policy-rc.d")).expect("there");
+        self.booted = Some(Booted::start(&self.path));
+    }
+
+    fn run(&self, script: &str) -> Outcome {
+        let mut command = match &self.booted {
+            None => {
+                let mut command = Command::new("chroot");
+                command.arg(&self.path);
+                command
+            }
+            Some(booted) => {
+                let mut command = Command::new("nsenter");
+                command.args(["-t", &booted.first, "-m", "-p", "-u", "-i", "-C", "-r", "-w"]);
+                command
+            }
+        };
+        command.args(["sh", "-ec", script]).env("DEBIAN_FRONTEND", "noninteractive").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        run(command, &self.directory.path, "")
+    }
+
+    fn must(&self, script: &str) -> String {
+        let outcome = self.run(script);
+        assert_eq!(outcome.code, Some(0), "{script}: {}{}", outcome.output, outcome.errors);
+        outcome.output
+    }
+
+    /// What systemd knows of the service.
+    fn property(&self, name: &str) -> String {
+        self.must(&format!("systemctl show -P {name} oxkeeper")).trim().to_owned()
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            let log = self.run("systemctl status --no-pager oxkeeper; journalctl --no-pager -n 40 -u oxkeeper");
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}: {}", log.output);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// The unit under a real systemd: it is ready when it serves, as its user; who hangs is killed and started again, and so is who
+/// was killed; a wrong configuration is not tried again and again; a stop is clean.
+fn serves_as_a_service(root: &Root, port: u16) {
+    let serves = || four_letter((Ipv4Addr::LOCALHOST, port).into(), b"srvr").is_ok_and(|text| text.contains("Mode:"));
+    assert_eq!(root.property("ActiveState"), "active");
+    assert!(serves(), "Type=notify: active is ready");
+    let pid = root.property("MainPID");
+    assert_eq!(root.must(&format!("stat -c %U /proc/{pid}")).trim(), "zookeeper");
+    assert_eq!(root.must("systemctl is-enabled oxkeeper zookeeper").trim(), "enabled\nalias");
+    root.must("mkdir -p /run/systemd/system/oxkeeper.service.d; printf '[Service]\\nWatchdogSec=2\\n' > /run/systemd/system/oxkeeper.service.d/test.conf; systemctl daemon-reload; systemctl restart oxkeeper");
+    let pid = root.property("MainPID");
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!((root.property("MainPID"), root.property("NRestarts").as_str()), (pid.clone(), "0"), "the watchdog hears it");
+    root.must(&format!("kill -STOP {pid}"));
+    root.until("who hangs is started again", || root.property("NRestarts") == "1" && root.property("ActiveState") == "active" && serves());
+    assert_ne!(root.property("MainPID"), pid);
+    root.must(&format!("kill -9 {}", root.property("MainPID")));
+    root.until("who was killed is started again", || {
+        root.property("NRestarts") == "2" && root.property("ActiveState") == "active" && serves()
+    });
+    root.must("systemctl stop oxkeeper");
+    assert_eq!((root.property("Result").as_str(), root.property("ExecMainStatus").as_str(), serves()), ("success", "0", false));
+    root.must("cp /etc/zookeeper/conf/zoo.cfg /root/right; echo tickTime=abc >> /etc/zookeeper/conf/zoo.cfg");
+    assert_ne!(root.run("systemctl start oxkeeper").code, Some(0));
+    assert_eq!((root.property("ActiveState").as_str(), root.property("ExecMainStatus").as_str()), ("failed", "2"));
+    root.must("cat /root/right > /etc/zookeeper/conf/zoo.cfg; systemctl reset-failed oxkeeper; systemctl start oxkeeper");
+    assert!(serves());
+}
+
+/// Debian's packages with data in them, replaced by ours in a running system, and back again, in a fresh root.
 #[test]
 #[ignore = "waits for cargo xtask soak: a debootstrap and a JRE are fetched"]
 fn debians_packages_are_taken_over_and_given_back() {
-    assert!(is_root(), "this test needs root for its chroot");
-    let directory = TemporaryDirectory::new();
-    let root = directory.path.join("root");
-    must("debootstrap", &["--variant=minbase", "--include=adduser,init-system-helpers,ca-certificates", "bookworm", text(&root)]);
-    // Java's own package wants to see processes.
-    let _mounted = Mounted::proc(&root);
-    let policy = root.join("usr/sbin/policy-rc.d");
-    fs::write(&policy, "#!/bin/sh\nexit 101\n").expect("writable");
-    must("chmod", &["755", text(&policy)]);
-    let inside = |script: &str| {
-        let mut command = Command::new("chroot");
-        command.arg(&root).args(["sh", "-ec", script]).env("DEBIAN_FRONTEND", "noninteractive");
-        run(command, &directory.path, "")
-    };
-    let must_inside = |script: &str| {
-        let outcome = inside(script);
-        assert_eq!(outcome.code, Some(0), "{script}: {}{}", outcome.output, outcome.errors);
-        outcome.output
-    };
-    must_inside("apt-get -qq update; apt-get -qq -y --no-install-recommends install zookeeper zookeeperd");
+    let mut root = Root::make("adduser,init-system-helpers,ca-certificates,systemd,systemd-sysv");
+    root.must("apt-get -qq update; apt-get -qq -y --no-install-recommends install zookeeper zookeeperd zookeeper-bin");
     // An administrator's own configuration, and data that Debian's server has written.
     let port = free_port();
     let own = "dataDir=/var/lib/zookeeper\ntickTime=2000\nadmin.enableServer=false\n# mine\n";
-    fs::create_dir(root.join("etc/zookeeper/conf_mine")).expect("writable");
-    fs::write(root.join("etc/zookeeper/conf_mine/zoo.cfg"), format!("{own}clientPort={port}\n")).expect("writable");
-    must_inside(
-        "cp /etc/zookeeper/conf_example/environment /etc/zookeeper/conf_mine/;\
-         update-alternatives --install /etc/zookeeper/conf zookeeper-conf /etc/zookeeper/conf_mine 50",
-    );
+    fs::create_dir(root.path.join("etc/zookeeper/conf_mine")).expect("writable");
+    fs::write(root.path.join("etc/zookeeper/conf_mine/zoo.cfg"), format!("{own}clientPort={port}\n")).expect("writable");
+    let super_user = format!("JAVA_OPTS=\"-Dzookeeper.DigestAuthenticationProvider.superDigest={SUPER_DIGEST}\"\n");
+    fs::write(root.path.join("etc/zookeeper/conf_mine/environment"), super_user).expect("writable");
+    root.must("update-alternatives --install /etc/zookeeper/conf zookeeper-conf /etc/zookeeper/conf_mine 50");
     let made = Server::start(Subject::Java38, &Options::usual());
     let mut talk = Conversation::begin(made.address());
     talk.connect("a");
     talk.ask("a", &request::create("/kept", "from Debian's"));
     talk.hang_up("a");
     let expected: Vec<String> = dump(made.address());
-    must("cp", &["-r", text(&made.data_directory().join("version-2")), text(&root.join("var/lib/zookeeper/"))]);
+    must("cp", &["-r", text(&made.data_directory().join("version-2")), text(&root.path.join("var/lib/zookeeper/"))]);
     drop(made);
-    must_inside("chown -R zookeeper:zookeeper /var/lib/zookeeper");
+    root.must("chown -R zookeeper:zookeeper /var/lib/zookeeper");
     for package in built(".deb") {
-        fs::copy(&package, root.join("root").join(package.file_name().expect("a name"))).expect("copy");
+        fs::copy(&package, root.path.join("root").join(package.file_name().expect("a name"))).expect("copy");
     }
-    let installed = must_inside("apt-get -y --no-install-recommends install /root/oxkeeper_*.deb /root/oxkeeper-bin_*.deb");
+    root.boot();
+    let installed = root.must("apt-get -y --no-install-recommends install /root/oxkeeper_*.deb /root/oxkeeper-bin_*.deb");
     assert!(installed.contains("the configuration in /etc/zookeeper/conf_mine is taken over"), "{installed}");
-    let states = must_inside("dpkg-query -W -f '${Package} ${db:Status-Status}\\n' | grep -E '^(zookeeper|zookeeperd|oxkeeper)'");
+    let states = root.must("dpkg-query -W -f '${Package} ${db:Status-Status}\\n' | grep -E '^(zookeeper|zookeeperd|oxkeeper)'");
     assert!(states.contains("oxkeeper installed") && !states.contains("zookeeper installed"), "{states}");
-    // The service's command, as its user, on the old data.
-    let super_user = format!("-Dzookeeper.DigestAuthenticationProvider.superDigest={SUPER_DIGEST}");
-    let start = |log: &str| {
-        let mut command = Command::new("chroot");
-        let command = command.arg("--userspec=zookeeper:zookeeper").arg(&root).args([
-            "/usr/bin/oxkeeper",
-            "server",
-            &super_user,
-            "/etc/zookeeper/conf/zoo.cfg",
-        ]);
-        let log = fs::File::create(directory.path.join(log)).expect("writable");
-        Running(command.stdout(log.try_clone().expect("a file")).stderr(log).spawn().expect("chroot runs"))
-    };
-    let running = start("log");
-    wait_until_serving(port, || fs::read_to_string(directory.path.join("log")).unwrap_or_default());
+    // The service runs on the old data, as the package has started it.
+    wait_until_serving(port, || root.run("journalctl --no-pager -u oxkeeper").output);
     let kept: Vec<String> = dump((Ipv4Addr::LOCALHOST, port).into());
     let of_kept = |lines: &[String]| lines.iter().filter(|line| line.starts_with("/kept")).cloned().collect::<Vec<_>>();
     assert_eq!(of_kept(&kept), of_kept(&expected));
-    let status = must_inside("/usr/share/zookeeper/bin/zkServer.sh status");
+    let status = root.must("/usr/share/zookeeper/bin/zkServer.sh status");
     assert!(status.contains("Mode: standalone"), "{status}");
-    drop(running);
+    let read = root.must(&format!("/usr/share/zookeeper/bin/zkCli.sh -server 127.0.0.1:{port} get /kept 2>&1"));
+    assert!(read.contains("from Debian's"), "{read}");
+    // Debian's program in C, which was linked with Debian's library, on ours.
+    root.must("apt-get -qq -y --no-install-recommends install /root/liboxkeeper-mt2_*.deb /root/liboxkeeper-st2_*.deb");
+    // Debian's own asks for the exact revision that it was built with, which ours provides too.
+    root.must("test -x /usr/lib/zookeeper/bin/cli_mt; ldd /usr/lib/zookeeper/bin/cli_mt | grep -q 'libzookeeper_mt.so.2 => /'");
+    let library = root.must("dpkg-query -S libzookeeper_mt.so.2");
+    assert!(library.starts_with("liboxkeeper-mt2"), "{library}");
+    let read = root.must(&format!("/usr/lib/zookeeper/bin/cli_mt 127.0.0.1:{port} 'cmd:get /kept' 2>&1"));
+    assert!(read.contains("from Debian's"), "{read}");
+    for dev in ["mt", "st"] {
+        root.must(&format!(
+            "dpkg -i /root/liboxkeeper-{dev}-dev_*.deb; test -e /usr/include/zookeeper/zookeeper.h; dpkg --purge liboxkeeper-{dev}-dev"
+        ));
+    }
+    root.must("apt-get -qq -y --no-install-recommends install libzookeeper-mt2; apt-get -qq -y purge liboxkeeper-st2 zookeeper-bin");
+    serves_as_a_service(&root, port);
+    root.must("systemctl stop oxkeeper");
+    root.deny_services();
     // And back: Debian's package takes the place of ours, with the same data.
-    must_inside("apt-get -qq -y --no-install-recommends install zookeeper");
-    let states = must_inside("dpkg-query -W -f '${Package} ${db:Status-Status}\\n' | grep -E '^(zookeeper|oxkeeper) '");
+    root.must("apt-get -qq -y --no-install-recommends install zookeeper");
+    let states = root.must("dpkg-query -W -f '${Package} ${db:Status-Status}\\n' | grep -E '^(zookeeper|oxkeeper) '");
     assert!(states.contains("zookeeper installed"), "{states}");
-    must_inside(
-        "dpkg --purge oxkeeper; test -d /var/lib/zookeeper/version-2; test -e /etc/zookeeper/conf/zoo.cfg; getent passwd zookeeper",
-    );
+    root.must("dpkg --purge oxkeeper; test -d /var/lib/zookeeper/version-2; test -e /etc/zookeeper/conf/zoo.cfg; getent passwd zookeeper");
     // Ours alone, on a system without the other: purging leaves nothing behind.
-    must_inside("apt-get -qq -y purge zookeeper zookeeperd; rm -rf /etc/zookeeper");
-    must_inside("apt-get -qq -y --no-install-recommends install /root/oxkeeper_*.deb");
-    must_inside("test -e /etc/zookeeper/conf/zoo.cfg; test -d /var/lib/zookeeper; getent passwd zookeeper");
-    must_inside("apt-get -qq -y purge oxkeeper oxkeeper-bin");
-    let left = must_inside(
+    root.must("apt-get -qq -y purge zookeeper zookeeperd; rm -rf /etc/zookeeper");
+    root.must("apt-get -qq -y --no-install-recommends install /root/oxkeeper_*.deb");
+    root.must("test -e /etc/zookeeper/conf/zoo.cfg; test -d /var/lib/zookeeper; getent passwd zookeeper");
+    root.must("apt-get -qq -y purge oxkeeper oxkeeper-bin");
+    let left = root.must(
         "find / -xdev \\( -name '*oxkeeper*' -o -path '*/etc/zookeeper*' -o -path /var/lib/zookeeper -o -path /var/log/zookeeper \\) -not -path '/root/*' -not -path '/proc/*' -not -path '/var/log/*' -not -path '/var/cache/*'",
     );
     assert_eq!(left.trim(), "", "purging leaves these behind");
-    assert_ne!(inside("getent passwd zookeeper").code, Some(0), "the user is left behind");
+    assert_ne!(root.run("getent passwd zookeeper").code, Some(0), "the user is left behind");
 }

@@ -252,7 +252,11 @@ fn restore_arguments(command: Command) -> Command {
         .arg(path_option("log-dir", "DIR", "The dataLogDir of the new server, if it has one"))
         .arg(option("to-zxid", "ZXID", "The state after this transaction, as 0x100000005 or in decimal").conflicts_with("to-time"))
         .arg(option("to-time", "TIME", "The state at 2026-11-23T03:45:32Z (or +01:00; without, local time), or ms since 1970"))
-        .arg(switch("check", "Only find out whether that state can be restored").conflicts_with("to"))
+        .arg(switch(
+            "member",
+            "DIR is a member's of an ensemble, all of which are restored: its epoch files stay, so that clients go on. Move log.* and snapshot.* away first",
+        ))
+        .arg(switch("check", "Only find out whether that state can be restored").conflicts_with_all(["to", "member"]))
         .arg(switch("ignore-digests", "Restore even if the transactions announce another digest than the tree has"))
 }
 
@@ -277,9 +281,15 @@ fn initialize_arguments(command: Command) -> Command {
 }
 
 fn preflight_arguments(command: Command) -> Command {
-    command.arg(
-        Arg::new("config").value_name("ZOO.CFG").required(true).value_hint(clap::ValueHint::FilePath).help("The server's configuration"),
-    )
+    command
+        .arg(
+            Arg::new("config").value_name("ZOO.CFG").required(true).value_hint(clap::ValueHint::FilePath).help("The server's configuration"),
+        )
+        .arg(switch("offline", "Look at this member's files only, and ask no other member"))
+        .after_help(
+            "Nothing is changed. Where zoo.cfg names an ensemble, its members are asked for versions, roles and configuration. The exit code \
+             is that of a start with this configuration, or 1 if the ensemble speaks against stopping this member now.",
+        )
 }
 
 fn completions_arguments(command: Command) -> Command {
@@ -449,7 +459,7 @@ fn restore_state(matches: &ArgMatches) -> Result<u8, Failure> {
         restored.digests_matched
     );
     if let Some(to) = path(matches, "to") {
-        let written = restore::write(&mut restored, &directories(Some(to), path(matches, "log-dir")))?;
+        let written = restore::write(&mut restored, &directories(Some(to), path(matches, "log-dir")), matches.get_flag("member"))?;
         say!("written and read back: {}", written.display());
     }
     Ok(0)
@@ -519,7 +529,7 @@ fn initialise(matches: &ArgMatches) -> Result<u8, Failure> {
 }
 
 fn check(matches: &ArgMatches) -> Result<u8, Failure> {
-    preflight::run(Path::new(text(matches, "config").expect("required")))
+    preflight::run(Path::new(text(matches, "config").expect("required")), !matches.get_flag("offline"))
 }
 
 fn completions(matches: &ArgMatches) -> Result<u8, Failure> {

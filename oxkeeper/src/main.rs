@@ -19,6 +19,7 @@ mod calendar;
 mod commands;
 mod container;
 mod java;
+mod members;
 mod preflight;
 mod words;
 

@@ -1,9 +1,9 @@
 //! `oxkeeper preflight zoo.cfg`: would a server start with this configuration, on these directories? Nothing is changed.
 //!
-//! The configuration and the files are looked at here. What an ensemble must agree on (versions and features of its
-//! members) is to be asked of its members, and belongs to the ensemble.
+//! The configuration and the files are looked at here; what an ensemble must agree on is asked of its members by `members`.
 
 use crate::commands::directories_of;
+use crate::members;
 use oxkeeper_server::config::args::{Request, Source};
 use oxkeeper_server::config::{self, EXIT_UNABLE_TO_ACCESS_DATADIR};
 use oxkeeper_store::{Directories, Disk as _, RealDisk, names};
@@ -14,21 +14,21 @@ use std::path::Path;
 
 /// What was found.
 #[derive(Default)]
-struct Report {
+pub struct Report {
     /// The exit code of the first thing that keeps a server from starting.
     code: u8,
 }
 
 impl Report {
-    fn good(&self, what: &str) {
+    pub fn good(&self, what: &str) {
         say!("ok       {what}");
     }
 
-    fn odd(&self, what: &str) {
+    pub fn odd(&self, what: &str) {
         say!("warning  {what}");
     }
 
-    fn bad(&mut self, code: u8, what: &str) {
+    pub fn bad(&mut self, code: u8, what: &str) {
         say!("PROBLEM  {what}");
         if self.code == 0 {
             self.code = code;
@@ -36,8 +36,9 @@ impl Report {
     }
 }
 
-/// Checks, prints a line for each thing looked at, and returns the exit code that the server would end with.
-pub fn run(file: &Path) -> Result<u8, Failure> {
+/// Checks, prints a line for each thing looked at, and returns the exit code that the server would end with; 1 if only the
+/// ensemble, which is asked if `asks_members`, speaks against an exchange now.
+pub fn run(file: &Path, asks_members: bool) -> Result<u8, Failure> {
     let mut report = Report::default();
     let request = Request { source: Source::File(file.to_owned()), ..Request::default() };
     let loaded = match config::load(&request) {
@@ -65,6 +66,11 @@ pub fn run(file: &Path) -> Result<u8, Failure> {
     };
     if let Some(places) = places {
         check_directories(&mut report, &places)?;
+    }
+    if let Some(config) = loaded.as_ref().map(|loaded| &loaded.config).filter(|_| asks_members)
+        && let Some(ensemble) = &config.ensemble
+    {
+        members::check(&mut report, config, ensemble);
     }
     Ok(report.code)
 }

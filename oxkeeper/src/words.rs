@@ -146,7 +146,7 @@ pub fn status(servers: &[String], timeout: Duration) -> Result<u8, Failure> {
 }
 
 /// The value of a line `name: value`.
-fn value<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+pub fn value<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 

@@ -236,6 +236,13 @@ fn dump_of_other_roles() {
 }
 
 #[test]
+fn busy_tells_rates_and_paths() {
+    let rate = |path: &str, reads, writes| PathRate { path: path.to_owned(), reads, writes };
+    let view = ServerView { busy_paths: vec![rate("/a b", 1500.04, 0.5), rate("/c", 0.0, 2.0)], ..serving() };
+    assert_eq!(answer(Command::Busy, &view), "1500.0\t0.5\t/a b\n0.0\t2.0\t/c\n");
+}
+
+#[test]
 fn hash_and_watches() {
     let by_path = vec![("/missing".to_owned(), vec![ONE])];
     // Java keeps a session whose watches have all fired.
@@ -451,6 +458,9 @@ fn needs_name_all_that_a_word_prints() {
             if needs.environment {
                 view.environment = vec![("user.name", "x".to_owned())];
             }
+            if needs.busy_paths {
+                view.busy_paths = vec![PathRate { path: "/a".to_owned(), reads: 1.0, writes: 0.0 }];
+            }
             if needs.metrics {
                 view.metrics =
                     Some(MetricsView { reading: &reading, gauges: &gauges, families: None, peer_state: None, observer_master_id: None });
@@ -469,6 +479,7 @@ fn needs_name_all_that_a_word_prints() {
             watches_by_session: true,
             environment: true,
             metrics: true,
+            busy_paths: true,
         };
         assert_eq!(answer(command, &view(command.needs())), answer(command, &view(all)), "{command:?}");
     }

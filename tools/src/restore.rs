@@ -278,11 +278,12 @@ fn list(disk: &DiskRef, directory: &Path, is_plain: fn(&str) -> bool, zxid: fn(&
     Ok(found)
 }
 
-/// Writes a state into data directories that hold none, reads it back, and returns the path of the snapshot.
+/// Writes a state into data directories that hold none, reads it back, and returns the path of the snapshot. Those of a member of
+/// an ensemble may hold its epoch files: the next leader's epoch, and all its zxids, are above what clients have seen then.
 ///
 /// # Errors
 /// Directories that hold a state, are in use, or cannot be written.
-pub fn write(restored: &mut Restored, to: &Directories) -> Result<std::path::PathBuf, Failure> {
+pub fn write(restored: &mut Restored, to: &Directories, is_member: bool) -> Result<std::path::PathBuf, Failure> {
     let disk = RealDisk::shared();
     let mut locks = Vec::new();
     for directory in [to.snapshots(), to.logs()] {
@@ -295,7 +296,8 @@ pub fn write(restored: &mut Restored, to: &Directories) -> Result<std::path::Pat
             locks.push(lock);
         }
         let entries = disk.list(&directory).map_err(made)?;
-        let holds = |name: &str| names::log_zxid(name).is_some() || names::snapshot_zxid(name).is_some() || name.ends_with("Epoch");
+        let holds =
+            |name: &str| names::log_zxid(name).is_some() || names::snapshot_zxid(name).is_some() || (name.ends_with("Epoch") && !is_member);
         if let Some(entry) = entries.iter().find(|entry| holds(&entry.name)) {
             return Err(Failure::unexpected(format!(
                 "{} holds a state already ({}): move it away, or restore to another directory",

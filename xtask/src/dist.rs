@@ -30,58 +30,67 @@ struct Dist {
     root: PathBuf,
     out: PathBuf,
     program: PathBuf,
-    /// The program without shared libraries, where the target for it is installed.
+    /// The program without shared libraries, if it is wanted.
     static_program: Option<PathBuf>,
+    /// Where the C library's shared libraries and archives are.
     libraries: PathBuf,
+    /// How hard dpkg-deb and xz try.
+    level: &'static str,
     version: String,
     epoch_seconds: String,
 }
 
-/// Builds all kinds, or those that are named; `--program FILE` takes a program that is there already, and
-/// `--static-program FILE` one that needs no shared libraries.
+/// Builds all kinds, or those that are named; `--program FILE` takes a program that is there already,
+/// `--static-program FILE` one that needs no shared libraries (`--build-static` makes it even so), `--libraries DIR` the C library as
+/// it was built there; `--debug` builds with debug assertions, and `--quick` packs less tightly.
 ///
 /// # Errors
 /// What could not be built.
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let (mut wanted, mut program, mut static_program, mut out) = (Vec::new(), None, None, target().join("dist"));
+    let (mut libraries, mut level) = (None, "-z6");
+    let (mut builds_static, mut profile, mut profile_of_libraries) = (false, RELEASE, SMALL);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().map(PathBuf::from).ok_or(format!("{argument} needs a path"));
         match argument.as_str() {
             "--program" => program = Some(value()?),
             "--static-program" => static_program = Some(value()?),
+            "--libraries" => libraries = Some(value()?),
+            "--build-static" => builds_static = true,
+            "--debug" => (profile, profile_of_libraries) = (DEBUG, DEBUG),
+            "--quick" => level = "-z1",
             "--out" => out = value()?,
-            name => {
-                match KINDS.iter().find(|(kind, _)| *kind == name) {
-                    Some(kind) => wanted.push(kind),
-                    None => return Err(
-                        "usage: cargo xtask dist [tarball|static|deb|rpm|image]... [--program FILE] [--static-program FILE] [--out DIR]"
-                            .to_owned(),
-                    ),
+            name => match KINDS.iter().find(|(kind, _)| *kind == name) {
+                Some(kind) => wanted.push(kind),
+                None => {
+                    return Err("usage: cargo xtask dist [tarball|static|deb|rpm|image]... [--program FILE] [--static-program FILE] \
+                         [--build-static] [--libraries DIR] [--debug] [--quick] [--out DIR]"
+                        .to_owned());
                 }
-            }
+            },
         }
+    }
+    if static_program.is_none() && (builds_static || program.is_none()) {
+        static_program = Some(build_statically(root, profile)?);
     }
     let program = match program {
         Some(program) => program,
         None => {
-            call(Command::new("cargo").args(["build", "--release", "-p", "oxkeeper"]).current_dir(root))?;
+            call(Command::new("cargo").args(["build", "--profile", profile.name, "-p", "oxkeeper"]).current_dir(root))?;
             // The C library's packages, where they are: shared libraries and static archives.
             let mut build = Command::new("cargo");
-            build.args(["build", "--profile", capi::PROFILE]);
+            build.args(["build", "--profile", profile_of_libraries.name]);
             for shell in ["mt", "st", "mt-static", "st-static"] {
                 if root.join("capi").join(shell).join("Cargo.toml").exists() {
                     build.arg("-p").arg(format!("oxkeeper-capi-{shell}"));
                 }
             }
             call(build.current_dir(root))?;
-            static_program = match static_program {
-                None => build_statically(root)?,
-                given => given,
-            };
-            target().join("release/oxkeeper")
+            target().join(profile.directory).join("oxkeeper")
         }
     };
+    let libraries = libraries.unwrap_or_else(|| target().join(profile_of_libraries.directory));
     fs::create_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     let absolute = |path: &Path| std::path::absolute(path).map_err(|error| error.to_string());
     let dist = Dist {
@@ -89,7 +98,8 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         out: absolute(&out)?,
         program: absolute(&program)?,
         static_program: static_program.as_deref().map(absolute).transpose()?,
-        libraries: absolute(&target().join(capi::PROFILE))?,
+        libraries: absolute(&libraries)?,
+        level,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch_seconds: std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| RELEASED_EPOCH_SECONDS.to_owned()),
     };
@@ -101,16 +111,36 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Builds the program with musl, whose resolver needs no shared library. `None` where Rust has no such target here.
-fn build_statically(root: &Path) -> Result<Option<PathBuf>, String> {
-    let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    let library = call(Command::new("rustc").args(["--print", "target-libdir", "--target", &triple]).current_dir(root)).unwrap_or_default();
-    if !Path::new(String::from_utf8_lossy(&library).trim()).exists() {
-        println!("no Rust target {triple} (rustup target add {triple}): the static program is left out");
-        return Ok(None);
+/// How cargo builds, and where it puts what it has built.
+#[derive(Clone, Copy)]
+struct Profile {
+    name: &'static str,
+    directory: &'static str,
+}
+
+const SMALL: Profile = Profile { name: capi::PROFILE, directory: capi::PROFILE };
+const RELEASE: Profile = Profile { name: "release", directory: "release" };
+const DEBUG: Profile = Profile { name: "dev", directory: "debug" };
+
+/// Builds the program without shared libraries: with musl where Rust's target for it is installed or can be, else with the static
+/// glibc of this machine, whose resolver asks files and DNS by itself (since 2.34; other sources of names it does not know).
+fn build_statically(root: &Path, profile: Profile) -> Result<PathBuf, String> {
+    let musl = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let is_there = || {
+        let library =
+            call(Command::new("rustc").args(["--print", "target-libdir", "--target", &musl]).current_dir(root)).unwrap_or_default();
+        Path::new(String::from_utf8_lossy(&library).trim()).exists()
+    };
+    let has_musl = is_there() || (call(Command::new("rustup").args(["target", "add", &musl]).current_dir(root)).is_ok() && is_there());
+    let triple = if has_musl { musl } else { format!("{}-unknown-linux-gnu", std::env::consts::ARCH) };
+    println!("the static program is built for {triple}");
+    let mut build = Command::new("cargo");
+    build.args(["build", "--profile", profile.name, "-p", "oxkeeper", "--target", &triple]).current_dir(root);
+    if !has_musl {
+        build.env("RUSTFLAGS", "-C target-feature=+crt-static");
     }
-    call(Command::new("cargo").args(["build", "--release", "-p", "oxkeeper", "--target", &triple]).current_dir(root))?;
-    Ok(Some(target().join(triple).join("release/oxkeeper")))
+    call(&mut build)?;
+    Ok(target().join(triple).join(profile.directory).join("oxkeeper"))
 }
 
 /// Runs a command and shows what it says if it fails.
@@ -204,8 +234,14 @@ impl Dist {
     }
 
     fn without_symbols(&self, program: &Path) -> Result<Vec<u8>, String> {
+        self.stripped_of("--strip-all", program)
+    }
+
+    /// A file without the symbols that this option of `strip` takes away.
+    fn stripped_of(&self, option: &str, file: &Path) -> Result<Vec<u8>, String> {
         let copy = self.out.join("oxkeeper.stripped");
-        call(Command::new("strip").arg("-o").arg(&copy).arg(program))?;
+        // Archives keep no times and owners of the build.
+        call(Command::new("strip").args([option, "--enable-deterministic-archives", "-o"]).arg(&copy).arg(file))?;
         let bytes = fs::read(&copy).map_err(|error| error.to_string());
         let _ = fs::remove_file(copy);
         bytes
@@ -348,7 +384,7 @@ impl Dist {
         let directory = format!("usr/lib/{triplet}");
         let libc = self.libc(&shared);
         self.deb_package(&format!("liboxkeeper-{kind}2"), architecture, &libc, |stage| {
-            stage.copy(&shared, &format!("{directory}/libzookeeper_{kind}.so.2.0.0"), 0o644)?;
+            stage.put(&format!("{directory}/libzookeeper_{kind}.so.2.0.0"), &self.stripped_of("--strip-unneeded", &shared)?, 0o644)?;
             stage.link(&format!("libzookeeper_{kind}.so.2.0.0"), &format!("{directory}/libzookeeper_{kind}.so.2"))?;
             // Programs built with this package may run with Debian's as well.
             let shlibs = format!("libzookeeper_{kind} 2 libzookeeper-{kind}2\n");
@@ -359,7 +395,7 @@ impl Dist {
             stage.link(&format!("libzookeeper_{kind}.so.2"), &format!("{directory}/libzookeeper_{kind}.so"))?;
             let archive = self.libraries.join(format!("libzookeeper_{kind}_static.a"));
             if archive.exists() {
-                stage.copy(&archive, &format!("{directory}/libzookeeper_{kind}.a"), 0o644)?;
+                stage.put(&format!("{directory}/libzookeeper_{kind}.a"), &self.stripped_of("--strip-debug", &archive)?, 0o644)?;
             }
             let headers = self.root.join("include/zookeeper");
             for entry in fs::read_dir(&headers).map_err(|error| format!("{}: {error}", headers.display()))?.flatten() {
@@ -413,7 +449,7 @@ impl Dist {
         let file = self.out.join(format!("{name}_{version}_{architecture}.deb"));
         let mut build = Command::new("dpkg-deb");
         build.env("SOURCE_DATE_EPOCH", &self.epoch_seconds);
-        call(build.args(["--root-owner-group", "-Zxz", "--build"]).arg(&stage.0).arg(&file))?;
+        call(build.args(["--root-owner-group", "-Zxz", self.level, "--build"]).arg(&stage.0).arg(&file))?;
         println!("{}", file.display());
         Ok(())
     }

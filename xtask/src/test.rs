@@ -102,6 +102,24 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
     ),
     ("C library", &["cargo", "xtask", "install-capi", "--prefix", "target/capi", "--debug"]),
     (
+        "packages and scripts, every case",
+        &[
+            "env",
+            "OXKEEPER_CASES=all",
+            "cargo",
+            "test",
+            "-p",
+            "oxkeeper-compat-tests",
+            "--no-fail-fast",
+            "--test",
+            "packages",
+            "--test",
+            "zkserver",
+            "--",
+            "--include-ignored",
+        ],
+    ),
+    (
         "C library under fire",
         &[
             "env",

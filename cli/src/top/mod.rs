@@ -1,5 +1,5 @@
-//! A screen of the ensemble that renews itself: each server's role, latency, throughput, and the busiest clients, from
-//! what the four-letter words `mntr`, `srvr`, `cons` and `wchs` say. No session is needed. What is asked is in
+//! A screen of the ensemble that renews itself: each server's role, latency, throughput, and the busiest paths and clients, from
+//! what the four-letter words `mntr`, `srvr`, `cons`, `wchs` and, of servers of ours, `busy` say. No session is needed. What is asked is in
 //! `question`, what is drawn in `picture`; here are time, keys and the terminal.
 
 mod picture;

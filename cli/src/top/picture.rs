@@ -1,6 +1,7 @@
 //! The picture of the ensemble: lines of text, no longer than the window is wide.
 
-use super::question::{Answer, Client, Server};
+use super::question::{Answer, Busy, Client, Server};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What is drawn.
@@ -46,6 +47,8 @@ const SERVER_COLUMNS: &[(&str, usize)] = &[
 const CLIENT_COLUMNS: &[(&str, usize)] =
     &[("CLIENT", 22), ("REQ/S", 10), ("QUEUED", 8), ("LAT avg", 8), ("max ms", 7), ("LAST", 6), ("SESSION", 20), ("SERVER", 24)];
 
+const PATH_COLUMNS: &[(&str, usize)] = &[("PATH", 60), ("READ/S", 10), ("WRITE/S", 10)];
+
 impl Picture<'_> {
     /// Its lines.
     pub fn lines(&self) -> Vec<String> {
@@ -60,11 +63,20 @@ impl Picture<'_> {
             lines.push(String::new());
             lines.extend(refused.into_iter().map(|line| self.styled(YELLOW, line)));
         }
-        lines.push(String::new());
-        lines.push(self.styled(BOLD, row(CLIENT_COLUMNS, CLIENT_COLUMNS.iter().map(|(title, _)| (*title).to_owned()))));
         // On paper the twenty busiest are enough.
-        let room = self.height.saturating_sub(lines.len()).min(if self.height == usize::MAX { 20 } else { usize::MAX });
-        lines.extend(self.busiest().into_iter().take(room).map(|(rate, client, server)| self.styled("", client_row(rate, client, server))));
+        let is_paper = self.height == usize::MAX;
+        let clients = self.busiest_clients();
+        let paths = self.busiest_paths();
+        if !paths.is_empty() {
+            // Half of what is left, or more if there are few clients.
+            let left = self.height.saturating_sub(lines.len() + 4);
+            let room = if is_paper { 20 } else { (left / 2).max(left.saturating_sub(clients.len())) };
+            lines.extend(self.table(PATH_COLUMNS, paths.iter().take(room).map(path_row)));
+        }
+        let room = if is_paper { 20 } else { self.height.saturating_sub(lines.len() + 2) };
+        lines.extend(
+            self.table(CLIENT_COLUMNS, clients.into_iter().take(room).map(|(rate, client, server)| client_row(rate, client, server))),
+        );
         lines
     }
 
@@ -119,8 +131,29 @@ impl Picture<'_> {
         self.styled(style, row(SERVER_COLUMNS, cells.into_iter()))
     }
 
+    fn table(&self, columns: &[(&str, usize)], rows: impl Iterator<Item = String>) -> Vec<String> {
+        let titles = row(columns, columns.iter().map(|(title, _)| (*title).to_owned()));
+        let mut lines = vec![String::new(), self.styled(BOLD, titles)];
+        lines.extend(rows.map(|row| self.styled("", row)));
+        lines
+    }
+
+    /// Paths with their reads and writes a second, the busiest first. Each server has its own reads; every member carries out
+    /// every write, so the one that has counted most of them counts.
+    fn busiest_paths(&self) -> Vec<Busy> {
+        let mut paths: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for busy in self.servers.iter().filter_map(|server| server.answer.as_ref().ok()).flat_map(|answer| &answer.paths) {
+            let (reads, writes) = paths.entry(&busy.path).or_default();
+            *reads += busy.reads;
+            *writes = writes.max(busy.writes);
+        }
+        let mut paths: Vec<Busy> = paths.into_iter().map(|(path, (reads, writes))| Busy { path: path.to_owned(), reads, writes }).collect();
+        paths.sort_by(|a, b| (b.reads + b.writes).total_cmp(&(a.reads + a.writes)));
+        paths
+    }
+
     /// Clients with their requests a second, the busiest first; before there is a rate, those with the most requests.
-    fn busiest(&self) -> Vec<(Option<f64>, &Client, &str)> {
+    fn busiest_clients(&self) -> Vec<(Option<f64>, &Client, &str)> {
         let mut clients: Vec<(Option<f64>, &Client, &str)> = Vec::new();
         for server in self.servers {
             let Ok(answer) = &server.answer else { continue };
@@ -153,6 +186,10 @@ fn refusals(server: &Server) -> Option<String> {
         server.name,
         answer.refused.join(", ")
     ))
+}
+
+fn path_row(busy: &Busy) -> String {
+    row(PATH_COLUMNS, [busy.path.clone(), short(busy.reads), short(busy.writes)].into_iter())
 }
 
 fn client_row(rate: Option<f64>, client: &Client, server: &str) -> String {
@@ -215,6 +252,7 @@ mod tests {
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
         assert_eq!(words(&lines[3]), "a:2181 leader 12.3k 0.5 0.5 12 1 2 9 5 99 7 1/2 0.0 ms 0x100000003 3.9.5 ox");
         assert_eq!(words(&lines[4]), "b:2181 no answer Connection refused");
+        assert!(lines.iter().any(|line| words(line) == "/d 1 0"), "{lines:?}");
         assert_eq!(words(lines.last().expect("a client")), "127.0.0.1:5000 7 2 1 7 GETD 0x1000 a:2181");
     }
 

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+/// Behind the version of a server of ours.
+const OURS: &str = " ox";
 /// For each word: to connect, and again for each read.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// No answer is read beyond this; 16 MiB hold some 60,000 clients.
@@ -56,6 +58,8 @@ pub struct Answer {
     pub answered_in: Duration,
     /// Connections by their client's address, where `cons` tells it.
     pub clients: Vec<Client>,
+    /// The busiest paths, where `busy` tells them: a server of ours.
+    pub paths: Vec<Busy>,
     /// Words that the server does not allow.
     pub refused: Vec<&'static str>,
 }
@@ -77,6 +81,17 @@ pub struct Client {
     pub average_latency: String,
     /// ms
     pub maximum_latency: String,
+}
+
+/// A path and what it has, a second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Busy {
+    /// The whole path.
+    pub path: String,
+    /// Of this server.
+    pub reads: f64,
+    /// Of all servers.
+    pub writes: f64,
 }
 
 /// What has happened between two answers.
@@ -132,7 +147,17 @@ fn ask(name: &str) -> io::Result<Answer> {
         let said = srvr.lines().next().unwrap_or("nothing").trim();
         return Err(io::Error::other(format!("srvr is answered with: {said}")));
     }
-    for (four, read) in [("mntr", Answer::read_mntr as fn(&mut Answer, &str)), ("cons", Answer::read_cons), ("wchs", Answer::read_wchs)] {
+    let words = [
+        ("mntr", Answer::read_mntr as fn(&mut Answer, &str)),
+        ("cons", Answer::read_cons),
+        ("wchs", Answer::read_wchs),
+        ("busy", Answer::read_busy),
+    ];
+    for (four, read) in words {
+        // Java's servers take it for a message that is too long.
+        if four == "busy" && !answer.version.ends_with(OURS) {
+            continue;
+        }
         let text = word(name, four)?;
         if text.contains("is not executed because") { answer.refused.push(four) } else { read(&mut answer, &text) }
     }
@@ -198,6 +223,10 @@ impl Answer {
         self.clients.extend(text.lines().filter_map(client));
     }
 
+    fn read_busy(&mut self, text: &str) {
+        self.paths.extend(text.lines().filter_map(busy));
+    }
+
     fn read_wchs(&mut self, text: &str) {
         for line in text.lines() {
             if let Some(total) = line.strip_prefix("Total watches:") {
@@ -207,6 +236,14 @@ impl Answer {
             }
         }
     }
+}
+
+/// A line of `busy`: reads a second, writes a second, path.
+fn busy(line: &str) -> Option<Busy> {
+    let mut fields = line.splitn(3, '\t');
+    let mut rate = || fields.next()?.parse::<f64>().ok();
+    let (reads, writes) = (rate()?, rate()?);
+    Some(Busy { path: fields.next().filter(|path| path.starts_with('/'))?.to_owned(), reads, writes })
 }
 
 /// A line of `cons`: ` /127.0.0.1:53306[1](queued=0,recved=10,...)`.
@@ -233,7 +270,7 @@ fn number(text: &str) -> u64 {
 fn short_version(text: &str) -> String {
     let version = text.split(',').next().unwrap_or_default();
     let release = version.split('-').next().unwrap_or_default();
-    if version.contains("-oxkeeper") { format!("{release} ox") } else { release.to_owned() }
+    if version.contains("-oxkeeper") { format!("{release}{OURS}") } else { release.to_owned() }
 }
 
 fn change(before: &Answer, after: &Answer) -> Option<Change> {
@@ -270,6 +307,7 @@ pub(super) mod tests {
         );
         answer.read_cons(CONS);
         answer.read_wchs("3 connections watching 4 paths\nTotal watches:9\n");
+        answer.read_busy("12.5\t0.5\t/a b\tc\n1.0\t0.0\t/d\nnonsense\n");
         answer
     }
 
@@ -281,6 +319,8 @@ pub(super) mod tests {
         assert_eq!((answer.received, answer.sent, answer.connections, answer.outstanding, answer.znodes), (100, 90, 2, 1, 5));
         assert_eq!((answer.watches, answer.watched_paths, answer.ephemerals), (Some(9), Some(4), Some(7)));
         assert_eq!((answer.data_bytes, answer.learners), (Some(99), Some((2, 1))));
+        let busiest = Busy { path: "/a b\tc".into(), reads: 12.5, writes: 0.5 };
+        assert_eq!((answer.paths.len(), &answer.paths[0]), (2, &busiest));
         assert_eq!(
             answer.clients[0],
             Client {

@@ -52,10 +52,17 @@ const asked = new Set();
     // By keyboard alone.
     await page.keyboard.press('2');
     await has('#connections', '127.0.0.1:');
+    await until(() => Number(document.querySelector('#connections tr:nth-child(2) td:nth-child(2)').textContent) > 0);
+    await picture('clients-dark');
     await page.keyboard.press('3');
     await has('#watched', '/load');
     await page.keyboard.press('4');
     await has('#busiest', '/load');
+    // The load's own node is the busiest, by its whole path.
+    await until(() => {
+      const cells = [...document.querySelectorAll('#busy-paths tr:nth-child(2) td')].map(cell => cell.textContent);
+      return cells[0] === '/load/x' && Number(cells[1]) > 0 && Number(cells[2]) > 0;
+    });
     await has('#by-data', '/big');
     await picture('nodes-dark');
     await page.keyboard.press('/');

@@ -25,9 +25,87 @@ pub trait Meter {
 
 impl Meter for () {}
 
+/// What is done at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathUse {
+    /// Data, children or the Stat were read.
+    Read,
+    /// Created, changed or deleted.
+    Written,
+}
+
+/// Whole paths, waiting for whoever finds the busiest: all of them, or on average one of so many, at distances that no
+/// pattern of requests keeps step with. Filling it allocates nothing once it has grown.
+#[derive(Clone, Debug, Default)]
+pub struct PathLog {
+    /// 0: none is noted.
+    one_of: u32,
+    /// How many are passed over before the next is noted.
+    skip: u32,
+    chance: u32,
+    text: String,
+    /// Where each ends in `text`, what was done, and how many it stands for.
+    entries: Vec<(u32, PathUse, u32)>,
+}
+
+/// Of a longer path its beginning is noted.
+const LONGEST_PATH_BYTES: usize = 512;
+
+impl PathLog {
+    /// From now on one of so many is noted; 1: all, 0: none.
+    pub fn note_one_of(&mut self, one_of: u32) {
+        if self.one_of != one_of {
+            (self.one_of, self.skip) = (one_of, 0);
+        }
+    }
+
+    /// Something was done at this path.
+    #[inline]
+    pub fn note(&mut self, path: &str, what: PathUse) {
+        if self.skip > 0 {
+            self.skip -= 1;
+        } else if self.one_of > 0 {
+            self.keep(path, what);
+        }
+    }
+
+    fn keep(&mut self, path: &str, what: PathUse) {
+        if self.one_of > 1 {
+            // Marsaglia's xorshift: cheap, and irregular enough.
+            let mut chance = self.chance | 1;
+            chance ^= chance << 13;
+            chance ^= chance >> 17;
+            chance ^= chance << 5;
+            self.chance = chance;
+            // 0 to 2 (n - 1): one of n on average.
+            self.skip = chance % (2 * self.one_of - 1);
+        }
+        let end = (0..=path.len().min(LONGEST_PATH_BYTES)).rev().find(|end| path.is_char_boundary(*end)).unwrap_or(0);
+        self.text.push_str(&path[..end]);
+        self.entries.push((self.text.len() as u32, what, self.one_of));
+    }
+
+    /// Whether none is waiting.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Gives each path, what was done, and how many of its kind it stands for, and forgets them.
+    pub fn drain(&mut self, mut each: impl FnMut(&str, PathUse, u32)) {
+        let mut start = 0;
+        for (end, what, count) in self.entries.drain(..) {
+            each(&self.text[start..end as usize], what, count);
+            start = end as usize;
+        }
+        self.text.clear();
+    }
+}
+
 /// Reads of one front, waiting for the metrics. Filling it allocates nothing once it has grown.
 #[derive(Clone, Debug, Default)]
 pub struct ReadLog {
+    /// Whole paths of some of them.
+    pub paths: PathLog,
     names: String,
     /// Where the first part of the path begins and ends in `names`, and the value.
     entries: Vec<(u32, u32, u64)>,
@@ -45,6 +123,7 @@ pub fn namespace(path: &str) -> Option<&str> {
 
 impl Meter for ReadLog {
     fn read(&mut self, path: &str, bytes: usize) {
+        self.paths.note(path, PathUse::Read);
         let Some(name) = namespace(path) else { return };
         let value = path.encode_utf16().count() as u64 + bytes as u64 + STAT_BYTES;
         // Neighbours are mostly of the same part.
@@ -110,5 +189,27 @@ mod tests {
         let expected = [("app", 82), ("app", 77), ("b", 71), ("app", 74)];
         assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value)));
         log.drain(|_, _| panic!("it was emptied"));
+    }
+
+    #[test]
+    fn paths_are_noted_all_or_one_of_so_many() {
+        let mut log = PathLog::default();
+        log.note("/off", PathUse::Read);
+        assert!(log.is_empty());
+        log.note_one_of(1);
+        let long = "ä".repeat(400);
+        log.note(&long, PathUse::Read);
+        log.note("/b", PathUse::Written);
+        let mut seen = Vec::new();
+        log.drain(|path, what, count| seen.push((path.to_owned(), what, count)));
+        assert_eq!(seen, [("ä".repeat(256), PathUse::Read, 1), ("/b".to_owned(), PathUse::Written, 1)]);
+        log.note_one_of(16);
+        // Two paths in turn: who took every sixteenth would see one of them alone.
+        let mut sums = [0_u32; 2];
+        for at in 0..160_000 {
+            log.note(["/a", "/b"][at % 2], PathUse::Read);
+        }
+        log.drain(|path, _, count| sums[usize::from(path == "/b")] += count);
+        assert!(sums.iter().all(|sum| (70_000..90_000).contains(sum)), "{sums:?}");
     }
 }

@@ -119,6 +119,7 @@ impl AdminCommand {
             watches_by_session: matches!(self, C::Watches),
             environment: matches!(self, C::Environment | C::SystemProperties),
             metrics: statistics || matches!(self, C::Monitor),
+            busy_paths: false,
         }
     }
 }

@@ -752,9 +752,9 @@ impl Loader {
     }
 
     fn four_letter_whitelist(&mut self) -> FourLetterWhitelist {
-        const KNOWN: [&str; 18] = [
-            "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat", "stmk", "wchc",
-            "wchp", "wchs",
+        const KNOWN: [&str; 19] = [
+            "busy", "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat", "stmk",
+            "wchc", "wchp", "wchs",
         ];
         let listed = match self.optional("4lw.commands.whitelist") {
             Some(Value::List(words)) => words,
@@ -800,6 +800,7 @@ impl Loader {
             log_files_kept: self.u32("log.maxbackupindex"),
             log_json: self.text("oxkeeper.log.format") == "json",
             slow_request_ms: self.positive("oxkeeper.slowRequestMs"),
+            busy_paths: self.bool("oxkeeper.busyPaths.enabled"),
         }
     }
 

@@ -25,6 +25,8 @@ pub struct OperatorConfig {
     pub log_json: bool,
     /// oxkeeper.slowRequestMs; `None`: off.
     pub slow_request_ms: Option<u32>,
+    /// oxkeeper.busyPaths.enabled.
+    pub busy_paths: bool,
 }
 
 /// The AdminServer.

@@ -2,7 +2,7 @@
 //!
 //! - here: the words and the white list.
 //! - `view`: the plain data that an answer is made of; the runtime gathers it.
-//! - `render`: the answers, to the byte those of ZooKeeper 3.9.5.
+//! - `render`: the answers, to the byte those of ZooKeeper 3.9.5; `busy` is ours alone.
 //! - `environment`: what `envi` says of the process and the machine.
 //! - `date`, `zone`: dates as `java.util.Date` prints them.
 //!
@@ -21,6 +21,8 @@ pub use view::*;
 /// A word. It is the first four bytes of a connection; what follows is ignored, but for `stmk`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
+    /// The busiest paths; a word of ours.
+    Busy,
     /// Configuration in force.
     Conf,
     /// Connections with their statistics.
@@ -64,7 +66,8 @@ pub enum Command {
 
 impl Command {
     /// Every word.
-    pub const ALL: [Command; 19] = [
+    pub const ALL: [Command; 20] = [
+        Command::Busy,
         Command::Conf,
         Command::Cons,
         Command::Crst,
@@ -89,6 +92,7 @@ impl Command {
     /// The word in the first four bytes of a connection, if they are one. Lower case only.
     pub fn parse(bytes: &[u8; 4]) -> Option<Command> {
         Some(match bytes {
+            b"busy" => Command::Busy,
             b"conf" => Command::Conf,
             b"cons" => Command::Cons,
             b"crst" => Command::Crst,
@@ -115,6 +119,7 @@ impl Command {
     /// The name in the white list and in messages.
     pub const fn name(self) -> &'static str {
         match self {
+            Command::Busy => "busy",
             Command::Conf => "conf",
             Command::Cons => "cons",
             Command::Crst => "crst",
@@ -157,6 +162,7 @@ impl Command {
             watches_by_session: matches!(self, Wchc),
             environment: matches!(self, Envi),
             metrics: matches!(self, Mntr),
+            busy_paths: matches!(self, Busy),
         }
     }
 }
@@ -186,6 +192,8 @@ pub struct Needs {
     pub environment: bool,
     /// `metrics`.
     pub metrics: bool,
+    /// `busy_paths`.
+    pub busy_paths: bool,
 }
 
 /// Which words are allowed.

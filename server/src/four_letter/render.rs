@@ -8,7 +8,7 @@ use super::Command;
 use super::date::JavaDate;
 use super::view::*;
 use super::zone::Zone;
-use crate::metrics::{JavaDouble, Value, report};
+use crate::metrics::{JavaDouble, PathRate, Value, report};
 
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
 
@@ -27,6 +27,9 @@ pub fn render(command: Command, view: &ServerView<'_>, out: &mut impl Write) -> 
         _ => {}
     }
     match command {
+        Command::Busy => {
+            view.busy_paths.iter().try_for_each(|PathRate { path, reads, writes }| writeln!(out, "{reads:.1}\t{writes:.1}\t{path}"))
+        }
         Command::Conf => configuration(view, out),
         Command::Cons => {
             view.connections.iter().try_for_each(|connection| self::connection(connection, false, out))?;

@@ -10,7 +10,7 @@ use oxkeeper_zab::{MemberRole, Peer};
 
 use super::zone::Zone;
 use crate::config::ServerConfig;
-use crate::metrics::{Family, GaugeValues, Reading};
+use crate::metrics::{Family, GaugeValues, PathRate, Reading};
 
 /// The trace mask of a fresh server: client requests, server packets, sessions, warnings.
 pub const TRACE_MASK_DEFAULT: i64 = 0x132;
@@ -54,6 +54,8 @@ pub struct ServerView<'a> {
     pub watches_by_session: Option<&'a dyn Listing>,
     /// For `envi`: what [`super::environment::gather`] gives.
     pub environment: Vec<(&'static str, String)>,
+    /// For `busy`: the busiest first.
+    pub busy_paths: Vec<PathRate>,
     /// For `gtmk` and, already changed, for `stmk`.
     pub trace_mask: i64,
     /// For `mntr`.

@@ -5,6 +5,7 @@
 //! - `histogram`: the distribution behind a percentile.
 //! - `report`: the list of keys and values that `mntr` and the admin server print.
 //! - `prometheus`: the same in the names and the text format of ZooKeeper's Prometheus provider.
+//! - `paths`: the busiest paths, sampled.
 //! - `number`: numbers as Java prints them.
 //!
 //! Each thread that records asks [`Metrics::recorder`] for its own [`Recorder`] once and keeps it: it
@@ -14,6 +15,7 @@
 
 pub mod histogram;
 pub mod number;
+pub mod paths;
 pub mod prometheus;
 pub mod registry;
 pub mod report;
@@ -21,6 +23,7 @@ pub mod table;
 
 pub use histogram::Distribution;
 pub use number::JavaDouble;
+pub use paths::{BusyPaths, PathRate};
 pub use prometheus::{Exporter, Family};
 pub use registry::{Distributions, Lasting, Metrics, Reading, Recorder, RequestKind, ResponseSizes, Stage, SummaryReading};
 pub use report::{GaugeValues, Value, report};

@@ -37,10 +37,10 @@ pub const EXIT_ADMIN_SERVER: i32 = 4;
 pub struct AdminServer {
     config: AdminConfig,
     attached: RwLock<Option<Arc<Attached>>>,
-    /// One at a time: a long answer costs memory.
     /// How often there was a server to ask; after a restore there is another.
     attachments: Mutex<u64>,
     attached_again: Condvar,
+    /// One at a time: a long answer costs memory.
     turn: Mutex<()>,
     snapshots: Mutex<RateLimiter>,
     restores: Mutex<RateLimiter>,
@@ -250,9 +250,9 @@ impl AdminServer {
 /// How long a snapshot may take to come in and to be read.
 const RESTORE_TIME: Duration = Duration::from_secs(3600);
 
-/// A member that goes back alone is brought forward again by its leader.
-const RESTORE_BY_HAND: &str = "A member of an ensemble is restored at a start only: stop all members, move the files of version-2 away on each, put \
-     the snapshot there under its name snapshot.<last_zxid in hex>, start them";
+/// A member that goes back alone holds what the others do not, or is brought forward again by its leader.
+const RESTORE_BY_HAND: &str = "Members of an ensemble are restored together, and at a start only: stop all of them, move log.* and snapshot.* out of \
+     version-2 on each (the epoch files stay), run `oxkeeper restore --member --from BACKUP --to DATADIR` on each, start them (docs/backup.md)";
 
 impl Handler for AdminServer {
     fn handle(&self, request: &Request, body: &mut Body<'_, '_>) -> Response {

@@ -28,6 +28,7 @@ const MOST_CONNECTIONS: usize = 500;
 const MOST_WATCHED_PATHS: usize = 200;
 const MOST_CHILDREN: usize = 5000;
 const MOST_NAMESPACES: usize = 20;
+const MOST_BUSY_PATHS: usize = 50;
 /// Bytes of data that are shown, and that can be written.
 const MOST_DATA_BYTES: usize = 64 << 10;
 /// How many of the largest znodes are shown.
@@ -86,7 +87,8 @@ fn refuse(status: u16, error: &str) -> Response {
 
 fn overview(attached: &Attached, config: &AdminConfig) -> Response {
     let shared = &attached.shared;
-    let needs = Needs { connections: true, statistics: true, watch_summary: true, directory_sizes: true, ..Needs::default() };
+    let needs =
+        Needs { connections: true, statistics: true, watch_summary: true, directory_sizes: true, busy_paths: true, ..Needs::default() };
     let (ephemerals, data_bytes) = {
         let tree = shared.tree();
         (tree.ephemeral_count(), tree.approximate_data_size())
@@ -120,7 +122,12 @@ fn overview(attached: &Attached, config: &AdminConfig) -> Response {
             }
             json.key("connection_count").integer(view.connections.len() as u64);
             json.key("connections").array(|json| {
-                for connection in view.connections.iter().take(MOST_CONNECTIONS) {
+                // Where not all can be shown, those that have asked for most.
+                let mut connections: Vec<_> = view.connections.iter().collect();
+                if connections.len() > MOST_CONNECTIONS {
+                    connections.sort_by_key(|connection| Reverse(connection.received));
+                }
+                for connection in connections.into_iter().take(MOST_CONNECTIONS) {
                     json.object(|json| {
                         json.key("address").text(&connection.address.to_string());
                         json.key("queued").integer(connection.queued);
@@ -136,6 +143,16 @@ fn overview(attached: &Attached, config: &AdminConfig) -> Response {
                 }
             });
             busiest(json, &reading);
+            json.key("busy_paths_on").boolean(shared.busy_paths.is_on());
+            json.key("busy_paths").array(|json| {
+                for busy in view.busy_paths.iter().take(MOST_BUSY_PATHS) {
+                    json.object(|json| {
+                        json.key("path").text(&busy.path);
+                        json.key("reads").decimal(busy.reads);
+                        json.key("writes").decimal(busy.writes);
+                    });
+                }
+            });
             json.key("members").array(|json| {
                 let Some(quorum) = &quorum else { return };
                 for member in &quorum.voters {

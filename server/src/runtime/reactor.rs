@@ -250,7 +250,7 @@ impl Reactor {
         self.drop_late_handshakes(now, front);
         // Those that were closed have something for the core, too.
         self.submit(now, front);
-        self.count(front);
+        self.count(now, front);
     }
 
     fn note(&mut self, slot: u32, event: &Event) {
@@ -432,7 +432,7 @@ impl Reactor {
         connection.input.discard_prefix();
         front.count_received(slot, word.len());
         // The answer counts its own question.
-        self.count(front);
+        self.count(self.shared.now(), front);
         info!("Processing {} command from {}", String::from_utf8_lossy(&word), JavaAddress(connection.peer));
         let asker = Arc::downgrade(connection.asker.insert(Arc::new(())));
         let question = Question { reactor: self.index, slot, serial: connection.serial, command, mask, asker };
@@ -657,7 +657,7 @@ impl Reactor {
         }
     }
 
-    fn count(&mut self, front: &mut Front) {
+    fn count(&mut self, now: Now, front: &mut Front) {
         self.recorder.packets_received(front.stats.received - self.received_before);
         self.recorder.packets_sent(front.stats.sent - self.sent_before);
         (self.received_before, self.sent_before) = (front.stats.received, front.stats.sent);
@@ -679,6 +679,8 @@ impl Reactor {
                 self.recorder.response_size(bytes as i64);
             }
         }
+        self.shared.note_paths(now, &mut stats.reads.paths);
+        stats.reads.paths.note_one_of(self.shared.busy_paths.one_of());
         stats.reads.drain(|name, bytes| self.recorder.observe_for(SummarySet::ReadPerNamespace, name, bytes as i64));
         self.recorder.add(Counter::ConnectionRejected, std::mem::take(&mut front.stats.throttled_connects));
         self.recorder.add(Counter::LargeRequestsRejected, std::mem::take(&mut front.stats.large_rejected));

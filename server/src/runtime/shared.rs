@@ -5,7 +5,7 @@
 
 use crate::audit::AuditLog;
 use crate::config::ServerConfig;
-use crate::metrics::{Counter, CounterSet, Exporter, Metrics, Recorder, Summary, SummarySet};
+use crate::metrics::{BusyPaths, Counter, CounterSet, Exporter, Metrics, Recorder, Summary, SummarySet};
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
 use oxkeeper_net::{Queue, Wakeup};
@@ -14,7 +14,7 @@ use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreCounts, DiskStep, Input, Output};
 use oxkeeper_replica::front::Front;
 use oxkeeper_replica::inbox::{FrontShared, Item, Service};
-use oxkeeper_replica::meter::{Meter, STAT_BYTES, namespace};
+use oxkeeper_replica::meter::{Meter, PathLog, PathUse, STAT_BYTES, namespace};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::Store;
 use oxkeeper_tree::{NoopSink, Tree};
@@ -78,6 +78,7 @@ pub struct Shared {
     pub schemes: Arc<Schemes>,
     pub metrics: Metrics,
     pub exporter: Exporter,
+    pub busy_paths: BusyPaths,
     /// The last sync of the log that took long: when it ended, and for how long, milliseconds.
     pub slow_sync: [AtomicU64; 2],
     /// Where there is one.
@@ -110,8 +111,14 @@ pub struct Shared {
     /// Locked while the core is held, so nobody ever waits for it.
     preparing: Mutex<Preparing>,
     /// Locked while the tree is held for writing, so nobody ever waits for it.
-    applying: Mutex<Recorder>,
+    applying: Mutex<Applying>,
     epoch: Instant,
+}
+
+/// What is recorded while commits are applied.
+struct Applying {
+    recorder: Recorder,
+    paths: PathLog,
 }
 
 /// What is recorded under the core.
@@ -128,6 +135,7 @@ fn java_length(path: &str) -> usize {
 /// Records what is applied.
 struct ApplyMeter<'a> {
     recorder: &'a Recorder,
+    paths: &'a mut PathLog,
     now_ms: i64,
     /// What is applied was committed here, by the word of a quorum.
     leads: bool,
@@ -137,6 +145,7 @@ struct ApplyMeter<'a> {
 
 impl Meter for ApplyMeter<'_> {
     fn read(&mut self, path: &str, bytes: usize) {
+        self.paths.note(path, PathUse::Read);
         if let Some(name) = namespace(path) {
             let value = java_length(path) + bytes + STAT_BYTES as usize;
             self.recorder.observe_for(SummarySet::ReadPerNamespace, name, value as i64);
@@ -144,6 +153,7 @@ impl Meter for ApplyMeter<'_> {
     }
 
     fn written(&mut self, path: &str, bytes: usize) {
+        self.paths.note(path, PathUse::Written);
         if let Some(name) = namespace(path) {
             self.recorder.observe_for(SummarySet::WritePerNamespace, name, (java_length(path) + bytes) as i64);
         }
@@ -221,10 +231,12 @@ impl Shared {
         counters.trace_mask.store(crate::four_letter::TRACE_MASK_DEFAULT as u64, Ordering::Relaxed);
         // The core of a member has begun to look for a leader already: that counts with the first batch.
         let preparing = Mutex::new(Preparing { recorder: metrics.recorder(), before: CoreCounts::default() });
-        let applying = Mutex::new(metrics.recorder());
+        let applying = Mutex::new(Applying { recorder: metrics.recorder(), paths: PathLog::default() });
+        let busy_paths = BusyPaths::new(config.operator.busy_paths, epoch.elapsed().as_millis() as u64);
         let shared = Arc::new(Self {
             preparing,
             applying,
+            busy_paths,
             config,
             schemes,
             metrics,
@@ -476,10 +488,14 @@ impl Shared {
             let mut tree = self.tree_for_writing();
             let commits = std::mem::take(&mut *unpoisoned(self.commits.lock()));
             let fronts: Vec<&FrontShared> = self.reactors.iter().map(|r| &*r.shared).collect();
-            let recorder = unpoisoned(self.applying.lock());
+            let now = self.now();
+            let mut applying = unpoisoned(self.applying.lock());
+            let Applying { recorder, paths } = &mut *applying;
+            paths.note_one_of(self.busy_paths.one_of());
             let mut meter = ApplyMeter {
-                recorder: &recorder,
-                now_ms: self.now().wall_ms,
+                recorder,
+                paths,
+                now_ms: now.wall_ms,
                 leads: self.leads_others.load(Ordering::Relaxed),
                 gone: self.audit.is_some().then(Vec::new),
             };
@@ -487,7 +503,10 @@ impl Shared {
             if !effects.digest_mismatches.is_empty() {
                 recorder.add(Counter::DigestMismatchesCount, effects.digest_mismatches.len() as u64);
             }
-            (effects, tree.last_zxid(), meter.gone)
+            let (last, gone) = (tree.last_zxid(), meter.gone);
+            drop(tree);
+            self.note_paths(now, paths);
+            (effects, last, gone)
         };
         if let (Some(audit), Some(gone)) = (&self.audit, gone) {
             gone.iter().for_each(|(session, path)| audit.ephemeral_gone(*session, path));
@@ -502,6 +521,13 @@ impl Shared {
         }
         self.wake(effects.fronts);
         last
+    }
+
+    /// Brings paths to those of the busiest, and empties the log.
+    pub fn note_paths(&self, now: Now, paths: &mut PathLog) {
+        if !paths.is_empty() {
+            self.busy_paths.note(now.mono_ms, |note| paths.drain(note));
+        }
     }
 
     /// Wakes these fronts, one bit each.

@@ -28,6 +28,8 @@ const LONGEST_ANSWER_BYTES: usize = 256 << 20;
 /// While so much has not been sent, words whose answer grows with the server's state wait. Whoever
 /// does not take an answer is closed by the deadline that every connection without a session has.
 const UNSENT_LIMIT_BYTES: usize = 64 << 20;
+/// How many of the busiest paths are told.
+const BUSIEST_PATHS: usize = 100;
 /// How often the waiting words are looked at.
 const UNSENT_PAUSE: Duration = Duration::from_millis(5);
 
@@ -260,6 +262,9 @@ impl Words {
         view.trace_mask = shared.counters.trace_mask.load(Ordering::Relaxed) as i64;
         if needs.connections {
             view.connections = self.connections().iter().map(connection_view).collect();
+        }
+        if needs.busy_paths {
+            view.busy_paths = shared.busy_paths.busiest(shared.now().mono_ms, BUSIEST_PATHS);
         }
         if needs.directory_sizes {
             (view.data_dir_size_bytes, view.log_dir_size_bytes) = unpoisoned(shared.store.lock()).sizes().unwrap_or_default();
