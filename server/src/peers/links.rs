@@ -69,6 +69,8 @@ struct Socket {
     /// Close it when everything has been sent.
     is_closing: bool,
     has_failed: bool,
+    /// A synchronisation waits for room. (Telling a condition variable is a system call even where nobody waits.)
+    is_awaited: bool,
     waiting: Waiting,
 }
 
@@ -110,8 +112,15 @@ impl Waiting {
 
 impl Link {
     pub fn new(id: LinkId, peer: SocketAddr, stream: Stream) -> Arc<Self> {
-        let socket =
-            Socket { stream, out: WriteBuffer::default(), held: None, is_closing: false, has_failed: false, waiting: Waiting::default() };
+        let socket = Socket {
+            stream,
+            out: WriteBuffer::default(),
+            held: None,
+            is_closing: false,
+            has_failed: false,
+            is_awaited: false,
+            waiting: Waiting::default(),
+        };
         Arc::new(Self { id, peer, learner: OnceLock::new(), socket: Mutex::new(socket), room: Condvar::new() })
     }
 
@@ -154,7 +163,7 @@ impl Link {
     /// Sends what the socket takes. Returns whether the link lives.
     pub fn flush(&self) -> bool {
         let mut socket = self.lock();
-        let Socket { stream, out, held, is_closing, has_failed, waiting } = &mut *socket;
+        let Socket { stream, out, held, is_closing, has_failed, is_awaited, waiting } = &mut *socket;
         if !*has_failed {
             // What is held back waits on.
             if held.is_none() {
@@ -175,8 +184,11 @@ impl Link {
             }
         }
         let lives = !*has_failed;
+        let is_awaited = *is_awaited;
         drop(socket);
-        self.room.notify_all();
+        if is_awaited {
+            self.room.notify_all();
+        }
         lives
     }
 
@@ -202,8 +214,10 @@ impl Link {
         {
             let mut socket = self.lock();
             while socket.out.pending_bytes() > SYNC_WINDOW_BYTES && !socket.has_failed {
+                socket.is_awaited = true;
                 socket = self.room.wait_timeout(socket, SYNC_WAIT).unwrap_or_else(PoisonError::into_inner).0;
             }
+            socket.is_awaited = false;
             if socket.has_failed {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
