@@ -1,13 +1,13 @@
-//! The command line: `oxkeeper-bench compare | document | load | storm | echo`.
+//! The command line: `oxkeeper-bench compare | ensemble | document | load | storm | echo`.
 
 use crate::compare::{self, Settings};
 use crate::echo::Echo;
 use crate::frame::op;
 use crate::pool::{Opening, Pace, Pool, Stop};
-use crate::report::Document;
+use crate::report::{Document, SERVERS, Subject, TRIOS};
 use crate::server::{self, Kind, Scratch};
 use crate::source::{self, Creates, Source};
-use crate::workload::{self, WORKLOADS};
+use crate::trio;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -25,7 +25,9 @@ oxkeeper-bench compare [workload...] [options]   servers in alternation, expecte
   --heap SIZE           of Java (default 4g; collector G1)
   --directory DIR       where the servers keep their data (default the system's temporary directory)
   --write FILE          replace the measured workloads' pieces of this document
-oxkeeper-bench document --write FILE             write the document anew from the pieces it holds, measuring nothing
+oxkeeper-bench ensemble [workload...] [options]  the same with three servers of each kind; options as above, but for
+                        --quick (3 alternations of 1 s, one of the heavy ones) and --heap (chosen by the size of the tree)
+oxkeeper-bench document [ensemble] --write FILE  write the document anew from the pieces it holds, measuring nothing
 oxkeeper-bench load --address A:P [options]      one load on any server
   --op get|exists|set|create|mixed|multi|children   --path PARENT (default /bench, 1000 children made if missing)
   --sessions N          --outstanding N      --rate PER_SECOND (open loop)      --seconds S      --bytes N
@@ -41,7 +43,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
                 println!("{}", help());
                 Ok(())
             }
-            "compare" => run_compare(&options),
+            "compare" => run_compare(&options, &SERVERS),
+            "ensemble" => run_compare(&options, &TRIOS),
             "document" => run_document(&options),
             "load" => run_load(&options),
             "storm" => run_storm(&options),
@@ -60,9 +63,13 @@ pub fn main(arguments: &[String]) -> ExitCode {
 }
 
 fn help() -> String {
-    let mut text = format!("{HELP}\nworkloads:\n");
-    for workload in WORKLOADS {
-        text.push_str(&format!("  {:14} {}; expected {}\n", workload.key, workload.title, workload.expected));
+    let mut text = HELP.to_string();
+    for (name, subject) in [("compare", &SERVERS), ("ensemble", &TRIOS)] {
+        text.push_str(&format!("\nworkloads of {name}:\n"));
+        for workload in subject.workloads {
+            let note = if workload.work.is_optional() { " (only if named)" } else { "" };
+            text.push_str(&format!("  {:18} {}; expected {}{note}\n", workload.key, workload.title, workload.expected));
+        }
     }
     text
 }
@@ -139,7 +146,8 @@ impl Options {
     }
 }
 
-fn run_compare(options: &Options) -> Result<(), String> {
+fn run_compare(options: &Options, subject: &'static Subject) -> Result<(), String> {
+    let of_three = std::ptr::eq(subject, &TRIOS);
     let quick = options.flag("quick");
     let directory = options.text("directory").map_or_else(std::env::temp_dir, PathBuf::from);
     std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -156,50 +164,62 @@ fn run_compare(options: &Options) -> Result<(), String> {
     };
     let servers: Vec<Kind> = names.iter().map(|name| Kind::named(name, &oxkeeper, heap, scratch.path())).collect::<Result<_, _>>()?;
     let workloads = match options.words.is_empty() {
-        true => WORKLOADS.iter().collect(),
+        true => subject.workloads.iter().filter(|workload| !workload.work.is_optional()).collect(),
         false => options
             .words
             .iter()
-            .map(|key| workload::named(key).ok_or_else(|| format!("{key} is not a workload\n\n{}", help())))
+            .map(|key| subject.named(key).ok_or_else(|| format!("{key} is not a workload\n\n{}", help())))
             .collect::<Result<_, _>>()?,
     };
     let settings = Settings {
         servers,
         workloads,
-        alternations: options.value("alternations", 5)?,
+        alternations: options.value("alternations", if quick && of_three { 3 } else { 5 })?,
         heavy_alternations: options.value("heavy-alternations", if quick { 1 } else { 5 })?,
-        duration: options.seconds("seconds", if quick { 0.5 } else { 5.0 })?,
+        duration: options.seconds(
+            "seconds",
+            if !quick {
+                5.0
+            } else if of_three {
+                1.0
+            } else {
+                0.5
+            },
+        )?,
         warm_up: options.seconds("warm", 20.0)?,
         directory: directory.clone(),
     };
     if settings.servers.iter().all(Kind::is_echo) && settings.workloads.iter().any(|each| !each.work.suits_echo()) {
         return Err("the echo server alone cannot run these workloads".into());
     }
+    let heap = if of_three { "by the size of the tree" } else { heap };
     let conditions = conditions(&settings, heap, &directory)?;
     println!("{conditions}");
     let document = options.text("write").map(Path::new);
     let mut failure = None;
-    compare::run(&settings, |outcome| {
+    let done = |outcome: &compare::Outcome| {
         println!("{}", outcome.section());
         if let Some(path) = document
-            && let Err(error) = write_document(path, outcome, &conditions)
+            && let Err(error) = write_document(path, subject, outcome, &conditions)
         {
             failure = Some(format!("{}: {error}", path.display()));
         }
-    })
-    .map_err(|error| error.to_string())?;
+    };
+    let run = if of_three { trio::run(&settings, done) } else { compare::run(&settings, done) };
+    run.map_err(|error| error.to_string())?;
     failure.map_or(Ok(()), Err)
 }
 
 fn run_document(options: &Options) -> Result<(), String> {
     let path = options.text("write").ok_or("--write is missing")?;
-    let document = Document::parse(&std::fs::read_to_string(path).unwrap_or_default());
+    let subject = if options.words.iter().any(|word| word == "ensemble") { &TRIOS } else { &SERVERS };
+    let document = Document::parse(subject, &std::fs::read_to_string(path).unwrap_or_default());
     std::fs::write(path, document.text()).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Written after each workload, so that a run that is cut off leaves what it had.
-fn write_document(path: &Path, outcome: &compare::Outcome, conditions: &str) -> std::io::Result<()> {
-    let mut document = Document::parse(&std::fs::read_to_string(path).unwrap_or_default());
+fn write_document(path: &Path, subject: &'static Subject, outcome: &compare::Outcome, conditions: &str) -> std::io::Result<()> {
+    let mut document = Document::parse(subject, &std::fs::read_to_string(path).unwrap_or_default());
     document.put(outcome, conditions);
     std::fs::write(path, document.text())
 }

@@ -10,7 +10,7 @@ use crate::pool::{self, LoadReport, Opening, Pace, Pool, Stop};
 use crate::server::{self, Kind, Plain, Scratch, Server};
 use crate::source::{self, Creates, NAME_BYTES, Source};
 use crate::swarm::Swarm;
-use crate::workload::{Metric, Requests, Work, Workload};
+use crate::workload::{Metric, Requests, Trio, Work, Workload};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,11 +18,13 @@ use std::time::Duration;
 
 /// Nodes that reads and writes go to.
 const NODES: usize = 1000;
-const DATA: [u8; 100] = [b'x'; 100];
+pub(crate) const DATA: [u8; 100] = [b'x'; 100];
 const LARGE_DATA: [u8; 1024] = [b'x'; 1024];
 const FAN_OUT_NODE: &str = "/watched";
 /// Announcements of a change per opening of the watchers; the median counts.
 const FAN_OUT_ROUNDS: usize = 5;
+/// A load runs so long before it is measured.
+const SETTLE: Duration = Duration::from_millis(150);
 
 /// How to run.
 pub struct Settings {
@@ -110,7 +112,7 @@ pub fn run(settings: &Settings, mut done: impl FnMut(&Outcome)) -> io::Result<()
     Ok(())
 }
 
-fn alternate(settings: &Settings, workload: &'static Workload, mut measure: impl FnMut(usize) -> io::Result<Sample>) -> Outcome {
+pub(crate) fn alternate(settings: &Settings, workload: &'static Workload, mut measure: impl FnMut(usize) -> io::Result<Sample>) -> Outcome {
     let suited = |index: &usize| workload.work.suits_echo() || !settings.servers[*index].is_echo();
     let order: Vec<usize> = (0..settings.servers.len()).filter(suited).collect();
     let baseline = order.iter().copied().find(|index| settings.servers[*index].is_java()).or(order.first().copied());
@@ -143,7 +145,7 @@ fn alternate(settings: &Settings, workload: &'static Workload, mut measure: impl
 }
 
 /// The nodes that the loads use.
-fn populate(address: SocketAddr) -> io::Result<()> {
+pub(crate) fn populate(address: SocketAddr) -> io::Result<()> {
     let mut session = Plain::open(address)?;
     for (path, data) in [("/bench", &b""[..]), ("/large", b""), ("/children", b""), ("/created", b""), (FAN_OUT_NODE, b"")] {
         session.must(frame::create(path, data))?;
@@ -164,12 +166,12 @@ fn populate(address: SocketAddr) -> io::Result<()> {
 }
 
 /// A mixed load, then a little of each load chosen.
-fn warm(address: SocketAddr, settings: &Settings, duration: Duration) -> io::Result<()> {
+pub(crate) fn warm(address: SocketAddr, settings: &Settings, duration: Duration) -> io::Result<()> {
     let closed: Vec<Requests> = settings
         .workloads
         .iter()
         .filter_map(|workload| match workload.work {
-            Work::Closed { requests, .. } | Work::Open { requests, .. } => Some(requests),
+            Work::Closed { requests, .. } | Work::Open { requests, .. } | Work::Trio(Trio::Load { requests, .. }) => Some(requests),
             _ => None,
         })
         .filter(|requests| !matches!(requests, Requests::Create))
@@ -199,25 +201,13 @@ fn source_of(requests: Requests, run: u64) -> Box<dyn Source> {
 }
 
 fn measure_shared(server: &Server, work: Work, duration: Duration, run: u64) -> io::Result<Sample> {
-    let settle = Duration::from_millis(150);
+    let (address, cpu) = (server.address, || server.cpu());
     match work {
         Work::Closed { requests, sessions, outstanding } => {
-            let (mut pool, _) = Pool::open(server.address, Opening::gently(sessions))?;
-            let mut source = source_of(requests, run);
-            let pace = Pace::Closed { outstanding };
-            pool.run(&mut *source, pace, Stop::After(settle))?;
-            let sample = load(server, &mut pool, &mut *source, pace, Stop::After(duration))?;
-            pool.close()?;
-            Ok(sample)
+            load_of(address, &cpu, &mut *source_of(requests, run), sessions, Pace::Closed { outstanding }, duration)
         }
         Work::Open { requests, sessions, per_second } => {
-            let (mut pool, _) = Pool::open(server.address, Opening::gently(sessions))?;
-            let mut source = source_of(requests, run);
-            let pace = Pace::Open { per_second };
-            pool.run(&mut *source, pace, Stop::After(settle))?;
-            let sample = load(server, &mut pool, &mut *source, pace, Stop::After(duration))?;
-            pool.close()?;
-            Ok(sample)
+            load_of(address, &cpu, &mut *source_of(requests, run), sessions, Pace::Open { per_second }, duration)
         }
         Work::FanOut { watchers } => {
             let (mut pool, _) = Pool::open(server.address, Opening::gently(watchers))?;
@@ -249,11 +239,38 @@ fn measure_shared(server: &Server, work: Work, duration: Duration, run: u64) -> 
     }
 }
 
-/// Drives the load and states the numbers that every load has.
-fn load(server: &Server, pool: &mut Pool, source: &mut dyn Source, pace: Pace, stop: Stop) -> io::Result<Sample> {
-    let (before, (busy_before, total_before)) = (server.cpu(), server::machine_cpu());
+/// A load of requests that make no new nodes, on whatever listens there.
+pub(crate) fn measure_load(
+    address: SocketAddr,
+    cpu: &dyn Fn() -> Duration,
+    requests: Requests,
+    sessions: usize,
+    pace: Pace,
+    duration: Duration,
+) -> io::Result<Sample> {
+    load_of(address, cpu, &mut *source_of(requests, 0), sessions, pace, duration)
+}
+
+fn load_of(
+    address: SocketAddr,
+    cpu: &dyn Fn() -> Duration,
+    source: &mut dyn Source,
+    sessions: usize,
+    pace: Pace,
+    duration: Duration,
+) -> io::Result<Sample> {
+    let (mut pool, _) = Pool::open(address, Opening::gently(sessions))?;
+    pool.run(source, pace, Stop::After(SETTLE))?;
+    let sample = load(cpu, &mut pool, source, pace, Stop::After(duration))?;
+    pool.close()?;
+    Ok(sample)
+}
+
+/// Drives the load and states the numbers that every load has. `cpu` is what the servers under it have used.
+fn load(cpu: &dyn Fn() -> Duration, pool: &mut Pool, source: &mut dyn Source, pace: Pace, stop: Stop) -> io::Result<Sample> {
+    let (before, (busy_before, total_before)) = (cpu(), server::machine_cpu());
     let report = pool.run(source, pace, stop)?;
-    let used = server.cpu().saturating_sub(before);
+    let used = cpu().saturating_sub(before);
     let (busy, total) = server::machine_cpu();
     let mut sample = sample_of(&report, used)?;
     // Ticks of 10 ms, as everything that /proc counts.
@@ -285,7 +302,7 @@ fn sample_of(report: &LoadReport, server_cpu: Duration) -> io::Result<Sample> {
     ])
 }
 
-const MEGABYTE: f64 = 1e6;
+pub(crate) const MEGABYTE: f64 = 1e6;
 
 fn measure_fill(kind: &Kind, settings: &Settings, znodes: u64) -> io::Result<Sample> {
     let server = Server::start(kind, &settings.directory)?;
@@ -293,7 +310,7 @@ fn measure_fill(kind: &Kind, settings: &Settings, znodes: u64) -> io::Result<Sam
     let (mut pool, _) = Pool::open(server.address, Opening::gently(16))?;
     let (before, _) = server.memory();
     let mut creates = Creates::new("/fill/", true, &DATA, 1, 0);
-    let mut sample = load(&server, &mut pool, &mut creates, Pace::Closed { outstanding: 16 }, Stop::Count(znodes))?;
+    let mut sample = load(&|| server.cpu(), &mut pool, &mut creates, Pace::Closed { outstanding: 16 }, Stop::Count(znodes))?;
     // A snapshot that the fill began may still be running.
     std::thread::sleep(Duration::from_secs(1));
     let (after, _) = server.memory();
@@ -304,7 +321,7 @@ fn measure_fill(kind: &Kind, settings: &Settings, znodes: u64) -> io::Result<Sam
     Ok(sample)
 }
 
-fn create_parents(address: SocketAddr, znodes: u64) -> io::Result<()> {
+pub(crate) fn create_parents(address: SocketAddr, znodes: u64) -> io::Result<()> {
     let mut session = Plain::open(address)?;
     session.must(frame::create("/fill", b""))?;
     let parents: Vec<String> = Creates::parents("/fill/", znodes).collect();

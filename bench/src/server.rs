@@ -50,7 +50,18 @@ impl Kind {
         matches!(self, Self::Echo { .. })
     }
 
-    fn command(&self, directory: &Path, port: u16) -> Command {
+    /// The same with another heap, if it has one.
+    pub fn with_heap(&self, heap: &str) -> Self {
+        match self {
+            Self::Java { version, class_path, .. } => {
+                Self::Java { version: version.clone(), class_path: class_path.clone(), heap: heap.to_string() }
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// Starts the server whose zoo.cfg lies in the directory.
+    pub(crate) fn command(&self, directory: &Path, port: u16) -> Command {
         match self {
             Self::Java { class_path, heap, .. } => {
                 let mut command = Command::new("java");
@@ -323,6 +334,11 @@ fn kilobytes(status: &str, key: &str) -> u64 {
         .and_then(|rest| rest.split_whitespace().next())
         .and_then(|number| number.parse().ok())
         .unwrap_or(0)
+}
+
+/// Resident memory of a process; 0 if it is gone.
+pub fn resident_bytes(pid: u32) -> u64 {
+    kilobytes(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), "VmRSS:") * 1024
 }
 
 /// User and system time of a process, in the kernel's ticks of 10 ms.

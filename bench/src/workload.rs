@@ -1,4 +1,4 @@
-//! The table of workloads: what each does and what is expected of it. Data only; `compare` runs it.
+//! The tables of workloads: what each does and what is expected of it. Data only; `compare` and `trio` run them.
 
 /// A number that a measurement gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +84,52 @@ pub enum Work {
     StartFull { znodes: u64, transactions: u64 },
     StartEmpty,
     Hostile { sockets: usize },
+    Trio(Trio),
+}
+
+/// What is done with an ensemble of three.
+#[derive(Clone, Copy, Debug)]
+pub enum Trio {
+    Load {
+        requests: Requests,
+        sessions: usize,
+        outstanding: usize,
+        through: Seat,
+    },
+    Memory {
+        znodes: u64,
+    },
+    /// The leader is killed: the time to the next acknowledged write.
+    Failover {
+        znodes: u64,
+    },
+    /// The leader is killed every ten seconds, beside writes at a fixed pace.
+    FailoverAgain,
+    /// Members write snapshots, beside writes at a fixed pace.
+    Snapshots {
+        znodes: u64,
+    },
+    /// An empty member comes in, beside writes at a fixed pace.
+    Join {
+        znodes: u64,
+    },
+}
+
+impl Trio {
+    /// What the tree holds before it begins.
+    pub fn znodes(self) -> u64 {
+        match self {
+            Self::Load { .. } | Self::FailoverAgain => 0,
+            Self::Memory { znodes } | Self::Failover { znodes } | Self::Snapshots { znodes } | Self::Join { znodes } => znodes,
+        }
+    }
+}
+
+/// Through which member a load goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    Leader,
+    Follower,
 }
 
 impl Work {
@@ -94,12 +140,24 @@ impl Work {
 
     /// Takes many seconds whatever the duration asked for.
     pub fn is_heavy(self) -> bool {
-        !matches!(self, Self::Closed { .. } | Self::Open { .. } | Self::StartEmpty)
+        match self {
+            Self::Trio(trio) => !matches!(trio, Trio::Load { .. } | Trio::Failover { znodes: 0 }),
+            work => !matches!(work, Self::Closed { .. } | Self::Open { .. } | Self::StartEmpty),
+        }
     }
 
-    /// The echo server has no tree: it cannot be filled or recovered.
+    /// The echo server has no tree: it cannot be filled or recovered. It has no peers either, but for reads that makes no
+    /// difference.
     pub fn suits_echo(self) -> bool {
-        self.shares_server()
+        match self {
+            Self::Trio(trio) => matches!(trio, Trio::Load { requests: Requests::GetData, .. }),
+            work => work.shares_server(),
+        }
+    }
+
+    /// Runs only if it is asked for by name.
+    pub fn is_optional(self) -> bool {
+        matches!(self, Self::Trio(trio) if trio.znodes() > 1_000_000)
     }
 }
 
@@ -308,9 +366,180 @@ pub const WORKLOADS: &[Workload] = &[
     },
 ];
 
-pub fn named(key: &str) -> Option<&'static Workload> {
-    WORKLOADS.iter().find(|workload| workload.key == key)
+/// A load on an ensemble, and what is expected of it.
+const fn trio(
+    key: &'static str,
+    title: &'static str,
+    trio: Trio,
+    main: Metric,
+    java_reference: &'static str,
+    expected: &'static str,
+    expectations: &'static [Expectation],
+) -> Workload {
+    Workload { key, title, work: Work::Trio(trio), java_reference, expected, main, expectations }
 }
+
+const fn through(requests: Requests, sessions: usize, outstanding: usize, through: Seat) -> Trio {
+    Trio::Load { requests, sessions, outstanding, through }
+}
+
+/// "At least ten times better than Java's."
+const TENTH: Expectation = expect(P999Us, AtMostTimesJava(0.1));
+const SET_16: &[Expectation] = &[expect(PerSecond, AtLeastTimesJava(5.0)), TENTH];
+const GET_16: &[Expectation] = &[expect(PerSecond, AtLeastTimesJava(10.0)), NO_WORSE];
+const GET_200: &[Expectation] = &[expect(PerSecond, AtLeastTimesJava(5.0)), NO_WORSE];
+/// 350 us where Java has 720 to 890.
+const SET_1: &[Expectation] = &[expect(P50Us, AtMostTimesJava(350.0 / 800.0)), NO_WORSE];
+const FAILOVER: &[Expectation] = &[expect(Milliseconds, AtMost(250.0))];
+const MILLION: u64 = 1_000_000;
+
+/// Every row of the report on ensembles, in its order.
+pub const ENSEMBLES: &[Workload] = &[
+    trio(
+        "set-16x16-leader",
+        "setData 100 B, fsync on, 16 x 16, through the leader",
+        through(Requests::SetData(100), 16, 16, Seat::Leader),
+        PerSecond,
+        "17.6 k/s, 94 us CPU, p99.9 247 ms",
+        ">= 5 x, p99.9 <= 1/10",
+        SET_16,
+    ),
+    trio(
+        "set-16x16-follower",
+        "the same through a follower",
+        through(Requests::SetData(100), 16, 16, Seat::Follower),
+        PerSecond,
+        "",
+        ">= 5 x, p99.9 <= 1/10",
+        SET_16,
+    ),
+    trio(
+        "get-16x16-leader",
+        "getData 100 B, 16 x 16, through the leader",
+        through(Requests::GetData, 16, 16, Seat::Leader),
+        PerSecond,
+        "40 k/s",
+        ">= 10 x",
+        GET_16,
+    ),
+    trio(
+        "get-16x16-follower",
+        "the same through a follower",
+        through(Requests::GetData, 16, 16, Seat::Follower),
+        PerSecond,
+        "",
+        ">= 10 x",
+        GET_16,
+    ),
+    trio(
+        "get-200x1-leader",
+        "getData 100 B, 200 x 1, through the leader",
+        through(Requests::GetData, 200, 1, Seat::Leader),
+        PerSecond,
+        "17 k/s",
+        ">= 5 x",
+        GET_200,
+    ),
+    trio(
+        "get-200x1-follower",
+        "the same through a follower",
+        through(Requests::GetData, 200, 1, Seat::Follower),
+        PerSecond,
+        "",
+        ">= 5 x",
+        GET_200,
+    ),
+    trio(
+        "set-1x1-leader",
+        "setData 100 B, one outstanding, through the leader",
+        through(Requests::SetData(100), 1, 1, Seat::Leader),
+        P50Us,
+        "p50 720 to 890 us",
+        "p50 <= 350 us on the same scale",
+        SET_1,
+    ),
+    trio(
+        "set-1x1-follower",
+        "the same through a follower",
+        through(Requests::SetData(100), 1, 1, Seat::Follower),
+        P50Us,
+        "",
+        "p50 <= 350 us on the same scale",
+        SET_1,
+    ),
+    trio(
+        "memory",
+        "memory of the three after these loads",
+        Trio::Memory { znodes: 0 },
+        Megabytes,
+        "950 to 1,050 MB",
+        "<= 60 MB",
+        &[expect(Megabytes, AtMost(60.0))],
+    ),
+    trio(
+        "failover",
+        "leader killed with -9: to the next acknowledged write",
+        Trio::Failover { znodes: 0 },
+        Milliseconds,
+        "430 ms",
+        "<= 250 ms",
+        FAILOVER,
+    ),
+    trio(
+        "failover-again",
+        "400 writes a second while the leader is killed every 10 s: p99.9",
+        Trio::FailoverAgain,
+        P999Us,
+        "",
+        "<= 1/10",
+        &[TENTH],
+    ),
+    trio(
+        "memory-1m",
+        "memory of the three with 1,000,000 znodes",
+        Trio::Memory { znodes: MILLION },
+        Megabytes,
+        "",
+        "no more than Java's third",
+        &[expect(Megabytes, AtMostTimesJava(1.0 / 3.0))],
+    ),
+    trio(
+        "join-1m",
+        "250 writes a second while an empty member comes in with 1,000,000 znodes: p99.9",
+        Trio::Join { znodes: MILLION },
+        P999Us,
+        "",
+        "<= 1/10",
+        &[TENTH],
+    ),
+    trio(
+        "snapshots-1m",
+        "2,000 writes a second while snapshots of 1,000,000 znodes are written: p99.9",
+        Trio::Snapshots { znodes: MILLION },
+        P999Us,
+        "",
+        "<= 1/10",
+        &[TENTH],
+    ),
+    trio(
+        "failover-1m",
+        "leader killed with -9: to the next acknowledged write, 1,000,000 znodes",
+        Trio::Failover { znodes: MILLION },
+        Milliseconds,
+        "",
+        "no slower than with a small tree",
+        FAILOVER,
+    ),
+    trio(
+        "failover-5m",
+        "the same with 5,000,000 znodes",
+        Trio::Failover { znodes: 5 * MILLION },
+        Milliseconds,
+        "",
+        "no slower than with a small tree",
+        FAILOVER,
+    ),
+];
 
 #[cfg(test)]
 mod tests {
@@ -319,8 +548,12 @@ mod tests {
 
     #[test]
     fn keys_are_unique_and_every_row_expects_something() {
-        let keys: BTreeSet<_> = WORKLOADS.iter().map(|workload| workload.key).collect();
-        assert_eq!(keys.len(), WORKLOADS.len());
-        assert!(WORKLOADS.iter().all(|workload| !workload.expectations.is_empty()));
+        for table in [WORKLOADS, ENSEMBLES] {
+            let keys: BTreeSet<_> = table.iter().map(|workload| workload.key).collect();
+            assert_eq!(keys.len(), table.len());
+            assert!(table.iter().all(|workload| !workload.expectations.is_empty()));
+        }
+        assert!(WORKLOADS.iter().all(|workload| !matches!(workload.work, Work::Trio(_))));
+        assert!(ENSEMBLES.iter().all(|workload| matches!(workload.work, Work::Trio(_))));
     }
 }

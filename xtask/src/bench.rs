@@ -1,8 +1,8 @@
-//! `cargo xtask bench [workload...] [options]`: builds the programs in release and runs the comparison; `bench capi
-//! [seconds]` measures the C library.
+//! `cargo xtask bench [ensemble] [workload...] [options]`: builds the programs in release and runs the comparison, of
+//! single servers or of ensembles of three; `bench capi [seconds]` measures the C library.
 //!
 //! The measuring itself is in `oxkeeper-bench`, which must be a release build and a process of its own. What a run
-//! measures replaces its pieces of docs/performance.md, unless `--write` names another file.
+//! measures replaces its pieces of docs/performance.md or docs/performance-ensembles.md, unless `--write` names another file.
 
 use crate::capi;
 use std::ffi::OsString;
@@ -21,9 +21,13 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let programs = target.join("release");
     let mut compare = Command::new(programs.join("oxkeeper-bench"));
-    compare.current_dir(root).arg("compare").arg("--oxkeeper").arg(programs.join("oxkeeper"));
+    let (command, document, arguments) = match arguments.split_first() {
+        Some((first, rest)) if first == "ensemble" => ("ensemble", "docs/performance-ensembles.md", rest),
+        _ => ("compare", "docs/performance.md", arguments),
+    };
+    compare.current_dir(root).arg(command).arg("--oxkeeper").arg(programs.join("oxkeeper"));
     if !arguments.iter().any(|argument| argument == "--write") {
-        compare.args(["--write", "docs/performance.md"]);
+        compare.args(["--write", document]);
     }
     finish(compare.args(arguments))
 }

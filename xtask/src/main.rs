@@ -27,7 +27,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ("clients", "real clients against Java and ours", |_, _| clients::prerequisites().and_then(|()| clients::run())),
     ("soak", "the long forms of the tests", |_, _| test::soak()),
     ("dist", "[tarball|static|deb|rpm|image]...: what is shipped, in target/dist", dist::run),
-    ("bench", "[workload...] [options]: figures against Java in the same run", |root, arguments| bench::run(root, arguments)),
+    ("bench", "[ensemble] [workload...] [options]: figures against Java in the same run", |root, arguments| bench::run(root, arguments)),
     ("real", "hbase: a real system on our server", |_, arguments| match arguments {
         [name] if name == "hbase" => real_hbase::run(),
         _ => Err("which one? there is: hbase".to_owned()),

@@ -49,6 +49,12 @@ impl Wakeup {
         }
     }
 
+    /// Whether the thread sleeps or is about to, as of now: it may wake by itself at any time.
+    #[inline]
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst)
+    }
+
     /// The thread is about to sleep. `has_work` looks at every queue it reads (they lock, so
     /// whatever was pushed before is seen, and whoever pushes later sees the thread asleep).
     /// `false`: there is work, do not sleep. `true`: sleep, then call [`Self::awake`].
@@ -99,20 +105,23 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Appends all of these, with one lock and one waking, or none if there is no room for all.
-    pub fn push_all(&self, batch: &mut Vec<T>) -> Result<(), Full<()>> {
+    /// Appends all of these, with one lock, or none if there is no room for all. Nobody is woken: that is left to the
+    /// caller, who may hold a lock now that the reader will want, and calls [`Self::wake`] without it.
+    pub fn put_all(&self, batch: &mut Vec<T>) -> Result<(), Full<()>> {
         if batch.is_empty() {
             return Ok(());
         }
-        {
-            let mut items = self.lock();
-            if items.len() + batch.len() > self.bound {
-                return Err(Full(()));
-            }
-            items.append(batch);
+        let mut items = self.lock();
+        if items.len() + batch.len() > self.bound {
+            return Err(Full(()));
         }
-        self.wakeup.wake();
+        items.append(batch);
         Ok(())
+    }
+
+    /// Wakes the reader if it sleeps.
+    pub fn wake(&self) {
+        self.wakeup.wake();
     }
 
     /// Everything that was pushed, in order; the empty vector given is the next one filled, so

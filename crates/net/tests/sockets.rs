@@ -331,17 +331,31 @@ fn only_a_sleeper_is_woken() {
 
     assert!(wakeup.fall_asleep(|| !queue.is_empty()));
     queue.push(2).unwrap();
-    queue.push_all(&mut vec![3, 4]).unwrap();
+    queue.put_all(&mut vec![3, 4]).unwrap();
     poll.poll(&mut events, PATIENCE).unwrap();
     assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [Token(7)]);
     wakeup.awake();
 
     assert_eq!(queue.push(5), Err(Full(5)));
     let mut too_many = vec![6];
-    assert_eq!(queue.push_all(&mut too_many), Err(Full(())));
+    assert_eq!(queue.put_all(&mut too_many), Err(Full(())));
     assert_eq!(too_many, [6]);
     queue.take(&mut taken);
     assert_eq!(taken, [2, 3, 4]);
+    taken.clear();
+
+    // What is put without a word is seen before the reader sleeps, and else waits until somebody wakes it.
+    queue.put_all(&mut vec![5]).unwrap();
+    assert!(!wakeup.fall_asleep(|| !queue.is_empty()), "there is work");
+    queue.take(&mut taken);
+    assert!(wakeup.fall_asleep(|| !queue.is_empty()) && wakeup.is_asleep());
+    queue.put_all(&mut vec![6]).unwrap();
+    poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+    assert!(events.is_empty());
+    queue.wake();
+    poll.poll(&mut events, PATIENCE).unwrap();
+    assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [Token(7)]);
+    assert!(!wakeup.is_asleep());
 }
 
 #[test]

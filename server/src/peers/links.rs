@@ -73,6 +73,8 @@ struct Socket {
     /// Close it when everything has been sent.
     is_closing: bool,
     has_failed: bool,
+    /// A synchronisation waits for room. (Telling a condition variable is a system call even where nobody waits.)
+    is_awaited: bool,
     waiting: Waiting,
     counted: Counted,
 }
@@ -164,6 +166,7 @@ impl Link {
             held: None,
             is_closing: false,
             has_failed: false,
+            is_awaited: false,
             waiting: Waiting::default(),
             counted: Counted::default(),
         };
@@ -238,7 +241,7 @@ impl Link {
     /// Sends what the socket takes. Returns whether the link lives.
     pub fn flush(&self) -> bool {
         let mut socket = self.lock();
-        let Socket { stream, out, held, is_closing, has_failed, waiting, .. } = &mut *socket;
+        let Socket { stream, out, held, is_closing, has_failed, is_awaited, waiting, .. } = &mut *socket;
         if !*has_failed {
             // What is held back waits on.
             if held.is_none() {
@@ -259,8 +262,11 @@ impl Link {
             }
         }
         let lives = !*has_failed;
+        let is_awaited = *is_awaited;
         drop(socket);
-        self.room.notify_all();
+        if is_awaited {
+            self.room.notify_all();
+        }
         lives
     }
 
@@ -286,8 +292,10 @@ impl Link {
         {
             let mut socket = self.lock();
             while socket.out.pending_bytes() > SYNC_WINDOW_BYTES && !socket.has_failed {
+                socket.is_awaited = true;
                 socket = self.room.wait_timeout(socket, SYNC_WAIT).unwrap_or_else(PoisonError::into_inner).0;
             }
+            socket.is_awaited = false;
             if socket.has_failed {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }

@@ -12,7 +12,7 @@ use election_links::ElectionLinks;
 use links::{Link, Links, Work};
 use log::{debug, error, info, warn};
 use oxkeeper_ledger::{Arrival, LinkReader};
-use oxkeeper_net::mio::event::Source;
+use oxkeeper_net::mio::event::{Event, Source};
 use oxkeeper_net::mio::{Events, Interest, Poll, Token};
 use oxkeeper_net::{Listener, Stream};
 use oxkeeper_replica::core::Input;
@@ -55,6 +55,8 @@ struct Reading {
     /// When it was begun, milliseconds.
     begun_ms: u64,
     readable: bool,
+    /// The peer has closed its side, or the link has failed: reading goes on until it says so.
+    peer_closed: bool,
 }
 
 /// See the module.
@@ -134,7 +136,7 @@ impl Peers {
                 } else if token.0 >= LISTEN {
                     self.accept();
                 } else if token.0 >= LINKS {
-                    self.note(token, event.is_readable() || event.is_read_closed() || event.is_error(), event.is_writable());
+                    self.note(token, event);
                 } else {
                     self.election.on_event(self.poll.registry(), event, now.mono_ms);
                 }
@@ -357,14 +359,16 @@ impl Peers {
         }
         self.by_token.insert(token, id);
         let begun_ms = self.shared.now().mono_ms;
-        let reading = Reading { link, token, input: LinkReader::default(), connecting, begun_ms, readable: false };
+        let reading = Reading { link, token, input: LinkReader::default(), connecting, begun_ms, readable: false, peer_closed: false };
         self.reading.insert(id, reading);
         true
     }
 
-    fn note(&mut self, token: Token, readable: bool, writable: bool) {
+    fn note(&mut self, token: Token, event: &Event) {
         let Some(id) = self.by_token.get(&token).copied() else { return };
         let Some(reading) = self.reading.get_mut(&id) else { return };
+        reading.peer_closed |= event.is_read_closed() || event.is_error();
+        let readable = event.is_readable() || reading.peer_closed;
         if let Some(rest) = &mut reading.connecting {
             let rest = std::mem::take(rest);
             match reading.link.with_stream(|stream| (stream.take_error(), stream.peer_address())) {
@@ -387,7 +391,7 @@ impl Peers {
                 }
             }
         }
-        if writable && !reading.link.flush() {
+        if event.is_writable() && !reading.link.flush() {
             return self.lost(id, "it could not be sent to");
         }
         if readable && !std::mem::replace(&mut reading.readable, true) {
@@ -436,6 +440,11 @@ impl Peers {
                     })?;
                     if reading.input.is_receiving() {
                         inputs.push(Input::Progress { link: id });
+                    }
+                    // A short read has emptied the socket, save for an end that came with it.
+                    if n < self.scratch.len() && !reading.peer_closed {
+                        reading.readable = false;
+                        return Ok(false);
                     }
                     if total >= TURN_BYTES {
                         return Ok(true);

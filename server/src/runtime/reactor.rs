@@ -1,7 +1,8 @@
 //! A reactor: one thread, one poll, its share of the connections.
 //!
 //! It reads what there is, lets its front answer, and writes what came of it, one write for each
-//! connection. Reads never leave this thread; writes go to the core once per turn.
+//! connection. Reads never leave this thread; writes go to the core once per turn. While the thread sleeps, whoever
+//! applied a few writes may send their replies in its place ([`Reactor::stand_in`]).
 
 use super::shared::{Shared, unpoisoned};
 use crate::four_letter::{Command, JavaAddress};
@@ -9,18 +10,19 @@ use crate::metrics::{Counter, Recorder, RequestKind, Summary, SummarySet};
 use log::{debug, error, info, warn};
 use oxkeeper_net::mio::event::Event;
 use oxkeeper_net::mio::event::Source;
-use oxkeeper_net::mio::{Events, Interest, Poll, Token};
+use oxkeeper_net::mio::{Events, Interest, Poll, Registry, Token};
 use oxkeeper_net::{Admission, ConnectionLimits, FlushOutcome, Listener, Prefix, ReadBuffer, ReadOutcome, Refusal, Stream, WriteBuffer};
 use oxkeeper_proto::SessionId;
 use oxkeeper_replica::front::{Flow, Front, Outlets};
+use oxkeeper_replica::inbox::Item;
 use oxkeeper_replica::request::Now;
 use std::collections::VecDeque;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::words::Question;
@@ -39,6 +41,8 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 const MOVE_PAUSE_MS: u64 = 1000;
 /// Connections taken in one turn, so that a storm does not starve those that are there.
 const ACCEPTS_PER_TURN: usize = 256;
+/// As many replies are sent in place of a sleeping reactor; for more it is worth its waking.
+const STAND_IN_REPLIES: usize = 4;
 
 /// Bytes of an answer to a four-letter word, counted in the sum of all that have not been sent.
 /// Dropping it takes them out again.
@@ -147,7 +151,7 @@ impl Outlets for Outputs {
 pub struct Reactor {
     shared: Arc<Shared>,
     index: usize,
-    poll: Poll,
+    registry: Registry,
     door: Option<Door>,
     accept_again_ms: Option<u64>,
     /// Where the door is to be, and when to try that again.
@@ -169,12 +173,12 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    pub fn new(shared: Arc<Shared>, index: usize, poll: Poll, door: Option<Door>, words: Sender<Question>) -> Self {
+    pub fn new(shared: Arc<Shared>, index: usize, registry: Registry, door: Option<Door>, words: Sender<Question>) -> Self {
         let recorder = shared.metrics.recorder();
         Self {
             shared,
             index,
-            poll,
+            registry,
             door,
             accept_again_ms: None,
             moving: None,
@@ -193,29 +197,51 @@ impl Reactor {
         }
     }
 
-    /// Runs until the server stops.
-    pub fn run(mut self) {
+    /// Runs until the server stops, in the poll that the registry belongs to.
+    pub fn run(mut self, mut poll: Poll) {
         if let Some(door) = &mut self.door {
             let listener = door.listener.as_mut().expect("a door begins open");
-            listener.register(self.poll.registry(), LISTEN, Interest::READABLE).expect("a listener can be polled");
+            listener.register(&self.registry, LISTEN, Interest::READABLE).expect("a listener can be polled");
         }
         let shared = self.shared.clone();
         let handle = &shared.reactors[self.index];
+        let mut timeout = self.timeout();
+        let reactor = Arc::new(Mutex::new(self));
+        handle.reactor.set(Arc::downgrade(&reactor)).expect("it runs once");
         let mut events = Events::with_capacity(1024);
         while !shared.stopping() {
-            let timeout = self.timeout();
             let has_work = || !handle.errands.is_empty() || !unpoisoned(handle.shared.inbox.lock()).is_empty() || shared.stopping();
             let may_sleep = timeout != Some(Duration::ZERO) && handle.wakeup.fall_asleep(has_work);
-            let polled = self.poll.poll(&mut events, if may_sleep { timeout } else { Some(Duration::ZERO) });
+            let polled = poll.poll(&mut events, if may_sleep { timeout } else { Some(Duration::ZERO) });
             handle.wakeup.awake();
             match polled {
                 Err(e) if e.kind() != std::io::ErrorKind::Interrupted => panic!("epoll: {e}"),
                 _ => {}
             }
             let now = shared.now();
+            let mut reactor = unpoisoned(reactor.lock());
             let mut front = unpoisoned(handle.front.lock());
-            self.turn(now, &mut front, &events);
+            reactor.turn(now, &mut front, &events);
+            timeout = reactor.timeout();
         }
+    }
+
+    /// In place of the reactor's thread, which sleeps: sends what waits for it, if that is a few replies, and spares the
+    /// waking of a thread. Nothing here waits, so whoever calls it may be in a turn of another reactor. Returns whether
+    /// nothing is left to be done.
+    pub fn stand_in(&mut self) -> bool {
+        let shared = self.shared.clone();
+        let handle = &shared.reactors[self.index];
+        let is_little = |items: &[Item]| items.len() <= STAND_IN_REPLIES && items.iter().all(|item| matches!(item, Item::Reply { .. }));
+        if !is_little(&unpoisoned(handle.shared.inbox.lock()).items) {
+            return false;
+        }
+        let Ok(mut front) = handle.front.try_lock() else { return false };
+        let now = shared.now();
+        self.drain(now, &mut front);
+        self.finish_outputs(&mut front);
+        self.count(now, &mut front);
+        self.ready.is_empty() && front.submissions.is_empty()
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -547,7 +573,7 @@ impl Reactor {
             door.listener = None;
         }
         let moved = Listener::bind(address, self.shared.config.client_port_listen_backlog).and_then(|mut listener| {
-            listener.register(self.poll.registry(), LISTEN, Interest::READABLE)?;
+            listener.register(&self.registry, LISTEN, Interest::READABLE)?;
             Ok(listener)
         });
         match moved {
@@ -566,7 +592,7 @@ impl Reactor {
     fn serve(&mut self, now: Now, front: &mut Front, mut stream: Stream, peer: SocketAddr, admission: Admission) {
         let slot = front.accept(now, peer);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(failure) = stream.register(self.poll.registry(), Token(slot as usize), interest) {
+        if let Err(failure) = stream.register(&self.registry, Token(slot as usize), interest) {
             warn!("The connection from {} cannot be polled: {failure}", JavaAddress(peer));
             front.closed(slot);
             return;
@@ -651,7 +677,7 @@ impl Reactor {
             if session != SessionId::NONE {
                 debug!("Closed socket connection for client {} which had sessionid {session}", JavaAddress(connection.peer));
             }
-            let _ = connection.stream.deregister(self.poll.registry());
+            let _ = connection.stream.deregister(&self.registry);
             self.outputs.buffers[slot as usize] = WriteBuffer::default();
             front.closed(slot);
         }

@@ -1,6 +1,6 @@
 //! What the threads share.
 //!
-//! Lock order: a front, the core, the tree, a front's watches, a front's inbox. Nobody waits for a
+//! Lock order: a reactor, a front, the core, the tree, a front's watches, a front's inbox. Nobody waits for a
 //! disk or a socket while holding the core or the tree.
 
 use crate::audit::AuditLog;
@@ -18,13 +18,13 @@ use oxkeeper_replica::meter::{Meter, PathLog, PathUse, STAT_BYTES, namespace};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::Store;
 use oxkeeper_tree::{NoopSink, Tree};
-use oxkeeper_zab::{Config, PeerCounts, Role};
+use oxkeeper_zab::{Config, PacketKind, PeerCounts, Role};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::reactor::Errand;
+use super::reactor::{Errand, Reactor};
 use super::restore::Staged;
 use crate::peers::links::{Link, Links, Work};
 
@@ -61,6 +61,23 @@ pub struct ReactorHandle {
     pub front: Mutex<Front>,
     pub wakeup: Arc<Wakeup>,
     pub errands: Arc<Queue<Errand>>,
+    /// Held by its thread but while it sleeps; others only try to take it.
+    pub reactor: OnceLock<Weak<Mutex<Reactor>>>,
+}
+
+impl ReactorHandle {
+    /// Sees to it that what was put into the inbox is worked off: here and now if that is little and the reactor sleeps,
+    /// else by waking it.
+    fn serve_or_wake(&self) {
+        if !self.wakeup.is_asleep() {
+            return;
+        }
+        let reactor = self.reactor.get().and_then(Weak::upgrade);
+        let is_done = reactor.is_some_and(|reactor| reactor.try_lock().is_ok_and(|mut reactor| reactor.stand_in()));
+        if !is_done {
+            self.wakeup.wake();
+        }
+    }
 }
 
 /// What only operators ask for.
@@ -333,6 +350,8 @@ impl Shared {
         let mut to_apply = false;
         let mut catches_up = false;
         let mut touched: Vec<Arc<Link>> = Vec::new();
+        let (mut is_urgent, mut answers) = (false, false);
+        let logs;
         {
             let mut core = self.core();
             let taken = self.now();
@@ -353,6 +372,7 @@ impl Shared {
                     }
                     Output::Apply(commit) => {
                         to_apply = true;
+                        answers |= commit.origin.is_some();
                         commits.push(commit);
                     }
                     Output::Front { front, item } => {
@@ -373,7 +393,10 @@ impl Shared {
                     }
                     Output::CatchUp => catches_up = true,
                     Output::Disk(step) => appends.push(LogWork::Step(step)),
-                    Output::Send { link, packet } => self.links().send(link, &packet, &mut touched),
+                    Output::Send { link, packet } => {
+                        is_urgent |= !matches!(packet.kind, PacketKind::COMMIT | PacketKind::INFORM);
+                        self.links().send(link, &packet, &mut touched);
+                    }
                     Output::Notify { to, message } => self.links().ask(Work::Notify { to, message }),
                     Output::Dial { link, leader, door } => self.links().ask(Work::Dial { link, leader, door }),
                     Output::Listen { on, door } => self.links().ask(Work::Listen { on, door }),
@@ -394,14 +417,24 @@ impl Shared {
             }
             drop(commits);
             self.record_preparation(&mut core, brought, [now, taken, prepared]);
-            self.log.push_all(&mut appends).unwrap_or_else(|_| unreachable!("the credits bound the log's queue"));
+            logs = !appends.is_empty();
+            self.log.put_all(&mut appends).unwrap_or_else(|_| unreachable!("the credits bound the log's queue"));
         }
-        if !touched.is_empty() {
+        // What a quorum is waited for with goes first: a proposal has a longer way than our own log, and an acknowledgement
+        // may decide. Where learners are only told of commits, our own clients come before them, if one waits.
+        let links_first = is_urgent || !answers;
+        if links_first && !touched.is_empty() {
             self.links().flush(&touched);
+        }
+        if logs {
+            self.log.wake();
         }
         self.wake(fronts);
         if to_apply {
             self.apply();
+        }
+        if !links_first && !touched.is_empty() {
+            self.links().flush(&touched);
         }
         if catches_up {
             let through = self.tree().last_zxid();
@@ -530,11 +563,11 @@ impl Shared {
         }
     }
 
-    /// Wakes these fronts, one bit each.
+    /// Something waits for these fronts, one bit each.
     pub fn wake(&self, fronts: u64) {
         for (index, reactor) in self.reactors.iter().enumerate() {
             if fronts & (1 << index) != 0 {
-                reactor.wakeup.wake();
+                reactor.serve_or_wake();
             }
         }
     }

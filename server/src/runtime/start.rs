@@ -36,7 +36,7 @@ use oxkeeper_zab::{Durable, Peer, PeerOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -199,7 +199,7 @@ fn serve_once(
         let mut front = Front::new(index as u16, shared.clone(), schemes.clone(), front_options.clone(), in_flight.clone());
         front.audit = audit.is_some().then(Default::default);
         let errands = Queue::new(ERRANDS_BOUND, wakeup.clone());
-        reactors.push(ReactorHandle { shared, front: Mutex::new(front), wakeup, errands });
+        reactors.push(ReactorHandle { shared, front: Mutex::new(front), wakeup, errands, reactor: OnceLock::new() });
         polls.push(poll);
     }
 
@@ -293,8 +293,9 @@ fn serve_once(
     let mut door = Some(Door { listener: Some(listener), limits });
     let mut reactor_threads = Vec::new();
     for (index, poll) in polls.into_iter().enumerate() {
-        let reactor = Reactor::new(shared.clone(), index, poll, door.take(), questions.clone());
-        reactor_threads.push(spawn(&format!("NIOWorkerThread-{}", index + 1), move || reactor.run())?);
+        let registry = poll.registry().try_clone().map_err(|e| failure(EXIT_UNEXPECTED_ERROR, format!("epoll: {e}")))?;
+        let reactor = Reactor::new(shared.clone(), index, registry, door.take(), questions.clone());
+        reactor_threads.push(spawn(&format!("NIOWorkerThread-{}", index + 1), move || reactor.run(poll))?);
     }
     drop(questions);
     let peers_thread = match peers {
