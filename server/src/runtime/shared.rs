@@ -388,7 +388,11 @@ impl Shared {
                         self.takes_clients.store(serves && !withholds, Ordering::SeqCst);
                         for (front, reactor) in self.reactors.iter().enumerate() {
                             fronts |= 1 << front;
-                            unpoisoned(reactor.shared.inbox.lock()).items.push(Item::Serve(if withholds { Service::None } else { service }));
+                            unpoisoned(reactor.shared.inbox.lock()).items.push(Item::Serve(if withholds {
+                                Service::None
+                            } else {
+                                service
+                            }));
                         }
                     }
                     Output::CatchUp => catches_up = true,
