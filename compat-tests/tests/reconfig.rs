@@ -90,7 +90,7 @@ impl Story {
             eye.become_super();
         }
         let before = eye.zxid;
-        let (error, body) = eye.ask(&[asked.clone()]).remove(0);
+        let (error, body) = eye.ask(&[asked]).remove(0);
         let shown = if error == 0 { self.shown(&body, Some(before)) } else { String::new() };
         let Change { joining, leaving, members } = change;
         let asked = self.masked(&format!("{joining:?} {leaving:?} {members:?}"));
