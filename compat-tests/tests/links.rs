@@ -270,7 +270,8 @@ fn told_of_observer(ensemble: &Ensemble, feeder: usize, observer: usize) -> Vec<
         format!("a session, ten nodes and a sync: {} requests", number("requests")),
         format!("received as many at least: {}", number("packets_received") >= 12),
         format!("sent as many at least: {}", number("packets_sent") >= 12),
-        format!("nothing waits: {} {}", number("queued_packets"), number("queued_packets_size")),
+        // Java's count of their bytes gets below zero.
+        format!("nothing waits: {}", number("queued_packets")),
         format!("established within a few minutes: {}", (now_ms - number("established")).abs() < 600_000),
         format!("the last zxid is of epoch {}", number("last_zxid") >> 32),
         format!("address: {}", address.starts_with("/127.") && address.contains(':')),
@@ -319,7 +320,7 @@ fn options_say_how_learners_are_synchronised() {
         [java, ox].map(|leader| (format!("{}, {leader} leads", case.0), (case, leader)))
     };
     let cases: Vec<_> = cases.into_iter().flat_map(with_leaders).collect();
-    draw("synchronised", cases, 2, Duration::ZERO, |name, ((_, key, value, absent_for, wanted), leader)| {
+    draw("synchronised", cases, 1, Duration::ZERO, |name, ((_, key, value, absent_for, wanted), leader)| {
         let learner = if leader == ox { java } else { ox };
         let plan = Plan::new(&[learner, leader, leader], &[]).line(key, value).line("forceSync", "no");
         let mut ensemble = Ensemble::new(&format!("synchronised {name}"), &plan);
@@ -344,7 +345,9 @@ fn a_member_is_reached_by_the_address_that_lives() {
     let cases = [[ox, ox, ox], [java, ox, java], [ox, java, ox]];
     let cases = cases.map(|voters| (format!("{} {} led by {}", voters[0], voters[1], voters[2]), voters));
     draw("several addresses", cases.to_vec(), 1, Duration::ZERO, |name, voters| {
-        let plan = Plan { has_dead_addresses: true, ..Plan::new(&voters, &[]).line("multiAddress.enabled", "true") };
+        let mut plan = Plan { has_dead_addresses: true, ..Plan::new(&voters, &[]) };
+        // Java does not take it from zoo.cfg when it reads the lines of servers.
+        plan.options = plan.options.property("zookeeper.multiAddress.enabled", "true");
         let mut ensemble = Ensemble::new(&format!("several addresses {name}"), &plan);
         ensemble.start_led_by(2);
         let load = Chronicle::begin(&ensemble.addresses(), &Shape::default());

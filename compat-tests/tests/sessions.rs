@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,8 @@ use oxkeeper_compat_tests::ensemble::{Ensemble, PATIENCE, Plan, ours};
 use oxkeeper_compat_tests::load::Session;
 use oxkeeper_compat_tests::pen::Pen;
 use oxkeeper_compat_tests::wire::{Reader, Request, op, reply_header, request};
-use oxkeeper_net::mio::unix::SourceFd;
+use oxkeeper_net::mio::net::TcpStream;
 use oxkeeper_net::mio::{Events, Interest, Poll, Token};
-use std::os::fd::AsRawFd;
 
 /// Nodes that the clients wait for, each for one.
 const NODES: usize = 100;
@@ -104,8 +103,8 @@ impl Crowd {
 
     fn lose(&mut self, index: usize) {
         let client = &mut self.clients[index];
-        if let Some(stream) = client.stream.take() {
-            let _ = self.poll.registry().deregister(&mut SourceFd(&stream.as_raw_fd()));
+        if let Some(mut stream) = client.stream.take() {
+            let _ = self.poll.registry().deregister(&mut stream);
         }
         client.input.clear();
         client.next += 1;
@@ -126,7 +125,8 @@ impl Crowd {
 
     fn connect(&mut self, index: usize) -> Option<()> {
         let client = &mut self.clients[index];
-        let mut stream = TcpStream::connect_timeout(&self.servers[client.next % self.servers.len()], Duration::from_secs(5)).ok()?;
+        let mut stream =
+            std::net::TcpStream::connect_timeout(&self.servers[client.next % self.servers.len()], Duration::from_secs(5)).ok()?;
         let connect = Connect {
             last_zxid_seen: client.last_zxid,
             timeout_ms: TIMEOUT_MS,
@@ -136,7 +136,8 @@ impl Crowd {
         };
         stream.write_all(&connect.frame()).ok()?;
         stream.set_nonblocking(true).ok()?;
-        self.poll.registry().register(&mut SourceFd(&stream.as_raw_fd()), Token(index), Interest::READABLE).ok()?;
+        let mut stream = TcpStream::from_std(stream);
+        self.poll.registry().register(&mut stream, Token(index), Interest::READABLE).ok()?;
         (client.stream, client.stage) = (Some(stream), Stage::Connecting);
         Some(())
     }
