@@ -34,6 +34,8 @@ struct Known {
     dirty: BTreeSet<Zxid>,
     /// Everything up to here is durable, as the member has been told by its disk: it must be there after any crash (I3).
     durable: Zxid,
+    /// What it held before its directory was emptied: acknowledgements of that may still be on their way.
+    emptied: Option<Box<Known>>,
     /// What a cut has taken away, for when it could not be made.
     cut: BTreeMap<Zxid, Bytes>,
     /// The end of the tree.
@@ -85,7 +87,8 @@ impl Known {
 
     fn has_durably(&self, zxid: Zxid, payload: &Bytes) -> bool {
         let (log, base) = self.old.as_ref().map_or((&self.log, self.base), |(log, base)| (log, *base));
-        self.durable >= zxid && (base >= zxid || log.get(&zxid) == Some(payload))
+        let has_had = self.emptied.as_ref().is_some_and(|before| before.has_durably(zxid, payload));
+        has_had || (self.durable >= zxid && (base >= zxid || log.get(&zxid) == Some(payload)))
     }
 }
 
@@ -158,7 +161,8 @@ impl ClusterOracle {
 
     /// A member's directory was damaged, and its owner has emptied it.
     pub fn emptied(&mut self, member: usize) {
-        self.members[member] = Known { durable: Zxid(-1), ..Known::default() };
+        let before = std::mem::take(&mut self.members[member]);
+        self.members[member] = Known { durable: Zxid(-1), emptied: Some(Box::new(before)), ..Known::default() };
     }
 
     /// A member did something.

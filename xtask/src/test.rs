@@ -65,6 +65,11 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
         "simulator",
         &["env", "OXKEEPER_SEEDS=20000", "cargo", "test", "--release", "-p", "oxkeeper-sim", "--test", "standalone", "--", "--nocapture"],
     ),
+    ("simulator, ensembles", &["cargo", "run", "--release", "-p", "oxkeeper-sim", "--", "--seeds", "100000"]),
+    (
+        "simulator, bugs put back",
+        &["env", "OXKEEPER_CASES=all", "cargo", "test", "-p", "oxkeeper-sim", "--test", "mutants", "--", "--nocapture"],
+    ),
     (
         "kill -9, thousands",
         &["env", "OXKEEPER_KILL_CYCLES=5000", "cargo", "test", "-p", "oxkeeper-compat-tests", "--test", "kill", "--", "--nocapture"],

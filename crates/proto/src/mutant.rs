@@ -49,8 +49,6 @@ pub enum Mutant {
     OwnLogNotAwaited,
     /// A follower acknowledges before its log is synced.
     LogNotAwaited,
-    /// A promise counts again for another leader of the same epoch.
-    PromisedTwice,
     /// A member goes on after the last counter of its epoch.
     CounterRunsOver,
     /// The end of a session overlooks ephemerals that are on their way.
@@ -81,7 +79,6 @@ impl Mutant {
         (Self::LogNotNamed, "ZOOKEEPER-2003"),
         (Self::OwnLogNotAwaited, "I3, leader"),
         (Self::LogNotAwaited, "I3, follower"),
-        (Self::PromisedTwice, "I2"),
         (Self::CounterRunsOver, "43"),
         (Self::PendingEphemeralsOverlooked, "4, 10 (ZOOKEEPER-2355)"),
     ];

@@ -200,7 +200,10 @@ impl Store {
     }
 
     /// Where a peer's history leaves ours: the last of our logged zxids that is not above `peer`, and its successors
-    /// among those that are logged. `None` if the files do not reach back so far.
+    /// among those that are logged. `None` if the files do not reach back so far without a hole.
+    ///
+    /// A tree may be ahead of the own log: others have made the quorum. If the power goes then, a snapshot of it is all
+    /// that is left of what the log never got, and an epoch that ends too early looks like one that has ended.
     ///
     /// What is not synced or not committed may be among them; the caller knows how far to go.
     pub fn read_from(&self, peer: Zxid) -> Result<Option<(Zxid, Replay)>, OpenError> {
@@ -215,7 +218,7 @@ impl Store {
                 .map_err(io_error)?
                 .iter()
                 .any(|entry| names::is_plain_snapshot(&entry.name) && names::snapshot_zxid(&entry.name) == Some(peer));
-            return if has_snapshot { Ok(Some((peer, self.read_log(peer)?))) } else { Ok(None) };
+            return if has_snapshot { self.without_hole(peer) } else { Ok(None) };
         };
         let file = self.disk.open(&directory.join(&logs[at].1), OpenMode::Read).map_err(io_error)?;
         let (bytes, _) = read_without_trailing_hole(&*file).map_err(io_error)?;
@@ -226,9 +229,23 @@ impl Store {
             }
         });
         match found {
-            Some(zxid) => Ok(Some((zxid, self.read_log(zxid)?))),
+            Some(zxid) => self.without_hole(zxid),
             None => Ok(None),
         }
+    }
+
+    /// The log behind a zxid, if it has the last transaction of every snapshot on its way. (Those of counter 0 are Java's, and
+    /// have none.)
+    fn without_hole(&self, after: Zxid) -> Result<Option<(Zxid, Replay)>, OpenError> {
+        let replay = self.read_log(after)?;
+        let zxids: BTreeSet<Zxid> = replay.records().map(|record| record.zxid).collect();
+        let last = zxids.last().copied().unwrap_or(after);
+        let directory = self.directories.snapshots();
+        let entries = self.disk.list(&directory).map_err(|error| OpenError::Io(directory.clone(), error))?;
+        let is_missing = |zxid: Zxid| zxid > after && zxid < last && zxid.counter() != 0 && !zxids.contains(&zxid);
+        let mut snapshots = entries.iter().filter(|entry| names::is_plain_snapshot(&entry.name));
+        let has_hole = snapshots.any(|entry| names::snapshot_zxid(&entry.name).is_some_and(is_missing));
+        Ok((!has_hole).then_some((after, replay)))
     }
 
     /// The epoch files.

@@ -87,6 +87,39 @@ fn truncation_to_what_is_not_there_changes_nothing() {
     assert_eq!(names(&disk), before);
 }
 
+/// The simulator's find: a leader sent what came after such a hole as if nothing were missing.
+#[test]
+fn a_hole_that_only_a_snapshot_has_filled_is_no_way_for_a_learner() {
+    let after = |zxids: &[i64], snapshots: &[i64]| {
+        let disk = SimDisk::new();
+        let mut opened = open(&disk).unwrap();
+        common::write_snapshot(&mut opened.store, Zxid(0), Compression::None, 40).unwrap();
+        let mut log = opened.store.txn_log(options()).unwrap();
+        for zxid in zxids {
+            // Each epoch in a file of its own, as after a start.
+            if Zxid(*zxid).counter() == 1 {
+                log.roll().unwrap();
+            }
+            log.append(&[payload(*zxid, b"data")]).unwrap();
+        }
+        log.roll().unwrap();
+        for zxid in snapshots {
+            common::write_snapshot(&mut opened.store, Zxid(*zxid), Compression::None, 40).unwrap();
+        }
+        let found = opened.store.read_from(Zxid(2)).unwrap();
+        found.map(|(zxid, replay)| (zxid.0, replay.records().map(|record| record.zxid.0).collect::<Vec<_>>()))
+    };
+    let next = Zxid::new(1, 1).0;
+    let whole = Some((2, vec![3, next, next + 1]));
+    let log = [1, 2, 3, next, next + 1];
+    assert_eq!(after(&log, &[]), whole);
+    assert_eq!(after(&log, &[3]), whole);
+    assert_eq!(after(&log, &[3, next + 1]), whole);
+    assert_eq!(after(&log, &[Zxid::new(1, 0).0]), whole, "Java names one so when it begins to lead");
+    assert_eq!(after(&log, &[next + 5]), whole, "the end is for the caller to judge");
+    assert_eq!(after(&log, &[5]), None, "4 and 5 were never in this log");
+}
+
 #[test]
 fn purge_keeps_good_snapshots_and_the_logs_they_need() {
     let disk = filled(&[5, 12, 18, 25, 28]);

@@ -271,9 +271,7 @@ impl Following {
             warn!("The leader's epoch {:x} is lower than {:x}, which was promised to another", self.epoch, shared.accepted);
             return Err("the leader's epoch is lower than one that was promised");
         }
-        if self.epoch == shared.accepted && mutant::is(Mutant::PromisedTwice) {
-            self.acknowledge_epoch(shared, shared.current);
-        } else if self.epoch == shared.accepted {
+        if self.epoch == shared.accepted {
             // Promised already, perhaps to another: this must not count again (I2).
             self.acknowledge_epoch(shared, -1);
         } else {
