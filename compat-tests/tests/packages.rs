@@ -440,26 +440,31 @@ impl Booted {
         let log = fs::File::create(root.join("root/systemd.log")).expect("writable");
         let mut command = Command::new("sh");
         command.args(["-c", &enter, "sh", ENTER]).arg(root).stdout(log.try_clone().expect("a file")).stderr(log);
-        let outside = command.spawn().expect("unshare runs");
+        let mut booted = Booted { outside: command.spawn().expect("unshare runs"), first: String::new(), group };
         let begun = Instant::now();
-        loop {
-            let first = program("pgrep", &["-P", &outside.id().to_string()]).output.trim().to_owned();
-            let said = || fs::read_to_string(root.join("root/systemd.log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(120), "systemd does not come up: {}", said());
-            if !first.is_empty() {
-                let state = program("nsenter", &["-t", &first, "-m", "-p", "-u", "-i", "-C", "-r", "-w", "systemctl", "is-system-running"]);
-                if state.output.trim() == "running" {
-                    return Booted { outside, first, group };
-                }
-            }
+        while !booted.is_up() {
+            let said = fs::read_to_string(root.join("root/systemd.log")).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(120), "systemd does not come up: {said}");
             std::thread::sleep(Duration::from_millis(200));
         }
+        booted
+    }
+
+    fn is_up(&mut self) -> bool {
+        self.first = program("pgrep", &["-P", &self.outside.id().to_string()]).output.trim().to_owned();
+        // Before that it is still the shell, in this machine's root.
+        let is_systemd = fs::read_to_string(format!("/proc/{}/comm", self.first)).is_ok_and(|name| name.trim() == "systemd");
+        let enter = ["-t", &self.first, "-m", "-p", "-u", "-i", "-C", "-r", "-w", "systemctl", "is-system-running"];
+        is_systemd && program("nsenter", &enter).output.trim() == "running"
     }
 }
 
 impl Drop for Booted {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-9", &self.first]).status();
+        if !self.first.is_empty() {
+            let _ = Command::new("kill").args(["-9", &self.first]).status();
+        }
+        let _ = self.outside.kill();
         let _ = self.outside.wait();
         // Those that the kernel has yet to bury still count.
         for _ in 0..100 {
