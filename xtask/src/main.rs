@@ -41,7 +41,14 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let wanted = arguments.first().map_or("", String::as_str);
-    let Some((_, _, command)) = COMMANDS.iter().find(|(name, _, _)| *name == wanted) else {
+    let found = COMMANDS.iter().find(|(name, _, _)| *name == wanted);
+    // Nobody who asks what a command does wants to wait for all of it.
+    let asks = arguments.iter().any(|argument| matches!(argument.as_str(), "-h" | "--help"));
+    if let (Some((name, what, _)), true) = (found, asks) {
+        println!("cargo xtask {name}: {what}");
+        return ExitCode::SUCCESS;
+    }
+    let Some((_, _, command)) = found else {
         eprintln!("usage: cargo xtask <command>");
         for (name, what, _) in COMMANDS {
             eprintln!("  {name:14} {what}");
