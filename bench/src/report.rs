@@ -304,7 +304,7 @@ answers. With 200 sessions of one outstanding request nearly all the time of ser
 send and one receive for each request on either side, so no server can be far from the echo server's figure.
 
 `failover` and `failover-again`: the session that writes is a new one on a member that lives. In `failover-again` each of
-four writers has a write due every 10 ms, which counts from that moment until it is acknowledged, however often it had to be
+sixteen writers has a write due every 40 ms, which counts from that moment until it is acknowledged, however often it had to be
 tried. `join` and `snapshots`: an open loop; `ms` of `join` is the time until the new member serves.
 
 ";

@@ -27,8 +27,8 @@ const SNAPSHOT_SECONDS: u64 = 10;
 const JOIN_WRITES: f64 = 250.0;
 const JOIN_SECONDS: u64 = 20;
 /// Writers beside a leader that is killed, and how often each of them writes.
-const WRITERS: usize = 4;
-const WRITE_EVERY: Duration = Duration::from_millis(10);
+const WRITERS: usize = 16;
+const WRITE_EVERY: Duration = Duration::from_millis(40);
 const KILL_EVERY: Duration = Duration::from_secs(10);
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A server between two leaders may take a connect request and never answer it.
@@ -218,15 +218,26 @@ fn sleep_until(time: Instant) {
     std::thread::sleep(time.saturating_duration_since(Instant::now()));
 }
 
-/// Writes at a fixed pace through the leader, fast enough that all members write snapshots meanwhile.
+/// Writes at a fixed pace through the leader, fast enough that all members write snapshots meanwhile. One must have been
+/// finished soon after the load at the latest.
 fn beside_snapshots(ensemble: &mut Ensemble) -> io::Result<Sample> {
-    let before: usize = (0..MEMBERS).map(|index| snapshots(&ensemble.data(index)).len()).sum();
+    let count = |ensemble: &Ensemble| -> usize { (0..MEMBERS).map(|index| snapshots(&ensemble.data(index)).len()).sum() };
+    let before = count(ensemble);
     let sample = paced_writes(ensemble, SNAPSHOT_WRITES, Duration::from_secs(SNAPSHOT_SECONDS))?;
-    let after: usize = (0..MEMBERS).map(|index| snapshots(&ensemble.data(index)).len()).sum();
-    match after > before {
-        true => Ok(sample),
-        false => Err(io::Error::other("no snapshot was written")),
+    wait_for_snapshot(|| count(ensemble) > before)?;
+    Ok(sample)
+}
+
+/// Waits for a snapshot to be written.
+fn wait_for_snapshot(is_written: impl Fn() -> bool) -> io::Result<()> {
+    let begin = Instant::now();
+    while !is_written() {
+        if begin.elapsed() > SNAPSHOT_WITHIN {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no snapshot was written"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
+    Ok(())
 }
 
 /// Writes at a fixed pace through the leader while a follower loses all it has and comes in again.
@@ -283,13 +294,7 @@ fn prepare(settings: &Settings, znodes: u64) -> io::Result<Scratch> {
     // A start ends with a snapshot; ours writes it behind the first answers.
     let mut server = Server::spawn(maker, directory, "")?;
     server.wait_ready(SNAPSHOT_WITHIN)?;
-    let begin = Instant::now();
-    while snapshots(&data).last().copied() == newest {
-        if begin.elapsed() > SNAPSHOT_WITHIN {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "no snapshot of what was prepared"));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for_snapshot(|| snapshots(&data).last().copied() != newest)?;
     let directory = server.stop()?;
     keep_newest(&data)?;
     Ok(directory)
