@@ -119,7 +119,7 @@ impl Member {
         let start = |error: &dyn std::fmt::Display| Death::Start(error.to_string());
         let epochs = store.epochs().load(begun.last).map_err(|damaged| match damaged.to_string() {
             // Loading may have to write.
-            reason if reason.contains("injected") => Death::Start(reason),
+            reason if reason.contains("injected") || reason.contains("cannot be written") => Death::Start(reason),
             reason => Death::Damaged(reason),
         })?;
         let in_doubt = epochs.is_guessed && begun.last.epoch() > 0;
