@@ -180,6 +180,9 @@ struct Link {
     stalled: [bool; 2],
 }
 
+/// Faults as a run tells them: each with the step before which it was.
+pub type ToldFaults = Arc<Mutex<Vec<(usize, String)>>>;
+
 /// See the module.
 pub struct Cluster {
     scenario: Scenario,
@@ -190,7 +193,7 @@ pub struct Cluster {
     /// The faults so far, left out or not.
     fault_count: usize,
     /// Those that were not left out, for a run that is told.
-    told: Option<Arc<Mutex<Vec<(usize, String)>>>>,
+    told: Option<ToldFaults>,
     is_healing: bool,
     /// What was to fail may do so after everything else has healed.
     disks_fail: bool,
@@ -273,7 +276,7 @@ impl Cluster {
 
     /// Tells which faults there were, each with the step before which it was.
     #[must_use]
-    pub fn telling(self, told: &Arc<Mutex<Vec<(usize, String)>>>) -> Self {
+    pub fn telling(self, told: &ToldFaults) -> Self {
         Self { told: Some(told.clone()), ..self }
     }
 

@@ -25,7 +25,7 @@ mod shrink;
 mod standalone;
 mod trace;
 
-pub use cluster::{Cluster, ClusterReport, Scenario};
+pub use cluster::{Cluster, ClusterReport, Scenario, ToldFaults};
 pub use faults::{ClusterFaults, FaultKind};
 pub use random::Random;
 pub use shrink::{Failure, shrink};

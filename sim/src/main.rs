@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use oxkeeper_sim::{Cluster, ClusterReport, Failure, Scenario, shrink};
+use oxkeeper_sim::{Cluster, ClusterReport, Failure, Scenario, ToldFaults, shrink};
 use std::collections::BTreeSet;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
@@ -106,7 +106,7 @@ impl Told {
 /// The runs themselves.
 fn work(wanted: &Wanted) {
     let progress: Arc<Mutex<(u64, ClusterReport)>> = Arc::default();
-    let faults: Arc<Mutex<Vec<(usize, String)>>> = Arc::default();
+    let faults: ToldFaults = Arc::default();
     let (of_hook, faults_of_hook) = (progress.clone(), faults.clone());
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
