@@ -470,6 +470,8 @@ fn all_addresses_are_listened_on_if_asked_and_move_with_the_configuration() {
     let [first, second] = ports::<2>();
     let ensemble = ensemble(1, &format!("quorumListenOnAllIPs=true\nserver.1=192.0.2.1:1:{first}\nserver.2=127.0.0.1:1:2\n"));
     let mut node = Node::new(&ensemble);
+    // A connection of another test may hold the port for a moment.
+    until(&mut [&mut node], |nodes| nodes[0].links.listening().next().is_some());
     assert!(node.address().ip().is_unspecified() && node.address().port() == first);
     let mut moved = ensemble.config.clone();
     moved.members.get_mut(&Sid(1)).unwrap().addresses[0].election_port = second;
