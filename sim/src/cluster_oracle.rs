@@ -131,8 +131,8 @@ impl ClusterOracle {
         known.dirty.extend(known.installing.filter(|_| known.is_adopting));
         let is_dirty = known.dirty.contains(&begun.snapshot);
         if is_dirty {
-            // The log up to there is what it was.
-            known.log.split_off(&Zxid(begun.snapshot.0 + 1));
+            // The log up to there is what it was, even if a cut was asked for that the crash has forestalled.
+            (known.log, known.base) = self.dirty_histories[&begun.snapshot].clone();
             known.log.extend(records);
         } else {
             known.base = begun.snapshot;
@@ -284,7 +284,14 @@ impl ClusterOracle {
         let name = name(payload);
         // The leader's own transactions have no cxid.
         assert!(name.1 == 0 || self.names.insert(name), "session {:#x} cxid {} is committed twice", name.0, name.1);
+        // Nobody need have been told of it yet, nor need a crash have found it missing (I3).
+        self.is_on_a_quorum(zxid, payload, "committed");
         self.committed.insert(zxid, payload.clone());
+    }
+
+    fn is_on_a_quorum(&self, zxid: Zxid, payload: &Bytes, what: &str) {
+        let holders = self.members.iter().take(self.voters).filter(|known| known.has_durably(zxid, payload));
+        assert!(holders.count() > self.voters / 2, "{zxid} was {what} and is not durable on a quorum");
     }
 
     /// A member begins to serve: its whole history is the list, or a prefix of it; that of a leader is all of it.
@@ -342,8 +349,7 @@ impl ClusterOracle {
                 let payload = self.committed.get(&Zxid(zxid));
                 let payload = payload.unwrap_or_else(|| panic!("member {member}: {zxid:#x} was acknowledged and is not committed"));
                 assert_eq!(name(payload), (session.0, xid), "{zxid:#x} was acknowledged to another");
-                let holders = self.members.iter().take(self.voters).filter(|known| known.has_durably(Zxid(zxid), payload));
-                assert!(holders.count() > self.voters / 2, "{zxid:#x} was acknowledged and is not durable on a quorum");
+                self.is_on_a_quorum(Zxid(zxid), payload, "acknowledged");
             }
             Told::Session(_) => {}
             Told::NoSession(session) => {

@@ -122,8 +122,7 @@ impl Member {
             reason if reason.contains("injected") || reason.contains("cannot be written") => Death::Start(reason),
             reason => Death::Damaged(reason),
         })?;
-        let in_doubt = epochs.is_guessed && begun.last.epoch() > 0;
-        let durable = Durable { last_zxid: begun.last, accepted: epochs.accepted, current: epochs.current, in_doubt };
+        let durable = Durable { last_zxid: begun.last, accepted: epochs.accepted, current: epochs.current, in_doubt: epochs.in_doubt };
         let mut peer_options = PeerOptions::new(sid);
         peer_options.is_observer = !config.is_voter(sid);
         peer_options.tick_ms = options.tick_ms;

@@ -1,7 +1,9 @@
 //! `acceptedEpoch`, `currentEpoch` and `myid`: small files with a number.
 //!
 //! A flipped digit would be believed, so a second copy with a checksum lies beside them (`oxkeeper.epochs`), which Java
-//! ignores. Java may have raised an epoch since; lowered it has not: a file below the copy is damaged.
+//! ignores. Java may have raised an epoch since; lowered it has not: a file below the copy is damaged. A `currentEpoch`
+//! above the copy that no later promise explains is not believed: it would claim a history that is not there, win an
+//! election with it and have others cut what is committed.
 
 use crate::disk::DiskRef;
 use crate::names;
@@ -24,9 +26,18 @@ pub struct Epochs {
     pub accepted: i64,
     /// The epoch that its history belongs to.
     pub current: i64,
-    /// Whether a file was missing and its value was guessed from the last zxid, as Java does when it upgrades a
-    /// directory. With a history that is a promise forgotten: such a server is not to vote on its own.
-    pub is_guessed: bool,
+    /// Whether a file was missing, or not to be believed, and its value was guessed from the last zxid, as Java does when
+    /// it upgrades a directory. With a history of members that is a promise forgotten: such a server is not to vote on its
+    /// own before a leader has synchronised it.
+    pub in_doubt: bool,
+}
+
+/// What the second copy says.
+struct Copy {
+    accepted: i64,
+    current: i64,
+    /// What `currentEpoch` may have become since.
+    next: i64,
 }
 
 /// The epoch files of a directory.
@@ -47,6 +58,16 @@ impl EpochFiles {
         let (mut accepted, mut current) = (self.read(ACCEPTED)?, self.read(CURRENT)?);
         let write =
             |outcome: io::Result<()>, name: &str| outcome.map_err(|error| self.damaged(format!("{name} cannot be written: {error}")));
+        let copy = self.read_copy();
+        let has_been_member = copy.is_some() || epoch_of_zxid > 0;
+        if let Some(copy) = copy
+            && current.is_some_and(|current| current > copy.next)
+            && accepted == Some(copy.accepted)
+        {
+            // Gone for good: the next copy would be made of it.
+            write(self.remove(CURRENT), CURRENT)?;
+            current = None;
+        }
         if last_zxid <= Zxid::ZERO {
             // A new member. Both numbers are written down before anything else is: if they were missing later, what a
             // half-done synchronisation has left could not be told from a whole history.
@@ -59,7 +80,7 @@ impl EpochFiles {
                 current = Some(0);
             }
         }
-        let is_guessed = accepted.is_none() || current.is_none();
+        let in_doubt = has_been_member && (accepted.is_none() || current.is_none());
         if let Some(earlier) = current.filter(|current| epoch_of_zxid > *current) {
             match self.read(CURRENT_TEMPORARY)? {
                 // A crash during a synchronisation. Java takes the number in the file and thereby claims the whole history of
@@ -71,27 +92,25 @@ impl EpochFiles {
                 _ => return Err(self.damaged(format!("The current epoch, {earlier:x}, is older than the last zxid, {:x}", last_zxid.0))),
             }
         }
-        let epochs = Epochs { accepted: accepted.unwrap_or(epoch_of_zxid), current: current.unwrap_or(epoch_of_zxid), is_guessed };
+        let epochs = Epochs { accepted: accepted.unwrap_or(epoch_of_zxid), current: current.unwrap_or(epoch_of_zxid), in_doubt };
         if epochs.accepted < epochs.current {
             return Err(
                 self.damaged(format!("The accepted epoch, {:x} is less than the current epoch, {:x}", epochs.accepted, epochs.current))
             );
         }
-        if let Some((accepted, current)) = self.read_copy()
-            && (epochs.accepted < accepted || epochs.current < current)
-        {
-            return Err(self.damaged(format!(
-                "The epochs are {} (accepted) and {} (current), and have been {accepted} and {current}",
-                epochs.accepted, epochs.current
-            )));
+        match self.read_copy() {
+            Some(copy) if epochs.accepted < copy.accepted || (epochs.current < copy.current && !in_doubt) => Err(self.damaged(format!(
+                "The epochs are {} (accepted) and {} (current), and have been {} and {}",
+                epochs.accepted, epochs.current, copy.accepted, copy.current
+            ))),
+            _ => Ok(epochs),
         }
-        Ok(epochs)
     }
 
     /// Promises an epoch, durably.
     pub fn set_accepted(&self, epoch: i64) -> io::Result<()> {
         replace(&self.disk, &self.directory, &self.directory.join(ACCEPTED_TEMPORARY), ACCEPTED, epoch.to_string().as_bytes())?;
-        self.write_copy()
+        self.write_copy(None)
     }
 
     /// Says durably that history of this epoch is going to be written. Both programs start from here on at every
@@ -103,12 +122,19 @@ impl EpochFiles {
 
     /// Makes an epoch the current one; the history must be durable.
     pub fn set_current(&self, epoch: i64) -> io::Result<()> {
+        // After a crash in between the copy has to know of both.
+        self.write_copy(Some(epoch))?;
         write_atomically(&self.disk, &self.directory, CURRENT, epoch.to_string().as_bytes())?;
         match self.disk.remove(&self.directory.join(CURRENT_TEMPORARY)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        self.write_copy()
+        self.write_copy(None)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(&self.directory.join(name))?;
+        self.disk.sync_directory(&self.directory)
     }
 
     fn read(&self, name: &str) -> Result<Option<i64>, Damaged> {
@@ -125,19 +151,25 @@ impl EpochFiles {
         }
     }
 
-    fn read_copy(&self) -> Option<(i64, i64)> {
+    fn read_copy(&self) -> Option<Copy> {
         let text = String::from_utf8(self.disk.read(&self.directory.join(names::EPOCHS)).ok()?).ok()?;
         let (numbers, sum) = text.strip_suffix('\n')?.rsplit_once(' ')?;
         if sum != format!("{:08x}", simd_adler32::adler32(&numbers.as_bytes())) {
             return None;
         }
-        let (accepted, current) = numbers.split_once(' ')?;
-        Some((accepted.parse().ok()?, current.parse().ok()?))
+        let mut numbers = numbers.split(' ').map(str::parse);
+        let (accepted, current) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        let next = numbers.next().map_or(Ok(current), |next| next).ok()?;
+        Some(Copy { accepted, current, next })
     }
 
-    fn write_copy(&self) -> io::Result<()> {
+    /// `next`: what `currentEpoch` is about to become.
+    fn write_copy(&self, next: Option<i64>) -> io::Result<()> {
         let read = |name| self.read(name).ok().flatten().unwrap_or(0);
-        let numbers = format!("{} {}", read(ACCEPTED), read(CURRENT));
+        let mut numbers = format!("{} {}", read(ACCEPTED), read(CURRENT));
+        if let Some(next) = next {
+            numbers.push_str(&format!(" {next}"));
+        }
         let text = format!("{numbers} {:08x}\n", simd_adler32::adler32(&numbers.as_bytes()));
         write_atomically(&self.disk, &self.directory, names::EPOCHS, text.as_bytes())
     }

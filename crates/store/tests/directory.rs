@@ -9,6 +9,7 @@ use oxkeeper_store::names::Compression;
 use oxkeeper_store::recovery::read_opaque_body;
 use oxkeeper_store::sim_disk::SimDisk;
 use oxkeeper_store::{Directories, OpenError, OpenOptions, Store};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -279,20 +280,76 @@ fn an_announced_epoch_takes_effect_with_its_first_transaction() {
         let disk = disk.fork();
         disk.power_cut(seed);
         let epochs = open(&disk).unwrap().store.epochs();
-        assert_eq!(epochs.load(Zxid::new(1, 5)).unwrap(), Epochs { accepted: 2, current: 1, is_guessed: false });
-        assert_eq!(epochs.load(Zxid::new(2, 1)).unwrap(), Epochs { accepted: 2, current: 2, is_guessed: false });
+        assert_eq!(epochs.load(Zxid::new(1, 5)).unwrap(), Epochs { accepted: 2, current: 1, in_doubt: false });
+        assert_eq!(epochs.load(Zxid::new(2, 1)).unwrap(), Epochs { accepted: 2, current: 2, in_doubt: false });
         disk.power_cut(seed);
         let epochs = open(&disk).unwrap().store.epochs();
         assert!(epochs.load(Zxid::new(3, 1)).is_err(), "a history beyond its epoch");
     }
     let disk = SimDisk::new();
     let fresh = open(&disk).unwrap().store.epochs();
-    assert_eq!(fresh.load(Zxid(0)).unwrap(), Epochs { accepted: 0, current: 0, is_guessed: false });
+    assert_eq!(fresh.load(Zxid(0)).unwrap(), Epochs { accepted: 0, current: 0, in_doubt: false });
     // A new member that dies in its first synchronisation has not got the epoch that it was being synchronised for.
     fresh.set_accepted(3).unwrap();
     fresh.announce_current(3).unwrap();
-    assert_eq!(fresh.load(Zxid(0)).unwrap(), Epochs { accepted: 3, current: 0, is_guessed: false });
-    assert_eq!(fresh.load(Zxid::new(2, 7)).unwrap(), Epochs { accepted: 3, current: 2, is_guessed: false });
+    assert_eq!(fresh.load(Zxid(0)).unwrap(), Epochs { accepted: 3, current: 0, in_doubt: false });
+    assert_eq!(fresh.load(Zxid::new(2, 7)).unwrap(), Epochs { accepted: 3, current: 2, in_doubt: false });
+}
+
+#[test]
+fn a_current_epoch_that_no_promise_explains_is_not_believed() {
+    let disk = SimDisk::new();
+    let epochs = open(&disk).unwrap().store.epochs();
+    epochs.set_accepted(1).unwrap();
+    epochs.set_current(1).unwrap();
+    epochs.set_accepted(3).unwrap();
+    let (last, current) = (Zxid::new(1, 5), Path::new("/data/version-2/currentEpoch"));
+    disk.rot(current, 0, |byte| byte ^ 2);
+    assert_eq!(shared(&disk).read(current).unwrap(), b"3");
+    for seed in 0..20 {
+        let disk = disk.fork();
+        let epochs = open(&disk).unwrap().store.epochs();
+        for round in 0..2 {
+            let loaded = epochs.load(last).unwrap();
+            assert_eq!(loaded, Epochs { accepted: 3 + round, current: 1, in_doubt: true }, "it says so until a leader has come");
+            disk.power_cut(seed);
+            epochs.set_accepted(4 + round).unwrap();
+        }
+        epochs.set_current(5).unwrap();
+        disk.power_cut(seed);
+        assert_eq!(epochs.load(last).unwrap(), Epochs { accepted: 5, current: 5, in_doubt: false });
+    }
+    // Without a history there is nothing that it could claim.
+    let empty = disk.fork();
+    let epochs = open(&empty).unwrap().store.epochs();
+    assert_eq!(epochs.load(Zxid(0)).unwrap(), Epochs { accepted: 3, current: 0, in_doubt: false });
+    // Java has followed a later leader.
+    disk.put(Path::new("/data/version-2/acceptedEpoch"), b"5");
+    disk.put(current, b"5");
+    let epochs = open(&disk).unwrap().store.epochs();
+    assert_eq!(epochs.load(last).unwrap(), Epochs { accepted: 5, current: 5, in_doubt: false });
+}
+
+#[test]
+fn an_epoch_that_is_just_becoming_the_current_one_is_believed_before_and_after() {
+    let disk = SimDisk::new();
+    let epochs = open(&disk).unwrap().store.epochs();
+    epochs.set_accepted(1).unwrap();
+    epochs.set_current(1).unwrap();
+    epochs.set_accepted(2).unwrap();
+    let mut found = BTreeSet::new();
+    for operation in 0..40 {
+        let disk = disk.fork();
+        let epochs = open(&disk).unwrap().store.epochs();
+        disk.stop_before(operation);
+        let _ = epochs.set_current(2);
+        disk.crash();
+        disk.power_cut(operation);
+        let loaded = open(&disk).unwrap().store.epochs().load(Zxid::new(1, 5)).unwrap();
+        assert!(!loaded.in_doubt && loaded.accepted == 2, "before operation {operation}: {loaded:?}");
+        found.insert(loaded.current);
+    }
+    assert_eq!(found, BTreeSet::from([1, 2]));
 }
 
 #[test]

@@ -553,12 +553,10 @@ fn tree_options(config: &ServerConfig) -> TreeOptions {
 fn peer(ensemble: &EnsembleConfig, config: &ServerConfig, store: &Store, tree: &Tree, now: Now) -> Result<Peer, Failure> {
     let last_zxid = tree.last_zxid();
     let epochs = store.epochs().load(last_zxid).map_err(|e| failure(EXIT_UNEXPECTED_ERROR, e.to_string()))?;
-    // A promise forgotten.
-    let in_doubt = epochs.is_guessed && last_zxid.epoch() > 0;
-    if in_doubt {
+    if epochs.in_doubt {
         warn!("The history up to {last_zxid} is in doubt: this server takes part in no election before a leader has synchronised it");
     }
-    let durable = Durable { last_zxid, accepted: epochs.accepted, current: epochs.current, in_doubt };
+    let durable = Durable { last_zxid, accepted: epochs.accepted, current: epochs.current, in_doubt: epochs.in_doubt };
     info!("Last zxid {last_zxid}, accepted epoch {:x}, current epoch {:x}", epochs.accepted, epochs.current);
     let mut options = PeerOptions::new(ensemble.my_id);
     options.is_observer = ensemble.is_observer;
