@@ -235,19 +235,24 @@ impl Cluster {
             })
             .collect();
         let config = Config::parse(&format!("{}\nversion=0", lines.join("\n"))).expect("a configuration");
-        let options = MemberOptions {
+        let mut options = MemberOptions {
             tick_ms: 200 + random.below(1800),
             init_limit: 10,
             sync_limit: 5,
             cache_entries: [1, 3, 20, 500][random.below(4) as usize],
+            last_counter: u32::MAX,
         };
         let faults = scenario.faults.unwrap_or(drawn);
         let hosts: Vec<Host> = (0..total).map(|_| Host::new()).collect();
         let mut origin = Zxid::ZERO;
         if random.one_in(6) {
-            origin = Zxid::new(1, u32::MAX - 2 - random.below(20) as u32);
+            // A new leader begins to count anew, so the end has to come earlier, too.
+            let left = random.below(20) as u32;
+            origin = Zxid::new(1, u32::MAX - 2 - left);
+            options.last_counter = 20 + left;
             hosts.iter().for_each(|host| machine::begin_at(&host.disk, origin));
         }
+        let last_counter = options.last_counter;
         let fails = [FaultKind::Sync, FaultKind::Write, FaultKind::Space, FaultKind::PowerCutInside];
         Self {
             chance: Random::new(random.bits()),
@@ -268,7 +273,7 @@ impl Cluster {
             links: BTreeMap::new(),
             next_link: 1,
             at: vec![0; CLIENTS],
-            oracle: ClusterOracle::new(total, members, origin),
+            oracle: ClusterOracle::new(total, members, origin, last_counter),
             now: Now { mono_ms: 86_400_000, wall_ms: 1_700_000_000_000 },
             report: ClusterReport::default(),
         }

@@ -53,6 +53,8 @@ pub struct ClusterOracle {
     committed: BTreeMap<Zxid, Bytes>,
     /// Where it begins.
     origin: Zxid,
+    /// No counter of an epoch gets so far.
+    last_counter: u32,
     /// What is in the snapshots that Java has taken, by their last zxid: the log and where it begins.
     dirty_histories: BTreeMap<Zxid, (BTreeMap<Zxid, Bytes>, Zxid)>,
     /// The digest of a tree that holds the list up to here.
@@ -93,13 +95,15 @@ impl Known {
 }
 
 impl ClusterOracle {
-    /// Of so many members whose history ends here without a single transaction; the first of them vote.
-    pub fn new(members: usize, voters: usize, origin: Zxid) -> Self {
+    /// Of so many members whose history ends here without a single transaction; the first of them vote. Epochs end before
+    /// this counter.
+    pub fn new(members: usize, voters: usize, origin: Zxid, last_counter: u32) -> Self {
         Self {
             voters,
             members: (0..members).map(|_| Known::default()).collect(),
             committed: BTreeMap::new(),
             origin,
+            last_counter,
             dirty_histories: BTreeMap::new(),
             digests: BTreeMap::new(),
             leaders: BTreeMap::new(),
@@ -176,6 +180,7 @@ impl ClusterOracle {
                     zxid.0 == last.0 + 1 || (zxid.epoch() > last.epoch() && zxid.counter() == 1),
                     "member {member}: {zxid} is appended behind {last}"
                 );
+                assert!(zxid.counter() < self.last_counter, "member {member}: {zxid} is appended after the last counter of its epoch");
                 let header = LoggedTxn::read(&payload).expect("a transaction").header;
                 if header.kind == OpCode::CLOSE_SESSION.0 {
                     self.ends_proposed.insert(header.client_id);

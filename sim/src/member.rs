@@ -29,6 +29,8 @@ pub struct MemberOptions {
     pub sync_limit: u32,
     /// How many committed transactions are kept in memory for learners.
     pub cache_entries: usize,
+    /// A leader asks for a new epoch instead of proposing this counter.
+    pub last_counter: u32,
 }
 
 /// What waits for the log thread.
@@ -129,6 +131,7 @@ impl Member {
         peer_options.init_limit = options.init_limit;
         peer_options.sync_limit = options.sync_limit;
         peer_options.cache_entries = options.cache_entries;
+        peer_options.last_counter = options.last_counter;
         peer_options.seed = seed;
         let peer = Peer::member(peer_options, config.clone(), durable, now.mono_ms);
         let store = Arc::new(Mutex::new(store));
