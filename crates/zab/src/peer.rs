@@ -512,7 +512,8 @@ impl Peer {
     /// Takes in one thing that happened.
     ///
     /// # Panics
-    /// When a proposal does not carry [`Peer::next_zxid`], or there is no established leader here.
+    /// When a proposal does not carry [`Peer::next_zxid`], or its leader is not established. One that comes after the role
+    /// has ended is lost.
     pub fn handle(&mut self, now_ms: u64, input: Input) {
         if let Input::Notification { from, message } = &input {
             if let Some(election) = &mut self.election
@@ -783,7 +784,9 @@ impl Peer {
             }
             // Nobody is to be led.
             Input::LinkUp { link } => self.shared.outputs.push_back(Output::Close { link }),
-            Input::Propose { .. } => panic!("proposals need an established leader"),
+            // The role has ended with the proposal before, and whoever makes them hears of it after this one. Its place is
+            // forgotten with the others.
+            Input::Propose { .. } => {}
             Input::Tick if matches!(self.state, State::Resting { until_ms } if now_ms >= until_ms) => self.look(now_ms),
             Input::Tick => {
                 if let (State::Looking, Some(election)) = (&self.state, &mut self.election) {
@@ -966,4 +969,47 @@ pub struct LearnerView {
     pub is_observer: bool,
     /// Whether it has acknowledged NEWLEADER and has been heard of within the limit.
     pub is_synced: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Member;
+
+    /// Several sessions expire at one time, and the epoch's counter is at its end with the first of them.
+    #[test]
+    fn proposals_behind_the_one_that_ends_a_role_are_lost_with_it() {
+        let mut options = PeerOptions::new(Sid(1));
+        options.last_counter = 2;
+        let config = Config::majority([(Sid(1), Member::participant("localhost", 2888, 3888))].into());
+        let durable = Durable { last_zxid: Zxid::ZERO, accepted: 0, current: 0, in_doubt: false };
+        let mut peer = Peer::member(options, config, durable, 0);
+        let (mut now_ms, mut led) = (0, 0);
+        let mut appended = Vec::new();
+        for _ in 0..100 {
+            let outputs: Vec<Output> = std::iter::from_fn(|| peer.poll()).collect();
+            for output in outputs {
+                match output {
+                    Output::Barrier { step } => peer.handle(now_ms, Input::Done { step }),
+                    Output::Append { zxid, .. } => {
+                        appended.push(zxid);
+                        peer.handle(now_ms, Input::LogSynced { through: zxid });
+                    }
+                    Output::Lead { .. } => {
+                        led += 1;
+                        for _ in 0..3 {
+                            let zxid = peer.next_zxid();
+                            peer.handle(now_ms, Input::Propose { zxid, payload: Bytes::from_static(b"payload") });
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            now_ms = peer.next_timer_ms().unwrap_or(now_ms);
+            peer.handle(now_ms, Input::Tick);
+        }
+        assert!(led > 2, "it leads again: {led}");
+        let expected: Vec<Zxid> = (1..=led).map(|epoch| Zxid::new(epoch, 1)).collect();
+        assert_eq!(appended, expected);
+    }
 }
