@@ -126,7 +126,8 @@ pub fn on(program: &Path, threading: Threading, maker: Maker) -> Command {
 /// library's locks are pthreads' there, which it knows, so that nothing needs to be suppressed.
 pub fn compile_for_races(source: &str) -> Program {
     let helper = workspace().join("compat-tests/c/races.c").display().to_string();
-    let flags = ["-fsanitize=thread", "-fno-builtin", "-Wno-stringop-truncation", &helper];
+    // The library finds the helper's functions in the program only if the program exports them.
+    let flags = ["-rdynamic", "-fsanitize=thread", "-fno-builtin", "-Wno-stringop-truncation", &helper];
     compile(source, Threading::Multi, Maker::Ours, &flags)
 }
 

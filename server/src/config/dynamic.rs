@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Behind the name of zoo.cfg: the configuration that was proposed last.
 pub(super) const NEXT: &str = ".dynamic.next";
+/// Ends the name of a file that is not whole yet.
+const UNFINISHED: &str = ".oxkeeper-new";
 
 /// See the module.
 #[derive(Debug)]
@@ -32,6 +34,9 @@ impl DynamicFiles {
     pub fn new(config_file: PathBuf, me: Sid, in_force: &Config, last_seen: Option<&Config>) -> Self {
         let in_force = in_force.version;
         let files = Self { config_file, me, in_force, last_seen: last_seen.map_or(in_force, |config| config.version) };
+        if let Err(failure) = files.forget_unfinished() {
+            warn!("What an earlier run did not finish beside zoo.cfg cannot be removed: {failure}");
+        }
         if last_seen.is_some() && files.last_seen <= in_force {
             // It means nothing: that it stays costs only this line.
             let _ = files.forget_next().inspect_err(|failure| warn!("An old configuration cannot be removed: {failure}"));
@@ -66,6 +71,18 @@ impl DynamicFiles {
         info!("Configuration {:x} is kept in {}", config.version, dynamic.display());
         self.in_force = config.version;
         if self.last_seen <= self.in_force { self.forget_next() } else { Ok(()) }
+    }
+
+    fn forget_unfinished(&self) -> io::Result<()> {
+        let own = self.config_file.file_name().unwrap_or_default().as_encoded_bytes();
+        for entry in fs::read_dir(directory_of(&self.config_file))? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            if name.starts_with(own) && name.ends_with(UNFINISHED.as_bytes()) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
     }
 
     fn forget_next(&self) -> io::Result<()> {
@@ -157,7 +174,7 @@ fn escaped(value: &str) -> String {
 
 /// Puts a file in the place of another, durably, under the rights that the other had.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = beside(path, ".tmp");
+    let temporary = beside(path, UNFINISHED);
     let mut file = File::create(&temporary)?;
     if let Ok(before) = fs::metadata(path) {
         file.set_permissions(before.permissions())?;
@@ -165,8 +182,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    File::open(directory_of(path))?.sync_all()
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -211,6 +231,7 @@ mod tests {
         files.activate(&second).unwrap();
         assert_eq!(names(), ["zoo.cfg", "zoo.cfg.dynamic.1f"]);
         fs::write(directory.join("zoo.cfg.dynamic.next"), proposed).unwrap();
+        fs::write(directory.join("zoo.cfg.dynamic.20.oxkeeper-new"), "serv").unwrap();
         let _ = DynamicFiles::new(config_file.clone(), Sid(1), &second, Some(&second));
         assert_eq!(names(), ["zoo.cfg", "zoo.cfg.dynamic.1f"]);
         let kept = fs::read_to_string(directory.join("zoo.cfg.dynamic.1f")).unwrap();
