@@ -1,7 +1,8 @@
 //! Ensembles in the simulator: one list of committed transactions, whatever goes wrong.
 //!
-//! CI's seeds begin at a number made of the commit's hash. `OXKEEPER_SEED` is another first one, `OXKEEPER_SEEDS` another
-//! count. A failure names its seed; `oxkeeper-sim --from SEED --seeds 1` repeats and shrinks it.
+//! CI's seeds are always the same, so that a violation there is of the change that is tested. `OXKEEPER_SEEDS` is another
+//! count of them, from a number made of the commit's hash on; `OXKEEPER_SEED` is another first one. A failure names its
+//! seed; `oxkeeper-sim --from SEED --seeds 1` repeats and shrinks it.
 
 use oxkeeper_sim::{Cluster, ClusterFaults, ClusterReport};
 use std::process::Command;
@@ -11,21 +12,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const STEPS: usize = 4_000;
 const SEEDS: u64 = 2_000;
 
-/// What CI's seeds must have come across at least: the power went while a learner was there, or right before that
-/// operation of its disk. A third or less of what they usually do.
+/// What so many seeds must have come across at least: the power went while a learner was there, or right before that
+/// operation of its disk. Half of what is usual, and less of what is rare, as other seeds have less.
 const FLOORS: &[(&str, usize)] = &[
-    ("DIFF", 20),
-    ("TRUNC", 2),
-    ("SNAP", 10),
-    ("NEWLEADER", 200),
-    ("rename acceptedEpoch", 40),
+    ("DIFF", 25),
+    ("TRUNC", 1),
+    ("SNAP", 7),
+    ("NEWLEADER", 600),
+    ("rename acceptedEpoch", 80),
     ("rename currentEpoch", 15),
     ("rename currentEpoch.tmp", 1),
-    ("rename oxkeeper.epochs", 30),
+    ("rename oxkeeper.epochs", 130),
     ("rename oxkeeper.adopting", 1),
     ("rename oxkeeper.aside.snapshot", 1),
-    ("rename oxkeeper.tmp.staged.snapshot", 3),
-    ("rename snapshot", 3),
+    ("rename oxkeeper.tmp.staged.snapshot", 4),
+    ("rename snapshot", 8),
     ("rename log", 1),
 ];
 
@@ -71,10 +72,10 @@ fn without_faults_everything_is_answered() {
 
 #[test]
 fn whatever_goes_wrong() {
-    // Not yet SEEDS from `of_commit`: the oracle still misjudges about one run in a thousand after a byte has rotted.
-    let count = number("OXKEEPER_SEEDS").unwrap_or(60);
-    let first = if count < SEEDS { 1 } else { of_commit() };
-    let sum = seeds(number("OXKEEPER_SEED").unwrap_or(first), count, None);
+    let wanted = number("OXKEEPER_SEEDS");
+    let count = wanted.unwrap_or(SEEDS);
+    let first = number("OXKEEPER_SEED").unwrap_or_else(|| wanted.map_or(1, |_| of_commit()));
+    let sum = seeds(first, count, None);
     if count < SEEDS {
         return;
     }
@@ -82,10 +83,10 @@ fn whatever_goes_wrong() {
         let count = sum.power_gone.get(*moment).copied().unwrap_or(0);
         assert!(count >= *floor, "power cuts at {moment}: {count}, and at least {floor} are wanted");
     }
-    for (what, count, floor) in [("DIFF", sum.diffs, 500), ("TRUNC", sum.truncs, 20), ("SNAP", sum.snaps, 500)] {
+    for (what, count, floor) in [("DIFF", sum.diffs, 1_000), ("TRUNC", sum.truncs, 15), ("SNAP", sum.snaps, 1_700)] {
         assert!(count >= floor, "{what} from files: {count}, and at least {floor} are wanted");
     }
-    assert!(sum.faults.iter().all(|count| *count > 100), "{:?}", sum.faults);
+    assert!(sum.faults.iter().all(|count| *count > 1_000), "{:?}", sum.faults);
     // Clients that never moved, waited or were told would prove nothing of the client.
     assert!(sum.watches > 0 && sum.silences > 20, "{sum:?}");
 }
