@@ -660,6 +660,10 @@ impl Cluster {
                     Some(FaultKind::Sync) => disk.fail_sync(self.random.below(4)),
                     Some(FaultKind::Write) => disk.fail_write(self.random.below(4)),
                     Some(_) => disk.stop_before(self.random.below(16)),
+                    // Cuts are rare, and one that fails would be rarer still.
+                    None if self.faults.of(FaultKind::Sync) > 0 && member.is_before_cut() && self.random.one_in(3) => {
+                        disk.fail_sync(self.random.below(3));
+                    }
                     None => {}
                 }
                 member.log(now)

@@ -185,6 +185,11 @@ impl Member {
         matches!(self.work.front(), Some(Work::Step(step)) if !matches!(step, DiskStep::Barrier(_) | DiskStep::Resume))
     }
 
+    /// Whether the next thing for the log thread is to cut the log.
+    pub fn is_before_cut(&self) -> bool {
+        matches!(self.work.front(), Some(Work::Step(DiskStep::Truncate(_))))
+    }
+
     /// Whether the log thread has something to do.
     pub fn has_work(&self) -> bool {
         !self.work.is_empty()
