@@ -4,7 +4,8 @@
 //! least, and what that one had counts for the new one's place, but is not shown (the rule is called space-saving): a path that has
 //! more than its share of all requests is always there, and no path is shown with more than it has. `/parent/*` stands for all
 //! children of a znode, where no single one of them has most of it. Who is busy notes only one of so
-//! many requests, which is chosen so that at most some thousands a second are noted.
+//! many requests, which is chosen so that a few hundred a second are noted: of a path that has a tenth of all requests, what is
+//! told is right within some percent.
 
 use oxkeeper_replica::meter::PathUse;
 use std::cmp::Reverse;
@@ -16,8 +17,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const PLACES: usize = 256;
 /// How long a window lasts; what is told is of the last one to two.
 const WINDOW_MS: u64 = 10_000;
-/// How much is noted in a window, if all of it were not too much.
-const NOTED_IN_WINDOW: u64 = 20_000;
+/// How much is noted in a window, if all of it were not too much. Each costs about a microsecond.
+const NOTED_IN_WINDOW: u64 = 4_000;
+/// By how much fewer are noted from then on, if a window has had that much before its end.
+const THINNER: u32 = 4;
 
 /// What a path had, a second.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,11 +137,11 @@ impl BusyPaths {
     pub fn note(&self, now_ms: u64, each: impl FnOnce(&mut dyn FnMut(&str, PathUse, u32))) {
         let mut windows = self.windows_at(now_ms);
         each(&mut |path, what, count| windows.now.note(path, what, count));
-        // A sudden load: what is noted until the window ends is halved, and halved again.
+        // A sudden load: what is noted until the window ends is made less, and less again.
         let noted = windows.now.noted;
         if noted > NOTED_IN_WINDOW {
-            windows.now.noted = NOTED_IN_WINDOW / 2;
-            self.one_of.store(self.one_of().saturating_mul(2).min(1 << 20), Ordering::Relaxed);
+            windows.now.noted = NOTED_IN_WINDOW - NOTED_IN_WINDOW / u64::from(THINNER);
+            self.one_of.store(self.one_of().saturating_mul(THINNER).min(1 << 20), Ordering::Relaxed);
         }
     }
 
@@ -235,10 +238,13 @@ mod tests {
         let paths = BusyPaths::new(true, 0);
         assert_eq!(paths.one_of(), 1);
         (0..=NOTED_IN_WINDOW).for_each(|_| read(&paths, 1, "/a", 1));
-        assert_eq!(paths.one_of(), 2);
+        assert_eq!(paths.one_of(), THINNER);
+        (0..=NOTED_IN_WINDOW / u64::from(THINNER)).for_each(|_| read(&paths, 1, "/a", THINNER));
+        assert_eq!(paths.one_of(), THINNER * THINNER);
         read(&paths, 2, "/a", 20 * NOTED_IN_WINDOW as u32);
         read(&paths, 10_000, "/a", 1);
-        assert_eq!(paths.one_of(), 22);
+        // The first noted, each of the second kind for four, and twenty: as much as that in one window.
+        assert_eq!(paths.one_of(), 23);
         read(&paths, 50_000, "/a", 1);
         assert_eq!(paths.one_of(), 1);
         let off = BusyPaths::new(false, 0);
