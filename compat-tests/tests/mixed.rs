@@ -13,13 +13,13 @@ use oxkeeper_compat_tests::pen::{Pen, assert_present, settle};
 use oxkeeper_compat_tests::subject::{Subject, four_letter};
 
 /// What CI has for the mixtures, and for the synchronisations.
-const MIXTURES_BUDGET: Duration = Duration::from_secs(90);
+const MIXTURES_BUDGET: Duration = Duration::from_secs(60);
 const SYNCHRONISATIONS_BUDGET: Duration = Duration::from_secs(60);
 
-/// Three voters, of which the last one shall lead, and observers.
+/// Voters, of which the last one shall lead, and observers.
 #[derive(Clone, Debug)]
 struct Mixture {
-    voters: [Subject; 3],
+    voters: Vec<Subject>,
     observers: Vec<Subject>,
 }
 
@@ -33,20 +33,42 @@ fn mixtures() -> Vec<(String, Mixture)> {
     for voters in voters {
         for observers in [vec![], vec![Subject::Java39], vec![ox]] {
             let name = format!("{} {} led by {}, observers {observers:?}", voters[0], voters[1], voters[2]);
-            cases.push((name, Mixture { voters, observers }));
+            cases.push((name, Mixture { voters: voters.to_vec(), observers }));
         }
     }
     cases
 }
 
+/// Five and seven voters.
+fn large_mixtures() -> Vec<(String, Mixture)> {
+    let (ox, java, old) = (ours(), Subject::Java39, Subject::Java38);
+    let cases = [
+        (vec![ox; 5], vec![java]),
+        (vec![java, ox, java, ox, ox], vec![]),
+        (vec![ox, ox, java, ox, java], vec![ox]),
+        (vec![old, java, ox, java, ox], vec![]),
+        (vec![ox, java, java, old, old], vec![ox]),
+        (vec![ox; 7], vec![]),
+        (vec![java, ox, java, ox, java, ox, ox], vec![ox]),
+        (vec![ox, java, ox, java, ox, ox, java], vec![]),
+        (vec![java, java, ox, old, java, old, ox], vec![]),
+    ];
+    let named = cases.map(|(voters, observers)| {
+        let names: Vec<String> = voters.iter().map(Subject::to_string).collect();
+        (format!("of {}: {}, observers {observers:?}", voters.len(), names.join(" ")), Mixture { voters, observers })
+    });
+    named.to_vec()
+}
+
 /// What every mixture must live through.
 fn live_through(name: &str, mixture: &Mixture) {
     let mut ensemble = Ensemble::new(&format!("mixture {name}"), &Plan::new(&mixture.voters, &mixture.observers));
-    ensemble.start_led_by(2);
+    let last = mixture.voters.len() - 1;
+    ensemble.start_led_by(last);
     for (index, member) in ensemble.members.iter().enumerate() {
         let wanted = if member.is_observer {
             Mode::Observer
-        } else if index == 2 {
+        } else if index == last {
             Mode::Leader
         } else {
             Mode::Follower
@@ -60,20 +82,20 @@ fn live_through(name: &str, mixture: &Mixture) {
     ensemble.kill(0);
     load.wait_for(100, "a follower is dead");
     ensemble.start(0);
-    assert_eq!(ensemble.synchronisation(2, 0, &mark), Synchronisation::Diff, "a short absence");
+    assert_eq!(ensemble.synchronisation(last, 0, &mark), Synchronisation::Diff, "a short absence");
     load.wait_for(100, "the follower is back");
 
-    ensemble.kill(2);
+    ensemble.kill(last);
     let gap = load.wait_for(1, "the leader is dead");
     println!("  {:.0} ms from kill -9 of the leader to the next acknowledged write", gap.as_secs_f64() * 1000.0);
     let leader = ensemble.wait_for_leader();
-    assert_ne!(leader, 2);
+    assert_ne!(leader, last);
     load.wait_for(100, "another one leads");
     let mark = ensemble.mark();
-    ensemble.start(2);
-    let back = ensemble.synchronisation(leader, 2, &mark);
+    ensemble.start(last);
+    let back = ensemble.synchronisation(leader, last, &mark);
     println!("  the former leader was synchronised by {back:?}");
-    assert_eq!(ensemble.mode(2), Some(Mode::Follower), "{}", ensemble.modes());
+    assert_eq!(ensemble.mode(last), Some(Mode::Follower), "{}", ensemble.modes());
     assert_eq!(ensemble.wait_for_leader(), leader, "nothing happened to the leader");
     load.wait_for(100, "all are back");
 
@@ -91,6 +113,11 @@ fn live_through(name: &str, mixture: &Mixture) {
 #[test]
 fn mixtures_under_load_lose_nothing() {
     draw("mixture", mixtures(), 2, MIXTURES_BUDGET, |name, mixture| live_through(name, &mixture));
+}
+
+#[test]
+fn larger_mixtures_lose_nothing_either() {
+    draw("large mixture", large_mixtures(), 1, Duration::ZERO, |name, mixture| live_through(name, &mixture));
 }
 
 /// How a learner is made to need a certain synchronisation.
