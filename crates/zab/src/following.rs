@@ -267,11 +267,14 @@ impl Following {
             return Err("the leader did not begin with LEADERINFO");
         }
         self.epoch = epoch_of(packet.zxid);
-        if self.epoch < shared.accepted {
+        // The promise of one without a vote has elected nobody, and binds it only if it has a history of that epoch:
+        // no leader takes a higher epoch for its sake, and it would stay outside for good.
+        let is_bound = !self.is_observer || self.epoch < shared.current;
+        if self.epoch < shared.accepted && is_bound {
             warn!("The leader's epoch {:x} is lower than {:x}, which was promised to another", self.epoch, shared.accepted);
             return Err("the leader's epoch is lower than one that was promised");
         }
-        if self.epoch == shared.accepted {
+        if self.epoch <= shared.accepted {
             // Promised already, perhaps to another: this must not count again (I2).
             self.acknowledge_epoch(shared, -1);
         } else {

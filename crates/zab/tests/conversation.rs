@@ -471,6 +471,31 @@ fn an_observer_logs_and_commits_what_it_is_informed_of() {
     assert_eq!(server.notification(2, PeerState::Following, 3, z(9, 9), 9), ["dial 3"]);
 }
 
+/// It may have promised an epoch that came to nothing, of which nobody else knows any more.
+#[test]
+fn an_observer_follows_below_its_promise_but_not_below_its_history() {
+    let mut config = three();
+    config.members.insert(Sid(4), Member { role: MemberRole::Observer, ..Member::participant("localhost", 2888, 3888) });
+    let registered = |current: i64| {
+        let mut server = Server::member(4, &config, durable(z(2, 3), 7, current), 500);
+        server.notification(3, PeerState::Leading, 3, z(9, 9), 9);
+        server.notification(2, PeerState::Following, 3, z(9, 9), 9);
+        let link = server.dialled;
+        assert_eq!(server.give(Input::LinkUp { link }), ["OBSERVERINFO 7:0 20 bytes"]);
+        server
+    };
+    let mut server = registered(5);
+    assert_eq!(server.hears(leader_info(5)), ["ACKEPOCH 2:3 -1"], "and promises nothing");
+    server.hears_plain(PacketKind::DIFF, z(2, 3));
+    server.hears(new_leader(5));
+    server.done();
+    assert!(server.hears_plain(PacketKind::UPTODATE, Zxid(-1)).contains(&"serve".to_owned()));
+
+    let mut server = registered(6);
+    let said = server.hears(leader_info(5));
+    assert_eq!(said, ["close", "look: the leader's epoch is lower than one that was promised", "barrier"]);
+}
+
 // --- The leader ---
 
 /// Server 3 has been elected.
