@@ -28,6 +28,17 @@ pub(super) struct Request {
     pub auth: Vec<AuthId>,
 }
 
+/// The ticket of clients' syncs, which need none: they are answered in order.
+pub(super) const CLIENTS_SYNC: u64 = 0;
+
+/// A client that is to be told that its session is gone.
+pub(super) struct Denial {
+    /// Of the sync after which it may be told.
+    ticket: u64,
+    session: SessionId,
+    asker: Owner,
+}
+
 /// What a learner asks of its leader.
 pub(super) enum Asked {
     /// On behalf of a client.
@@ -75,11 +86,12 @@ impl Core {
                 }
             }
             Asked::Revalidate(link, session, timeout_ms) => {
-                let lives = self.sessions.touch(now.mono_ms, session, timeout_ms);
-                if lives {
+                if self.sessions.touch(now.mono_ms, session, timeout_ms) {
                     self.give_to(session, Owner::Link(link));
+                    self.zab.answer_revalidate(link, session, true);
+                } else {
+                    self.doubt(now, session, Owner::Link(link));
                 }
-                self.zab.answer_revalidate(link, session, lives);
             }
         }
     }
@@ -175,11 +187,34 @@ impl Core {
     }
 
     pub(super) fn reopen_session(&mut self, now: Now, connection: ConnId, session: SessionId, timeout_ms: i32) {
-        let lives = self.sessions.renew(now.mono_ms, session, timeout_ms);
-        if lives {
+        if self.sessions.renew(now.mono_ms, session, timeout_ms) {
             self.give_to(session, Owner::Connection(connection));
+            self.tell_session(connection, session, timeout_ms);
+        } else {
+            self.doubt(now, session, Owner::Connection(connection));
         }
-        let (session, timeout_ms) = if lives { (session, timeout_ms) } else { (SessionId::NONE, 0) };
+    }
+
+    /// A leader that has been deposed and does not know it yet must not declare a session dead that began since: it says
+    /// so only when a quorum has confirmed it. (Java's leader says it at once.)
+    fn doubt(&mut self, now: Now, session: SessionId, asker: Owner) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.denials.push_back(Denial { ticket, session, asker });
+        self.zab.handle(now.mono_ms, Zab::Sync { origin: SyncOrigin::Local(ticket) });
+    }
+
+    /// We lead still, and do not know the session.
+    pub(super) fn deny(&mut self, ticket: u64) {
+        while let Some(denial) = self.denials.pop_front_if(|denial| denial.ticket <= ticket) {
+            match denial.asker {
+                Owner::Link(link) => self.zab.answer_revalidate(link, denial.session, false),
+                Owner::Connection(connection) => self.tell_session(connection, SessionId::NONE, 0),
+            }
+        }
+    }
+
+    pub(super) fn tell_session(&mut self, connection: ConnId, session: SessionId, timeout_ms: i32) {
         self.outputs.push_back(Output::Front {
             front: connection.front,
             item: Item::Session { connection, session, timeout_ms, created_ms: None },
@@ -212,7 +247,7 @@ impl Core {
             OpCode::SYNC => {
                 let place = InFlight { awaits: Awaits::Sync, payload: body.into(), origin: Some(origin), opens: None, closes: None };
                 self.in_flight.push_back(place);
-                self.zab.handle(now.mono_ms, Zab::Sync { origin: SyncOrigin::Local(0) });
+                self.zab.handle(now.mono_ms, Zab::Sync { origin: SyncOrigin::Local(CLIENTS_SYNC) });
             }
             op => self.prepare(now, tree, session, xid, op, &body, &identities, Some(origin)),
         }

@@ -3,7 +3,6 @@
 
 use super::{Awaits, Core, Duty, InFlight, Output, draw_session};
 use crate::apply::{Commit, Origin, Outcome};
-use crate::inbox::Item;
 use crate::request::{ConnId, MultiRequest, Now, Write, WriteRequest, read_multi};
 use bytes::Bytes;
 use log::warn;
@@ -88,10 +87,7 @@ impl Core {
             }
         }
         let (session, timeout_ms) = if valid { (session, timeout_ms) } else { (SessionId::NONE, 0) };
-        self.outputs.push_back(Output::Front {
-            front: connection.front,
-            item: Item::Session { connection, session, timeout_ms, created_ms: None },
-        });
+        self.tell_session(connection, session, timeout_ms);
     }
 
     /// The session has gone to an observer that we feed.

@@ -393,6 +393,9 @@ pub struct Core {
     next_session: SessionId,
     /// Everything that waits for a commit, in order. Bounded by the credits of the connections, here and on the learners.
     in_flight: VecDeque<InFlight>,
+    /// Sessions that are not known here and whose clients are to be told so, once it is certain that we still lead.
+    denials: VecDeque<leading::Denial>,
+    next_ticket: u64,
     /// How many bytes of ephemeral paths each session may still add.
     ephemeral_budgets: HashMap<SessionId, usize>,
     outputs: VecDeque<Output>,
@@ -429,6 +432,8 @@ impl Core {
             read_only_at_ms: None,
             next_session: SessionId::first(options.sid, now.wall_ms as u64),
             in_flight: VecDeque::new(),
+            denials: VecDeque::new(),
+            next_ticket: leading::CLIENTS_SYNC + 1,
             ephemeral_budgets: HashMap::default(),
             outputs: VecDeque::new(),
             encoder: Encoder::default(),
@@ -658,6 +663,7 @@ impl Core {
                 }
                 Zab::Ping { zxid } => self.report(zxid),
                 Zab::Revalidated { session, is_valid } => self.revalidated(session, is_valid),
+                Zab::SyncDone { ticket } if ticket != leading::CLIENTS_SYNC => self.deny(ticket),
                 Zab::Synced | Zab::SyncDone { .. } => {
                     if let Some(sync) = self.in_flight.iter_mut().find(|place| matches!(place.awaits, Awaits::Sync)) {
                         sync.awaits = Awaits::Synced;
@@ -726,6 +732,8 @@ impl Core {
         // As in Java they end with the role: whoever comes back to one is told that it has expired.
         self.local = SessionTracker::new(self.options.tick_ms);
         self.ephemeral_budgets.clear();
+        // Who leads now may know them: their clients lose this connection and ask there.
+        self.denials.clear();
         self.outputs.push_back(Output::Serve(Service::None));
     }
 
