@@ -4,9 +4,11 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 use oxkeeper_compat_tests::conversation::Conversation;
 use oxkeeper_compat_tests::directory::dump;
+use oxkeeper_compat_tests::load::{connect, header};
 use oxkeeper_compat_tests::subject::{Options, Server, Subject, TemporaryDirectory, free_port, oxkeeper_program};
 use oxkeeper_compat_tests::wire::request;
 
@@ -174,6 +176,27 @@ fn oxkeeper_keeps_everything_over_kill_9() {
         server.restart();
         assert_eq!(before, dump(server.address()));
     }
+}
+
+/// A stopped server hears nobody. When it goes on, it must not take that for the silence of its clients.
+#[test]
+fn oxkeeper_ends_no_session_because_it_stood_still_itself() {
+    let server = Server::start(Subject::Oxkeeper, &Options::usual().line("tickTime", "500"));
+    let (mut connection, _) = connect(server.address(), None, 4000).expect("a session");
+    let signal = |name: &str| {
+        let status = Command::new("kill").args([name, &server.process_id().to_string()]).status().expect("kill runs");
+        assert!(status.success(), "kill {name}");
+    };
+    signal("-STOP");
+    std::thread::sleep(Duration::from_secs(6));
+    signal("-CONT");
+    // Time enough for a server that ends sessions to do so.
+    std::thread::sleep(Duration::from_millis(300));
+    connection.send(&request::create("/after", "data").frame(1));
+    let reply = connection.receive(Duration::from_secs(10)).expect("an answer");
+    let (xid, _, error) = header(&reply);
+    assert_eq!((xid, error), (1, 0), "{}", server.log_tail());
+    assert!(server.log_tail().contains("Nothing was heard or done for"), "{}", server.log_tail());
 }
 
 #[test]

@@ -148,6 +148,17 @@ impl SessionTracker {
         expired
     }
 
+    /// Nobody was heard for so long, for reasons of our own: all live for as much longer, and up to a tick more.
+    pub fn postpone(&mut self, ms: u64) {
+        for (deadline_ms, ids) in std::mem::take(&mut self.buckets) {
+            let later_ms = (deadline_ms + ms).div_ceil(self.tick_ms) * self.tick_ms;
+            for id in &ids {
+                self.sessions.get_mut(id).expect("what is in a bucket is tracked").deadline_ms = later_ms;
+            }
+            self.buckets.entry(later_ms).or_default().extend(ids);
+        }
+    }
+
     /// When the next bucket is over, milliseconds of the monotonic clock.
     pub fn next_expiry_ms(&self) -> Option<u64> {
         self.buckets.keys().next().copied()
@@ -207,6 +218,19 @@ mod tests {
             assert_eq!(tracker.expired(end - 1), []);
             assert_eq!(tracker.expired(end), [(id, 4000)]);
         }
+    }
+
+    #[test]
+    fn all_live_longer_if_none_could_be_heard() {
+        let mut tracker = SessionTracker::new(1000);
+        tracker.open(0, SessionId(1), 1000, None);
+        tracker.open(0, SessionId(2), 1400, None);
+        tracker.open(0, SessionId(3), 7000, None);
+        tracker.postpone(2300);
+        assert_eq!(tracker.expired(4999).iter().map(|(id, _)| id.0).collect::<Vec<_>>(), []);
+        assert_eq!(tracker.expired(5000).iter().map(|(id, _)| id.0).collect::<Vec<_>>(), [1, 2]);
+        assert!(tracker.touch(6000, SessionId(3), 7000));
+        assert_eq!(tracker.next_expiry_ms(), Some(14_000));
     }
 
     #[test]

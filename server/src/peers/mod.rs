@@ -7,6 +7,7 @@ pub mod election_links;
 pub mod links;
 
 use crate::config::EnsembleConfig;
+use crate::runtime::pulse::Pulse;
 use crate::runtime::shared::{Shared, unpoisoned};
 use election_links::ElectionLinks;
 use links::{Link, Links, Work};
@@ -113,6 +114,7 @@ impl Peers {
         let links = self.links.clone();
         let mut events = Events::with_capacity(256);
         let mut work = Vec::new();
+        let mut pulse = Pulse::new(shared.now().mono_ms, GRAIN_MS, u64::from(shared.config.tick_time_ms));
         // What the core wanted from the first moment on.
         shared.bring(shared.now(), []);
         while !shared.stopping() {
@@ -129,6 +131,7 @@ impl Peers {
                 _ => {}
             }
             let now = shared.now();
+            self.inputs.extend(pulse.beat(now.mono_ms));
             for event in &events {
                 let token = event.token();
                 if token == WAKE {

@@ -1,5 +1,6 @@
 //! The thread that looks at the clock: expires sessions, reaps containers and TTL nodes, purges.
 
+use super::pulse::Pulse;
 use super::shared::Shared;
 use super::snapshots::purge;
 use oxkeeper_replica::core::Input;
@@ -28,8 +29,12 @@ impl Clock {
         let mut due: Vec<String> = Vec::new();
         let pause_ms = 60_000.0 / f64::from(reaping.max_per_minute.max(1));
         let mut next_reap_ms = 0.0;
+        let mut pulse = Pulse::new(begun_ms, GRAIN_MS, u64::from(self.shared.config.tick_time_ms));
         while !self.shared.stopping() {
             let now = self.shared.now();
+            if let Some(stood_still) = pulse.beat(now.mono_ms) {
+                self.shared.bring(now, [stood_still]);
+            }
             let expiring = self.shared.core().sessions().next_expiry_ms().is_some_and(|at| at <= now.mono_ms);
             if expiring {
                 self.shared.bring(now, [Input::Tick]);

@@ -7,6 +7,7 @@
 //! - `clock`: the thread that expires sessions and reaps containers.
 //! - `words`: the thread that answers four-letter words.
 //! - `notify`: what systemd is told.
+//! - `pulse`: whether the process stood still.
 //! - `start`: recovery of the directory, and everything in its order up and down.
 
 mod admin;
@@ -15,6 +16,7 @@ mod console;
 mod logger;
 mod loopback;
 mod notify;
+pub(crate) mod pulse;
 mod reactor;
 mod restore;
 mod scrape;

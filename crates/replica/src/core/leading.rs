@@ -206,7 +206,8 @@ impl Core {
 
     /// We lead still, and do not know the session.
     pub(super) fn deny(&mut self, ticket: u64) {
-        while let Some(denial) = self.denials.pop_front_if(|denial| denial.ticket <= ticket) {
+        while self.denials.front().is_some_and(|denial| denial.ticket <= ticket) {
+            let denial = self.denials.pop_front().expect("there is a first");
             match denial.asker {
                 Owner::Link(link) => self.zab.answer_revalidate(link, denial.session, false),
                 Owner::Connection(connection) => self.tell_session(connection, SessionId::NONE, 0),

@@ -168,6 +168,12 @@ pub enum Input {
         /// The link.
         link: LinkId,
     },
+    /// Nothing was read or done from then on until now, milliseconds of the monotonic clock: sessions could not be heard.
+    /// To be told before [`Input::Tick`].
+    StoodStill {
+        /// Since when.
+        since_ms: u64,
+    },
     /// The log could not be cut where the leader wanted it: nothing was changed, and nothing is done for the disk, but
     /// for barriers, before [`DiskStep::Resume`].
     CutRefused,
@@ -396,6 +402,8 @@ pub struct Core {
     /// Sessions that are not known here and whose clients are to be told so, once it is certain that we still lead.
     denials: VecDeque<leading::Denial>,
     next_ticket: u64,
+    /// Until when sessions have been excused for what could not be heard of them, milliseconds of the monotonic clock.
+    excused_ms: u64,
     /// How many bytes of ephemeral paths each session may still add.
     ephemeral_budgets: HashMap<SessionId, usize>,
     outputs: VecDeque<Output>,
@@ -434,6 +442,7 @@ impl Core {
             in_flight: VecDeque::new(),
             denials: VecDeque::new(),
             next_ticket: leading::CLIENTS_SYNC + 1,
+            excused_ms: 0,
             ephemeral_budgets: HashMap::default(),
             outputs: VecDeque::new(),
             encoder: Encoder::default(),
@@ -584,6 +593,7 @@ impl Core {
                 self.expire_local(now);
                 self.zab.handle(at, Zab::Tick);
             }
+            Input::StoodStill { since_ms } => self.excuse(now, since_ms),
             Input::Reap { path } => {
                 if matches!(self.duty, Duty::Leading) {
                     self.reap(now, tree, &path);
@@ -735,6 +745,17 @@ impl Core {
         // Who leads now may know them: their clients lose this connection and ask there.
         self.denials.clear();
         self.outputs.push_back(Output::Serve(Service::None));
+    }
+
+    /// What clients sent while we stood still lies in the sockets yet: nobody's session ends for it. (Java's end.)
+    fn excuse(&mut self, now: Now, since_ms: u64) {
+        let ms = now.mono_ms.saturating_sub(since_ms.max(self.excused_ms));
+        self.excused_ms = now.mono_ms;
+        if ms > 0 && !(self.local.is_empty() && self.sessions.is_empty()) {
+            info!("Nothing was heard or done for {ms} ms: sessions live for as much longer");
+            self.local.postpone(ms);
+            self.sessions.postpone(ms);
+        }
     }
 
     fn close(&mut self, connection: ConnId) {
