@@ -26,7 +26,9 @@ const STEPS: &[(&str, &[&str])] = &[
     ("format", &["cargo", "fmt", "--all", "--check"]),
     ("build", &["cargo", "build", "--release", "-p", "oxkeeper"]),
     ("lint", &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    ("unit tests", &["cargo", "test", "--workspace", "--exclude", "oxkeeper-compat-tests"]),
+    ("unit tests", &["cargo", "test", "--workspace", "--exclude", "oxkeeper-compat-tests", "--exclude", "oxkeeper-sim"]),
+    // The simulator's tests, with counters.
+    ("simulator", &["cargo", "xtask", "coverage"]),
     // All targets; with `--seconds 3600` a soak.
     ("fuzz", &["cargo", "xtask", "fuzz", "--seconds", "5"]),
     // Not for release: its checks for overflow are wanted in the tests.
