@@ -228,7 +228,6 @@ const NO_TLS: &str = "TLS is not supported yet.";
 const NO_SASL: &str = "SASL is not supported yet.";
 const NO_SASL_EFFECT: &str = "Without SASL it has no effect.";
 const NO_QUORUM_AUTH: &str = "Authentication between servers is not supported yet.";
-const NO_EPOCH_LIMIT: &str = "A leader waits for epochs as long as initLimit says.";
 const OBSERVERS_SYNC: &str = "Observers always write a log and snapshots: after a restart they need only what they missed.";
 const NO_DELAY: &str = "TCP_NODELAY is always on.";
 const OWN_THREADS: &str = "Threads here are one reactor per core and one log thread.";
@@ -472,7 +471,7 @@ pub const TABLE: &[OptionRow] = &[
     row("learner.asyncSending", FileOrEitherProperty, Bool, "false", "", "A learner sends in the background.", Ignored(NEVER_BLOCKS)),
     row("leader.maxConcurrentSnapSyncs", FileOrProperty, ANY_JAVA_INT, "10", "learners", "Learners brought up from the files at the same time; an observer that comes then is sent away, a follower never.", EnsembleOnly),
     row("leader.maxConcurrentDiffSyncs", FileOrProperty, ANY_JAVA_INT, "100", "learners", "The same, of those brought up from memory.", EnsembleOnly),
-    row("leader.maxTimeToWaitForEpoch", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Time to wait for followers' epochs.", KnownNotYet(NO_EPOCH_LIMIT)),
+    row("leader.maxTimeToWaitForEpoch", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "An elected leader that has waited longer for a quorum to come gives up when a voter that elected it looks for a leader again; -1: it waits for initLimit.", EnsembleOnly),
     row("leaderConnectDelayDuringRetryMs", FileOrProperty, ANY_JAVA_INT, "100", "ms", "Wait between tries to reach the leader.", EnsembleOnly),
     row("leaderServes", FileOrProperty, YesNo, "yes", "", "`no`: the leader takes no clients.", EnsembleOnly),
     row("observer.election.DelayMs", FileOrProperty, LONG, "200", "ms", "An observer's wait before an election.", EnsembleOnly),

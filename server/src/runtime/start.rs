@@ -581,6 +581,7 @@ fn peer(ensemble: &EnsembleConfig, config: &ServerConfig, store: &Store, tree: &
     options.min_notification_ms = ensemble.election.min_notification_ms;
     options.max_notification_ms = ensemble.election.max_notification_ms;
     options.finalize_wait_ms = ensemble.election.finalize_wait_ms;
+    options.epoch_patience_ms = ensemble.max_time_to_wait_for_epoch_ms.map(u64::from);
     Ok(Peer::member(options, ensemble.config.clone(), durable, now.mono_ms))
 }
 
