@@ -182,7 +182,11 @@ fn serve_once(
     let max_length = i32::try_from(config.jute_max_buffer_bytes.saturating_add(config.jute_max_buffer_extra_bytes)).unwrap_or(i32::MAX);
     let core_options = core_options(&config, max_length);
     let core = match peer {
-        Some(peer) => Core::member(core_options, schemes.clone(), peer, &tree, now),
+        Some(peer) => {
+            let mut core = Core::member(core_options, schemes.clone(), peer, &tree, now);
+            core.check_acls_eagerly(config.eager_acl_check);
+            core
+        }
         None => Core::standalone(core_options, schemes.clone(), &tree, now),
     };
     let last_zxid = tree.last_zxid();
