@@ -1,6 +1,6 @@
 //! What members see of each other beyond the plain case, on Java's servers and ours and on both together: a leader that takes
 //! no clients, the oracle of two, followers that feed observers, how learners are synchronised when the options say how, and
-//! ports that are taken, open to all, or silent.
+//! ports that are taken, open to all, or silent, and access lists that are checked before the order.
 //!
 //! CI runs cases drawn by the commit; `OXKEEPER_CASES`, `OXKEEPER_SEED`, `OXKEEPER_ENSEMBLE_SUBJECT`: see `mixed`.
 
@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use oxkeeper_compat_tests::chronicle::{Chronicle, Shape};
 use oxkeeper_compat_tests::connection::{Connect, Connection, Silence};
 use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, Site, Synchronisation, draw, ours};
+use oxkeeper_compat_tests::load::{connect, header};
 use oxkeeper_compat_tests::pen::{Pen, assert_present, settle, settle_among};
 use oxkeeper_compat_tests::subject::{Subject, TemporaryDirectory, four_letter, free_port};
-use oxkeeper_compat_tests::wire::{op, request};
+use oxkeeper_compat_tests::wire::{Request, acl, op, open, request};
 use serde_json::Value;
 
 /// Looks again and again until there is something.
@@ -458,7 +459,8 @@ fn members_may_listen_on_all_addresses() {
     }
 }
 
-/// A follower gives up a leader whose port does not answer after this many ticks, long before initLimit.
+/// A follower gives up a leader whose port does not answer after this many ticks, long before initLimit; and a leader that has
+/// waited long enough gives up when that follower looks for another one.
 #[test]
 fn a_leader_is_not_waited_for_longer_than_is_said() {
     for subject in [Subject::Java39, ours()] {
@@ -468,14 +470,67 @@ fn a_leader_is_not_waited_for_longer_than_is_said() {
         silent.bind(&SocketAddr::from((site.hosts[1], 2889)).into()).expect("nobody else uses the address");
         silent.listen(0).expect("listens");
         let _queued = TcpStream::connect((site.hosts[1], 2889)).expect("the first is taken");
-        let mut plan = Plan::new(&[subject; 2], &[]).line("connectToLearnerMasterLimit", "1");
+        let mut plan = Plan::new(&[subject; 2], &[]).line("connectToLearnerMasterLimit", "1").line("leader.maxTimeToWaitForEpoch", "1");
         plan.init_limit = 1200;
         let lies = format!("{0}:2889:3888;{0}:2181", site.hosts[1]);
         let mut ensemble = Ensemble::at(&format!("silent port {subject}"), &plan.own_line(0, "server.2", &lies), site);
         [0, 1].into_iter().for_each(|index| ensemble.spawn(index));
-        // Without the limit there would be a second election only after ten minutes.
-        let log = ensemble.members[0].server.log_path();
-        let elections = || fs::read_to_string(&log).map_or(0, |text| text.matches("New election. My id").count());
-        wait_for("it does not give up", || (elections() >= 2).then_some(()));
+        // Without the limits there would be a second election only after ten minutes.
+        for index in 0..2 {
+            let log = ensemble.members[index].server.log_path();
+            let elections = || fs::read_to_string(&log).map_or(0, |text| text.matches("New election. My id").count());
+            wait_for(&format!("server {} does not give up", index + 1), || (elections() >= 2).then_some(()));
+        }
     }
+}
+
+// --- Access lists that are checked before the order ---
+
+/// What a client of a member gets for writes that the access lists do not allow: the error, and whether there is a zxid.
+fn refusals(ensemble: &Ensemble, index: usize) -> Vec<String> {
+    let (mut connection, _) = wait_for("no session", || connect(ensemble.address(index), None, 20_000));
+    let shut = format!("/shut{index}");
+    let own = format!("/own{index}");
+    let read_only = [acl(1, "world", "anyone")];
+    let requests = [
+        Request::create_acl(&shut, &read_only),
+        Request::create(&own, ""),
+        Request::set_data(&shut, Some(b"x"), -1),
+        Request::create(&format!("{shut}/a"), ""),
+        Request::create2(&format!("{shut}/a"), ""),
+        Request::delete(&format!("{shut}/a"), -1),
+        Request::set_acl(&shut, &open(), -1),
+        Request::set_acl(&own, &[], -1),
+        Request::create_acl(&format!("{own}/a"), &[]),
+        Request::set_data(&format!("{own}/none"), None, -1),
+        Request::create_ttl(&format!("{shut}/a"), &open(), 4, 0),
+        Request::multi(op::MULTI, &[Request::set_data(&shut, Some(b"x"), -1)]),
+        Request::set_data(&own, Some(b"x"), -1),
+    ];
+    let mut seen = Vec::new();
+    for (xid, request) in (1..).zip(&requests) {
+        connection.send(&request.frame(xid));
+        let (answered, zxid, error) = header(&connection.receive(PATIENCE).expect("an answer"));
+        assert_eq!(answered, xid);
+        seen.push(format!("{xid}: {error}{}", if zxid == 0 { ", no zxid" } else { "" }));
+    }
+    seen
+}
+
+#[test]
+fn members_refuse_before_the_order_if_they_are_told_to() {
+    let (ox, java) = (ours(), Subject::Java39);
+    let cases = [[ox, java, ox], [java, ox, java]].map(|voters| (format!("led by {}", voters[2]), voters));
+    draw("refused before the order", cases.to_vec(), 1, Duration::ZERO, |name, voters| {
+        let plan = Plan::new(&voters, &[]).line("enableEagerACLCheck", "true");
+        let mut ensemble = Ensemble::new(&format!("refused before the order {name}"), &plan);
+        ensemble.start_led_by(2);
+        let seen: Vec<Vec<String>> = (0..3).map(|index| refusals(&ensemble, index)).collect();
+        let is_java = |index: &usize| voters[*index] == java;
+        let judged = &seen[(0..3).find(is_java).expect("one is Java's")];
+        judged.iter().for_each(|line| println!("  {line}"));
+        assert!(judged.iter().any(|line| line.ends_with("no zxid")), "{judged:?}");
+        assert!(seen.iter().all(|member| member == judged), "{name}: {seen:#?}");
+        ensemble.assert_same_everywhere();
+    });
 }
