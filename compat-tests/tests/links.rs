@@ -14,7 +14,7 @@ use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, Site, Sync
 use oxkeeper_compat_tests::load::{connect, header};
 use oxkeeper_compat_tests::pen::{Pen, assert_present, settle, settle_among};
 use oxkeeper_compat_tests::subject::{Subject, TemporaryDirectory, four_letter, free_port};
-use oxkeeper_compat_tests::wire::{Request, acl, op, open, request};
+use oxkeeper_compat_tests::wire::{acl, op, open, request};
 use serde_json::Value;
 
 /// Looks again and again until there is something.
@@ -493,19 +493,19 @@ fn refusals(ensemble: &Ensemble, index: usize) -> Vec<String> {
     let own = format!("/own{index}");
     let read_only = [acl(1, "world", "anyone")];
     let requests = [
-        Request::create_acl(&shut, &read_only),
-        Request::create(&own, ""),
-        Request::set_data(&shut, Some(b"x"), -1),
-        Request::create(&format!("{shut}/a"), ""),
-        Request::create2(&format!("{shut}/a"), ""),
-        Request::delete(&format!("{shut}/a"), -1),
-        Request::set_acl(&shut, &open(), -1),
-        Request::set_acl(&own, &[], -1),
-        Request::create_acl(&format!("{own}/a"), &[]),
-        Request::set_data(&format!("{own}/none"), None, -1),
-        Request::create_ttl(&format!("{shut}/a"), &open(), 4, 0),
-        Request::multi(op::MULTI, &[Request::set_data(&shut, Some(b"x"), -1)]),
-        Request::set_data(&own, Some(b"x"), -1),
+        request::create_acl(&shut, &read_only),
+        request::create(&own, ""),
+        request::set_data(&shut, Some(b"x"), -1),
+        request::create(&format!("{shut}/a"), ""),
+        request::create2(&format!("{shut}/a"), ""),
+        request::delete(&format!("{shut}/a"), -1),
+        request::set_acl(&shut, &open(), -1),
+        request::set_acl(&own, &[], -1),
+        request::create_acl(&format!("{own}/a"), &[]),
+        request::set_data(&format!("{own}/none"), None, -1),
+        request::create_ttl(&format!("{shut}/a"), &open(), 4, 0),
+        request::multi(op::MULTI, &[request::set_data(&shut, Some(b"x"), -1)]),
+        request::set_data(&own, Some(b"x"), -1),
     ];
     let mut seen = Vec::new();
     for (xid, request) in (1..).zip(&requests) {
