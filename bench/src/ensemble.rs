@@ -1,10 +1,11 @@
 //! Three servers of one kind that form an ensemble on this machine: starting them, killing them, emptying them, asking
 //! who leads and what they use. What is measured on them is left to `trio`.
 
+use crate::ports::free_port;
 use crate::server::{self, Kind, Scratch};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ impl Ensemble {
     /// there is one, and waits until one leads and two follow.
     pub fn start(kind: &Kind, parent: &Path, seed: Option<&Path>, settings: &str) -> io::Result<Self> {
         let scratch = Scratch::new(parent)?;
-        let ports = free_ports(3 * MEMBERS)?;
+        let ports: Vec<u16> = (0..3 * MEMBERS).map(|_| free_port()).collect::<io::Result<_>>()?;
         let mut servers = String::new();
         for index in 0..MEMBERS {
             servers += &format!("server.{}=127.0.0.1:{}:{}\n", index + 1, ports[MEMBERS + index], ports[2 * MEMBERS + index]);
@@ -173,10 +174,4 @@ pub fn mode_at(address: SocketAddr) -> Option<Mode> {
         "follower" => Some(Mode::Follower),
         _ => None,
     }
-}
-
-/// Ports that were free a moment ago, all different.
-fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<io::Result<_>>()?;
-    listeners.iter().map(|listener| listener.local_addr().map(|address| address.port())).collect()
 }

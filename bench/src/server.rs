@@ -1,10 +1,11 @@
 //! The servers compared: starting them in a directory of their own, reading what they use, ending them by pid.
 
 use crate::frame;
+use crate::ports;
 use rustix::process::{Pid, Signal};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -164,7 +165,7 @@ impl Server {
 
     /// Starts a server in a directory (its data lie in `data`), with further lines of zoo.cfg. Does not wait.
     pub fn spawn(kind: &Kind, directory: Scratch, settings: &str) -> io::Result<Self> {
-        let port = free_port()?;
+        let port = ports::free_port()?;
         let path = directory.path();
         let data = path.join("data");
         fs::create_dir_all(&data)?;
@@ -321,10 +322,6 @@ fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut body = vec![0; u32::from_be_bytes(length) as usize & 0xff_ffff];
     stream.read_exact(&mut body)?;
     Ok(body)
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn kilobytes(status: &str, key: &str) -> u64 {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -147,10 +147,9 @@ pub fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
-/// A loopback port that was free a moment ago.
+/// A loopback port that is free and stays so for whoever asked, see [`oxkeeper_bench::ports`].
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("bound").port()
+    oxkeeper_bench::ports::free_port().expect("a free port")
 }
 
 /// Debian's package brings no logger of its own.

@@ -11,13 +11,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use oxkeeper_compat_tests::subject::free_port;
 
 /// A started server answers `srvr` within this, and a stopped one is gone within it.
 const SERVER_DEADLINE: Duration = Duration::from_secs(60);
@@ -101,20 +102,6 @@ fn oxkeeper() -> PathBuf {
     let path = std::env::var_os("OXKEEPER_BINARY").map_or_else(|| target().join("release/oxkeeper"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run `cargo build --release`", path.display());
     path
-}
-
-/// A port nobody uses, below the range that outgoing connections take theirs from: a server that restarts must find
-/// its port free.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 20_000 + (std::process::id() % 500) as u16 * 20;
-    for _ in 0..2_000 {
-        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port from {start} on");
 }
 
 /// A directory that goes when it is dropped.

@@ -98,6 +98,8 @@ impl Voter {
             match output {
                 ElectionOutput::Send { to, message } => self.links.send(self.poll.registry(), to, message, now_ms),
                 ElectionOutput::Elected { .. } => elected = Some(output),
+                // There is no leader behind this election that could give up.
+                ElectionOutput::VoterLooks { .. } => {}
                 ElectionOutput::NewerConfig { from, config } => panic!("{from} has {config:?}"),
             }
         }

@@ -1,17 +1,20 @@
 //! What members see of each other beyond the plain case, on Java's servers and ours and on both together: a leader that takes
-//! no clients, the oracle of two, followers that feed observers, and how learners are synchronised when the options say how.
+//! no clients, the oracle of two, followers that feed observers, how learners are synchronised when the options say how, and
+//! ports that are taken, open to all, or silent, and access lists that are checked before the order.
 //!
 //! CI runs cases drawn by the commit; `OXKEEPER_CASES`, `OXKEEPER_SEED`, `OXKEEPER_ENSEMBLE_SUBJECT`: see `mixed`.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use oxkeeper_compat_tests::chronicle::{Chronicle, Shape};
 use oxkeeper_compat_tests::connection::{Connect, Connection, Silence};
-use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, Synchronisation, draw, ours};
+use oxkeeper_compat_tests::ensemble::{Ensemble, Mode, PATIENCE, Plan, Site, Synchronisation, draw, ours};
+use oxkeeper_compat_tests::load::{connect, header};
 use oxkeeper_compat_tests::pen::{Pen, assert_present, settle, settle_among};
-use oxkeeper_compat_tests::subject::{Subject, TemporaryDirectory, four_letter};
-use oxkeeper_compat_tests::wire::{op, request};
+use oxkeeper_compat_tests::subject::{Subject, TemporaryDirectory, four_letter, free_port};
+use oxkeeper_compat_tests::wire::{acl, op, open, request};
 use serde_json::Value;
 
 /// Looks again and again until there is something.
@@ -400,4 +403,138 @@ fn epochs_end_under_load() {
     let cases = [vec![java, ox, java, ox, ox], vec![ox; 5], vec![ox; 7]];
     let cases = cases.map(|voters| (format!("{} voters, {}", voters.len(), voters[0]), voters));
     draw("rollover", cases.to_vec(), 1, Duration::ZERO, |name, voters| roll_over(name, &voters));
+}
+
+// --- Ports ---
+
+/// An election port that somebody else has is tried so many times, and with 0 until it is free.
+#[test]
+fn an_election_port_is_tried_as_often_as_is_said() {
+    let judge = |subject: Subject, complaint: &str| {
+        let site = Site::loopback(2);
+        let taken = TcpListener::bind((site.hosts[0], 3888)).expect("nobody else uses the address");
+        let plan = Plan::new(&[subject; 2], &[]).own_line(0, "electionPortBindRetry", "2");
+        let mut ensemble = Ensemble::at(&format!("taken port {subject}"), &plan, site);
+        ensemble.spawn(0);
+        let status = ensemble.members[0].server.wait_for_exit();
+        let log = ensemble.members[0].server.log_path();
+        let complaints = fs::read_to_string(&log).expect("a log").matches(complaint).count();
+
+        let key = ("electionPortBindRetry".to_owned(), "0".to_owned());
+        ensemble.members[0].server.options.lines.push(key);
+        ensemble.members[0].server.write_configuration();
+        ensemble.members[0].server.spawn();
+        ensemble.spawn(1);
+        // More often than Java's usual three times, and than the two of before.
+        let more = complaints + 4;
+        wait_for("it tries no more", || (fs::read_to_string(&log).ok()?.matches(complaint).count() >= more).then_some(()));
+        drop(taken);
+        wait_for("it does not serve with the port", || ensemble.mode(0));
+        (status.code(), complaints)
+    };
+    // Both at the same time: most of it is waiting.
+    std::thread::scope(|scope| {
+        let own = scope.spawn(|| judge(ours(), "Cannot listen on the election address"));
+        let judged = judge(Subject::Java39, "Exception while listening to address");
+        assert_eq!(judged, (Some(14), 2));
+        assert_eq!(own.join().expect("it does as Java"), judged);
+    });
+}
+
+/// The ports of a member that listens on all addresses are reached by an address that nobody was told, those of another are not.
+#[test]
+fn members_may_listen_on_all_addresses() {
+    let (ox, java) = (ours(), Subject::Java39);
+    for voters in [[java, ox], [ox, java]] {
+        let site = Site::loopback(2);
+        let ports: [[u16; 2]; 2] = std::array::from_fn(|_| std::array::from_fn(|_| free_port()));
+        let mut plan = Plan::new(&voters, &[]).own_line(1, "quorumListenOnAllIPs", "true");
+        for (index, [quorum, election]) in ports.iter().enumerate() {
+            let host = site.hosts[index];
+            plan = plan.line(&format!("server.{}", index + 1), &format!("{host}:{quorum}:{election};{host}:2181"));
+        }
+        let mut ensemble = Ensemble::at(&format!("all addresses {} {}", voters[0], voters[1]), &plan, site);
+        ensemble.start_all();
+        // It has the higher number, and an empty history as the other.
+        assert_eq!(ensemble.wait_for_leader(), 1);
+        let is_reached = |port: u16| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+        assert_eq!(ports[1].map(is_reached), [true; 2], "{} has all addresses", voters[1]);
+        assert!(!is_reached(ports[0][1]), "{} has its own address", voters[0]);
+    }
+}
+
+/// A follower gives up a leader whose port does not answer after this many ticks, long before initLimit; and a leader that has
+/// waited long enough gives up when that follower looks for another one.
+#[test]
+fn a_leader_is_not_waited_for_longer_than_is_said() {
+    for subject in [Subject::Java39, ours()] {
+        let site = Site::loopback(2);
+        // Who connects is not answered: the one place in the queue is taken.
+        let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        silent.bind(&SocketAddr::from((site.hosts[1], 2889)).into()).expect("nobody else uses the address");
+        silent.listen(0).expect("listens");
+        let _queued = TcpStream::connect((site.hosts[1], 2889)).expect("the first is taken");
+        let mut plan = Plan::new(&[subject; 2], &[]).line("connectToLearnerMasterLimit", "1").line("leader.maxTimeToWaitForEpoch", "1");
+        plan.init_limit = 1200;
+        let lies = format!("{0}:2889:3888;{0}:2181", site.hosts[1]);
+        let mut ensemble = Ensemble::at(&format!("silent port {subject}"), &plan.own_line(0, "server.2", &lies), site);
+        [0, 1].into_iter().for_each(|index| ensemble.spawn(index));
+        // Without the limits there would be a second election only after ten minutes.
+        for index in 0..2 {
+            let log = ensemble.members[index].server.log_path();
+            let elections = || fs::read_to_string(&log).map_or(0, |text| text.matches("New election. My id").count());
+            wait_for(&format!("server {} does not give up", index + 1), || (elections() >= 2).then_some(()));
+        }
+    }
+}
+
+// --- Access lists that are checked before the order ---
+
+/// What a client of a member gets for writes that the access lists do not allow: the error, and whether there is a zxid.
+fn refusals(ensemble: &Ensemble, index: usize) -> Vec<String> {
+    let (mut connection, _) = wait_for("no session", || connect(ensemble.address(index), None, 20_000));
+    let shut = format!("/shut{index}");
+    let own = format!("/own{index}");
+    let read_only = [acl(1, "world", "anyone")];
+    let requests = [
+        request::create_acl(&shut, &read_only),
+        request::create(&own, ""),
+        request::set_data(&shut, Some(b"x"), -1),
+        request::create(&format!("{shut}/a"), ""),
+        request::create2(&format!("{shut}/a"), ""),
+        request::delete(&format!("{shut}/a"), -1),
+        request::set_acl(&shut, &open(), -1),
+        request::set_acl(&own, &[], -1),
+        request::create_acl(&format!("{own}/a"), &[]),
+        request::set_data(&format!("{own}/none"), None, -1),
+        request::create_ttl(&format!("{shut}/a"), &open(), 4, 0),
+        request::multi(op::MULTI, &[request::set_data(&shut, Some(b"x"), -1)]),
+        request::set_data(&own, Some(b"x"), -1),
+    ];
+    let mut seen = Vec::new();
+    for (xid, request) in (1..).zip(&requests) {
+        connection.send(&request.frame(xid));
+        let (answered, zxid, error) = header(&connection.receive(PATIENCE).expect("an answer"));
+        assert_eq!(answered, xid);
+        seen.push(format!("{xid}: {error}{}", if zxid == 0 { ", no zxid" } else { "" }));
+    }
+    seen
+}
+
+#[test]
+fn members_refuse_before_the_order_if_they_are_told_to() {
+    let (ox, java) = (ours(), Subject::Java39);
+    let cases = [[ox, java, ox], [java, ox, java]].map(|voters| (format!("led by {}", voters[2]), voters));
+    draw("refused before the order", cases.to_vec(), 1, Duration::ZERO, |name, voters| {
+        let plan = Plan::new(&voters, &[]).line("enableEagerACLCheck", "true");
+        let mut ensemble = Ensemble::new(&format!("refused before the order {name}"), &plan);
+        ensemble.start_led_by(2);
+        let seen: Vec<Vec<String>> = (0..3).map(|index| refusals(&ensemble, index)).collect();
+        let is_java = |index: &usize| voters[*index] == java;
+        let judged = &seen[(0..3).find(is_java).expect("one is Java's")];
+        judged.iter().for_each(|line| println!("  {line}"));
+        assert!(judged.iter().any(|line| line.ends_with("no zxid")), "{judged:?}");
+        assert!(seen.iter().all(|member| member == judged), "{name}: {seen:#?}");
+        ensemble.assert_same_everywhere();
+    });
 }

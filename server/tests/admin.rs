@@ -7,6 +7,7 @@ use oxkeeper_proto::Zxid;
 use oxkeeper_server::admin::commands::{AdminCommand, AdminView, MemberView, ObserverView, QuorumView, answer, data, own_error};
 use oxkeeper_server::four_letter::{MetricsView, Mode, ServerView, Statistics};
 use oxkeeper_server::metrics::{GaugeValues, Metrics};
+use oxkeeper_server::peers::links::Traffic;
 use serde_json::Value;
 
 fn member(sid: i64) -> MemberView {
@@ -78,12 +79,14 @@ fn a_leader_names_its_observers() {
     quorum.observers.push(ObserverView {
         remote_address: seen["remote_socket_address"].as_str().expect("a text").to_owned(),
         sid: 3,
-        established_ms: number("established"),
-        queued: (0, 0),
-        received: number("packets_received") as u64,
-        sent: number("packets_sent") as u64,
-        requests: 0,
-        last_zxid: Zxid(number("last_zxid")),
+        traffic: Traffic {
+            established_ms: number("established"),
+            queued: (0, 0),
+            received: number("packets_received") as u64,
+            sent: number("packets_sent") as u64,
+            requests: 0,
+            last_zxid: Zxid(number("last_zxid")),
+        },
     });
     let mine = said(AdminCommand::Observers, &quorum, &ServerView::default());
     // Java counts its queue's bytes below zero: packets that never were in it are taken out.

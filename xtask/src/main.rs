@@ -9,6 +9,7 @@ use std::process::ExitCode;
 mod bench;
 mod capi;
 mod clients;
+mod coverage;
 mod dist;
 mod fuzz;
 mod jute;
@@ -32,12 +33,16 @@ const COMMANDS: &[(&str, &str, Command)] = &[
         [name] if name == "hbase" => real_hbase::run(),
         _ => Err("which one? there is: hbase".to_owned()),
     }),
+    ("coverage", "[--print]: the simulator's tests, and what their seeds leave unexecuted", coverage::run),
     ("fuzz", "[--seconds N] [target...]: the decoders under a fuzzer", fuzz::run),
     ("install-capi", "--prefix DIR [--debug]: the C libraries, headers, archives, pkg-config files, programs", capi::install),
     ("jute", "writes the records from zookeeper.jute", |root, _| jute::run(root)),
 ];
 
 fn main() -> ExitCode {
+    if let Some(code) = coverage::compile() {
+        return ExitCode::from(u8::try_from(code).unwrap_or(1));
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let wanted = arguments.first().map_or("", String::as_str);

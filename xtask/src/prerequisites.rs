@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("maven", "fetches the judge"),
     ("python3-venv", "the Python client"),
     ("g++", "compiles the engine of the fuzzers"),
+    ("llvm-22", "tells which lines the simulator has executed; the version is that of the compiler's"),
     ("prometheus", "promtool reads our metrics"),
     ("chromium", "shows the console"),
     ("iproute2", "the network that the chaos tests cut"),

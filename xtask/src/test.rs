@@ -30,7 +30,9 @@ const RELEASE_BUILD: (&str, &[&str]) = ("build", &["cargo", "build", "--release"
 const STEPS: &[(&str, &[&str])] = &[
     ("format", &["cargo", "fmt", "--all", "--check"]),
     ("lint", &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    ("unit tests", &["cargo", "test", "--workspace", "--exclude", "oxkeeper-compat-tests"]),
+    ("unit tests", &["cargo", "test", "--workspace", "--exclude", "oxkeeper-compat-tests", "--exclude", "oxkeeper-sim"]),
+    // The simulator's tests, with counters.
+    ("simulator", &["cargo", "xtask", "coverage"]),
     // All targets; with `--seconds 3600` a soak.
     ("fuzz", &["cargo", "xtask", "fuzz", "--seconds", "5"]),
     // Not for release: its checks for overflow are wanted in the tests.

@@ -46,6 +46,8 @@ pub enum Outcome {
     },
     /// No transaction: only an answer that keeps its place.
     Answer(ErrorCode),
+    /// The same, of a write that was never put into the order: its answer carries no zxid.
+    Refusal(ErrorCode),
     /// No transaction: `/zookeeper/config` is to show this configuration, unless it shows a later one.
     Config {
         /// The version of the configuration.
@@ -165,6 +167,11 @@ pub fn apply(
                 if let Some(origin) = &origin {
                     let zxid = tree.last_zxid().0;
                     hands.reply(origin, zxid, |out| frame::header(out, origin.xid, zxid, err));
+                }
+            }
+            Outcome::Refusal(err) => {
+                if let Some(origin) = &origin {
+                    hands.reply(origin, 0, |out| frame::header(out, origin.xid, 0, err));
                 }
             }
             Outcome::Config { version, text, time_ms } => tree.show_newer_config(&text, version, time_ms, &mut hands),

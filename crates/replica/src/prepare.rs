@@ -10,7 +10,7 @@ use oxkeeper_proto::records::{
     DeleteRequest, DeleteTxn, ErrorTxn, Id, ReconfigRequest, SetAclRequest, SetAclTxn, SetDataRequest, SetDataTxn, StatPersisted,
 };
 use oxkeeper_proto::txn::Txn;
-use oxkeeper_proto::{AclList, ErrorCode, OpCode, SessionId, Zxid, path, perms};
+use oxkeeper_proto::{AclList, ErrorCode, OpCode, Reader, SessionId, Zxid, path, perms};
 use oxkeeper_tree::Tree;
 use oxkeeper_tree::digest::content_crc;
 use oxkeeper_tree::{CONTAINER_OWNER, OwnerKind, StatsTrack, TreeOptions, ttl_owner};
@@ -400,6 +400,36 @@ impl<'a> Preparation<'a> {
         }
         Ok(())
     }
+}
+
+/// Why the committed tree does not allow a write, as far as its access lists tell: one part of the checks, done before the write
+/// is put into the order. What it cannot judge it lets pass: parts of a multi, nodes that are not there, what cannot be decoded.
+pub fn refusal(tree: &Tree, schemes: &Schemes, op: OpCode, body: &mut Reader<'_>, identities: &[Identity]) -> Option<ErrorCode> {
+    if !matches!(op, OpCode::CREATE | OpCode::CREATE2 | OpCode::DELETE | OpCode::SET_DATA | OpCode::SET_ACL) {
+        return None;
+    }
+    let parent = |name: &str| Some(path::split(name)?.0.to_owned());
+    let is_invalid = |acl: Option<&[Acl<'_>]>| schemes.fix_acl(acl, identities) == Err(ErrorCode::INVALID_ACL);
+    let (place, perm) = match WriteRequest::read(op, body).ok()? {
+        WriteRequest::Create { request, .. } => {
+            let place = parent(&request.path?)?;
+            if is_invalid(request.acl.as_deref()) {
+                return Some(ErrorCode::INVALID_ACL);
+            }
+            (place, perms::CREATE)
+        }
+        WriteRequest::Delete(request) => (parent(&request.path?)?, perms::DELETE),
+        WriteRequest::SetData(request) => (request.path?.into_owned(), perms::WRITE),
+        WriteRequest::SetAcl(request) => {
+            if is_invalid(request.acl.as_deref()) {
+                return Some(ErrorCode::INVALID_ACL);
+            }
+            (request.path?.into_owned(), perms::ADMIN)
+        }
+        WriteRequest::Check(_) | WriteRequest::Reconfig(_) | WriteRequest::Multi(_) => return None,
+    };
+    let node = tree.get(&place)?;
+    (!schemes.permits(node.acl(), perm, identities)).then_some(ErrorCode::NO_AUTH)
 }
 
 fn valid_path<'p, 'r>(path: Option<&'p Cow<'r, str>>) -> Result<&'p Cow<'r, str>, ErrorCode> {

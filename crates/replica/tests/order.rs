@@ -3,8 +3,11 @@
 
 use oxkeeper_auth::{SchemeOptions, Schemes};
 use oxkeeper_proto::acl::{open, to_records};
-use oxkeeper_proto::records::{ConnectRequest, CreateRequest, GetDataRequest, MultiHeader, ReplyHeader, RequestHeader, SetDataRequest};
-use oxkeeper_proto::{ErrorCode, EventType, OpCode, Reader, Record, SessionId, Write, Zxid};
+use oxkeeper_proto::records::{
+    Acl, ConnectRequest, CreateRequest, DeleteRequest, GetDataRequest, MultiHeader, ReplyHeader, RequestHeader, SetAclRequest,
+    SetDataRequest,
+};
+use oxkeeper_proto::{ErrorCode, EventType, OpCode, Reader, Record, SessionId, Write, Zxid, perms};
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreOptions, Input, LocalSessions, Output};
 use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets, Sizes};
@@ -289,6 +292,51 @@ fn an_answer_without_a_transaction_waits_for_its_turn() {
     world.sync();
     let (marshalling, bad_version) = (ErrorCode::MARSHALLING_ERROR.0, ErrorCode::BAD_VERSION.0);
     assert_eq!(world.replies(slot), [(1, 2, 0), (2, 2, marshalling), (3, 3, bad_version)]);
+}
+
+/// `create` with this permission for everybody.
+fn create_for(xid: i32, path: &str, perms: i32) -> Vec<u8> {
+    let open = open();
+    let acl = to_records(&open).into_iter().map(|entry| Acl { perms, ..entry }).collect();
+    request(xid, OpCode::CREATE, |out| CreateRequest { path: Some(path.into()), data: None, acl: Some(acl), flags: 0 }.write(out))
+}
+
+#[test]
+fn a_write_that_is_checked_eagerly_takes_no_zxid_when_it_is_refused() {
+    let (no_auth, no_node, invalid) = (ErrorCode::NO_AUTH.0, ErrorCode::NO_NODE.0, ErrorCode::INVALID_ACL.0);
+    for eager in [false, true] {
+        let mut world = World::new();
+        world.core.check_acls_eagerly(eager);
+        let (slot, _) = world.client();
+        world.frame(slot, &create_for(1, "/shut", perms::READ));
+        // What is not committed is not seen: in the order it is refused all the same.
+        world.frame(slot, &set(2, "/shut", b"x", -1));
+        world.sync();
+        assert_eq!(world.replies(slot), [(1, 2, 0), (2, 3, no_auth)]);
+
+        world.frame(slot, &create(3, "/a", 0));
+        world.frame(slot, &set(4, "/shut", b"x", -1));
+        world.frame(slot, &create(5, "/shut/b", 0));
+        world.frame(slot, &request(6, OpCode::DELETE, |out| DeleteRequest { path: Some("/shut/b".into()), version: -1 }.write(out)));
+        let none = SetAclRequest { path: Some("/a".into()), acl: Some(Vec::new()), version: -1 };
+        world.frame(slot, &request(7, OpCode::SET_ACL, |out| none.write(out)));
+        world.frame(slot, &set(8, "/none", b"x", -1));
+        world.apply();
+        assert_eq!(world.replies(slot), [], "each waits for its turn");
+        world.sync();
+        let refused = if eager { [0; 4] } else { [5, 6, 7, 8] };
+        let last = if eager { 5 } else { 9 };
+        // Nothing is known of what is not there: that is found out in the order.
+        let wanted = [
+            (3, 4, 0),
+            (4, refused[0], no_auth),
+            (5, refused[1], no_auth),
+            (6, refused[2], no_auth),
+            (7, refused[3], invalid),
+            (8, last, no_node),
+        ];
+        assert_eq!(world.replies(slot), wanted, "eagerly: {eager}");
+    }
 }
 
 #[test]

@@ -71,6 +71,11 @@ pub enum ElectionOutput {
         /// The round.
         election_epoch: i64,
     },
+    /// As the leader that was elected: a voter that elected us looks for a leader again.
+    VoterLooks {
+        /// Who.
+        from: Sid,
+    },
     /// While looking: a server has a newer configuration than ours. Whether it is to be adopted is for the
     /// owner to decide, with [`Election::set_config`].
     NewerConfig {
@@ -120,6 +125,8 @@ pub struct Election {
     received: BTreeMap<Sid, Vote>,
     /// Votes of servers that have decided, one for each voter.
     settled: BTreeMap<Sid, Vote>,
+    /// The voters whose votes the decision was made from, and were for it.
+    backers: BTreeSet<Sid>,
     /// Notifications that wait to be handled: our own to ourselves, and while idle the last of each server.
     waiting: VecDeque<(Sid, Notification)>,
     wait_ms: u64,
@@ -149,6 +156,7 @@ impl Election {
             proposal: nobody,
             received: BTreeMap::new(),
             settled: BTreeMap::new(),
+            backers: BTreeSet::new(),
             waiting: VecDeque::new(),
             wait_ms: options.min_notification_ms,
             resend_at_ms: 0,
@@ -322,6 +330,9 @@ impl Election {
             Phase::Settled { vote, .. } => {
                 if looks && from != self.me {
                     self.send(from, vote.election_epoch);
+                    if vote.leader == self.me && self.backers.contains(&from) {
+                        self.outputs.push_back(ElectionOutput::VoterLooks { from });
+                    }
                 }
             }
             Phase::Idle => {
@@ -511,6 +522,8 @@ impl Election {
             (false, false) => PeerState::Following,
             (false, true) => PeerState::Observing,
         };
+        let is_for = |other: &Vote| other.leader == vote.leader && other.election_epoch == vote.election_epoch;
+        self.backers = self.received.iter().chain(&self.settled).filter(|(_, other)| is_for(other)).map(|(sid, _)| *sid).collect();
         self.phase = Phase::Settled { state, vote };
         self.waiting.clear();
         self.outputs.push_back(ElectionOutput::Elected {

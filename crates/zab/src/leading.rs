@@ -157,6 +157,8 @@ pub(crate) struct Leading {
     is_deposed: bool,
     /// The oracle lets us go on without the other of two voters.
     is_granted: bool,
+    /// When it was elected, milliseconds.
+    begun_ms: u64,
     /// When it was established, milliseconds.
     since_ms: u64,
     /// Bytes of the last, the smallest and the largest proposal.
@@ -190,6 +192,7 @@ impl Leading {
             reconfiguration: None,
             is_deposed: false,
             is_granted: false,
+            begun_ms: now_ms,
             since_ms: 0,
             proposal_sizes: None,
         };
@@ -218,9 +221,15 @@ impl Leading {
             reconfiguration: None,
             is_deposed: false,
             is_granted: false,
+            begun_ms: 0,
             since_ms: 0,
             proposal_sizes: None,
         }
+    }
+
+    /// Whether it has waited for longer than this for a quorum to say what it has promised, and still does.
+    pub fn has_waited_longer(&self, now_ms: u64, patience_ms: u64) -> bool {
+        self.phase == Phase::Discovery && now_ms.saturating_sub(self.begun_ms) > patience_ms
     }
 
     pub fn is_established(&self) -> bool {

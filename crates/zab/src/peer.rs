@@ -84,6 +84,9 @@ pub struct PeerOptions {
     pub max_notification_ms: u64,
     /// How long a winning vote must stand unchallenged, milliseconds (200 in Java).
     pub finalize_wait_ms: u64,
+    /// Who has been elected and has waited longer than this for a quorum gives up when a voter that elected it looks for a leader
+    /// again (`zookeeper.leader.maxTimeToWaitForEpoch`), milliseconds; `None`: only `init_limit` counts.
+    pub epoch_patience_ms: Option<u64>,
     /// A member that leads asks for a new epoch instead of proposing this counter: the last there is, unless a test of the
     /// rollover cannot wait for it.
     pub last_counter: u32,
@@ -120,6 +123,7 @@ impl PeerOptions {
             min_notification_ms: 200,
             max_notification_ms: 60_000,
             finalize_wait_ms: 200,
+            epoch_patience_ms: None,
             last_counter: u32::MAX,
             reconfig_enabled: false,
             standalone_enabled: true,
@@ -904,6 +908,16 @@ impl Peer {
             match output {
                 ElectionOutput::Send { to, message } => self.shared.outputs.push_back(Output::Notify { to, message }),
                 ElectionOutput::Elected { leader, .. } => self.elected(now_ms, leader),
+                ElectionOutput::VoterLooks { from } => {
+                    let patience_ms = self.shared.options.epoch_patience_ms;
+                    if let State::Leading(leading) = &self.state
+                        && patience_ms.is_some_and(|patience_ms| leading.has_waited_longer(now_ms, patience_ms))
+                    {
+                        info!("Server {from} has elected us and looks for a leader again");
+                        self.shared.counts.disloyal_voters += 1;
+                        self.leave(now_ms, "a voter that elected us looks for a leader again");
+                    }
+                }
                 ElectionOutput::NewerConfig { config, .. } => {
                     if matches!(self.state, State::Looking | State::Resting { .. } | State::Ending { .. }) {
                         let is_other = self.shared.activate(config);
@@ -935,6 +949,8 @@ pub struct PeerCounts {
     pub diffs: u64,
     /// Times that we began to look for a leader.
     pub lookings: u64,
+    /// Times that we were elected, waited too long for a quorum and gave up because of a voter that looked for a leader again.
+    pub disloyal_voters: u64,
     /// Elections that ended with a leader, but for those that an observer waited for.
     pub elections: u64,
     /// How long the last of them took, milliseconds.

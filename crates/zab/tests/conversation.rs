@@ -741,6 +741,38 @@ fn a_leader_without_a_quorum_gives_up() {
 }
 
 #[test]
+fn a_leader_that_waits_in_vain_gives_up_when_its_voter_looks_again() {
+    let impatient = |patience_ms| {
+        let options = PeerOptions { epoch_patience_ms: patience_ms, ..PeerOptions::new(Sid(3)) };
+        let mut server = Server::member_with(&three(), durable(z(2, 3), 2, 2), options);
+        server.wants();
+        server.notification(1, PeerState::Looking, 3, z(2, 3), 2);
+        assert_eq!(server.sleep(), ["listen true"]);
+        server
+    };
+    let looks = |server: &mut Server, sid| server.notification(sid, PeerState::Looking, sid, z(2, 3), 2);
+    let gives_up = ["listen false", "look: a voter that elected us looks for a leader again", "barrier"];
+
+    let mut server = impatient(Some(300));
+    server.now_ms += 300;
+    assert_eq!(looks(&mut server, 1), [""; 0], "not longer than that");
+    server.now_ms += 1;
+    assert_eq!(looks(&mut server, 2), [""; 0], "server 2 has not elected it");
+    assert_eq!(looks(&mut server, 1), gives_up);
+    assert_eq!(server.peer.counts().disloyal_voters, 1);
+
+    let mut server = impatient(Some(0));
+    assert_eq!(joins(&mut server, 1, 1, 2), ["accept 3", "barrier"]);
+    server.now_ms += 500;
+    assert_eq!(looks(&mut server, 1), [""; 0], "a quorum has come");
+
+    let mut server = impatient(None);
+    server.now_ms += 500;
+    assert_eq!(looks(&mut server, 1), [""; 0]);
+    assert_eq!(server.peer.role(), Role::Leading);
+}
+
+#[test]
 fn a_follower_that_answers_and_acknowledges_nothing_is_dropped() {
     let mut server = established(500);
     server.propose();

@@ -155,6 +155,8 @@ impl World {
                     sent.push((to, message));
                 }
                 ElectionOutput::Elected { .. } => server.review_at_ms = Some(self.now_ms + GATHER_MS),
+                // Nobody leads here, and nobody is impatient.
+                ElectionOutput::VoterLooks { .. } => {}
                 ElectionOutput::NewerConfig { .. } => panic!("there is only one configuration"),
             }
         }

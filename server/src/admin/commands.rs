@@ -10,6 +10,7 @@ use oxkeeper_proto::{SessionId, Zxid};
 use super::json::Json;
 use crate::four_letter::{ConnectionView, Entry, Listing, Mode, Needs, ServerView, SessionsView, WatchSummary};
 use crate::metrics::{Lasting, ResponseSizes, Value, report};
+use crate::peers::links::Traffic;
 
 /// What a command prints instead while nobody is served.
 pub const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
@@ -192,18 +193,8 @@ pub struct ObserverView {
     pub remote_address: String,
     /// Its number.
     pub sid: i64,
-    /// Ms since 1970.
-    pub established_ms: i64,
-    /// Packets that wait for it, and their bytes.
-    pub queued: (u64, u64),
-    /// Packets received from it.
-    pub received: u64,
-    /// Packets sent to it.
-    pub sent: u64,
-    /// Requests of its clients.
-    pub requests: u64,
-    /// The last one sent.
-    pub last_zxid: Zxid,
+    /// What has gone over its link.
+    pub traffic: Traffic,
 }
 
 /// The whole answer of a command: what `fill` writes, the command's name, and the error, if any. An error that
@@ -477,13 +468,13 @@ fn observers(observers: &[ObserverView], json: &mut Json) {
             json.object(|json| {
                 json.key("remote_socket_address").text(&observer.remote_address);
                 json.key("sid").integer(observer.sid);
-                json.key("established").integer(observer.established_ms);
-                json.key("queued_packets").integer(observer.queued.0);
-                json.key("queued_packets_size").integer(observer.queued.1);
-                json.key("packets_received").integer(observer.received);
-                json.key("packets_sent").integer(observer.sent);
-                json.key("requests").integer(observer.requests);
-                json.key("last_zxid").integer(observer.last_zxid.0);
+                json.key("established").integer(observer.traffic.established_ms);
+                json.key("queued_packets").integer(observer.traffic.queued.0);
+                json.key("queued_packets_size").integer(observer.traffic.queued.1);
+                json.key("packets_received").integer(observer.traffic.received);
+                json.key("packets_sent").integer(observer.traffic.sent);
+                json.key("requests").integer(observer.traffic.requests);
+                json.key("last_zxid").integer(observer.traffic.last_zxid.0);
             });
         }
     });

@@ -228,7 +228,6 @@ const NO_TLS: &str = "TLS is not supported yet.";
 const NO_SASL: &str = "SASL is not supported yet.";
 const NO_SASL_EFFECT: &str = "Without SASL it has no effect.";
 const NO_QUORUM_AUTH: &str = "Authentication between servers is not supported yet.";
-const NO_EPOCH_LIMIT: &str = "A leader waits for epochs as long as initLimit says.";
 const OBSERVERS_SYNC: &str = "Observers always write a log and snapshots: after a restart they need only what they missed.";
 const NO_DELAY: &str = "TCP_NODELAY is always on.";
 const OWN_THREADS: &str = "Threads here are one reactor per core and one log thread.";
@@ -318,9 +317,9 @@ pub const TABLE: &[OptionRow] = &[
     row("request_throttle_stall_time", FileOrProperty, COUNT, "100", "ms", "Longest time of one such wait.", Ignored("A connection that is held back goes on as soon as there is room.")),
     row("request_throttle_drop_stale", FileOrProperty, Bool, "true", "", "The throttler drops requests of closed connections.", Ignored("Requests that are held back lie unread in their socket and go with it.")),
     row("request_stale_connection_check", FileOrProperty, Bool, "true", "", "A request is stale if its connection is closed.", Ignored("Requests that are held back lie unread in their socket and go with it.")),
-    row("request_stale_latency_check", FileOrProperty, Bool, "false", "", "A request is stale if it is older than its session's timeout.", KnownNotYet("No request is dropped for its age.")),
+    row("request_stale_latency_check", FileOrProperty, Bool, "false", "", "A request is stale if it is older than its session's timeout.", Ignored("A request is read when there is room for it and carried out: none waits here and grows old.")),
     row("request_throttler.shutdownTimeout", FileOrProperty, COUNT, "10000", "ms", "Time to finish requests in work at the end.", Ignored("What is in work at the end is finished: it takes one sync.")),
-    row("throttled_op_wait_time", FileOrProperty, ANY_JAVA_INT, "0", "ms", "Requests that waited longer in the throttler are answered with ThrottledOp; 0: off.", KnownNotYet("Requests that are held back wait unread, and are all carried out.")),
+    row("throttled_op_wait_time", FileOrProperty, ANY_JAVA_INT, "0", "ms", "Requests that waited longer in the throttler are answered with ThrottledOp; 0: off.", Ignored("Requests that are held back lie unread in their socket: since when is not known, and all are carried out.")),
     row("largeRequestThreshold", FileOrProperty, ANY_JAVA_INT, "-1", "bytes", "Requests above it count as large; -1: off.", Supported),
     row("largeRequestMaxBytes", FileOrProperty, POSITIVE, "104857600", "bytes", "Most bytes of large requests in work; one more closes its connection.", Supported),
     row("connection_throttle_tokens", FileOrProperty, ANY_JAVA_INT, "0", "tokens", "Size of the token bucket for new connections; 0: off.", Supported),
@@ -357,7 +356,7 @@ pub const TABLE: &[OptionRow] = &[
     row("znode.container.maxNeverUsedIntervalMs", BareProperty, java_int(0, i64::MAX), "0", "ms", "Age at which a container that never had a child is deleted; 0: never. (300000 in ZooKeeper 3.10.)", Supported),
     // Access.
     row("skipACL", FileOrProperty, YesNo, "no", "", "`yes`: ACLs are not checked. Dangerous.", Supported),
-    row("enableEagerACLCheck", FileOrProperty, Bool, "false", "", "ACLs of writes are checked before they are queued, too.", KnownNotYet("ACLs of writes are checked once, when their turn comes: a refused one takes a zxid.")),
+    row("enableEagerACLCheck", FileOrProperty, Bool, "false", "", "A member refuses a write that the committed tree does not allow before the write goes into the order: it takes no zxid.", EnsembleOnly),
     row("DigestAuthenticationProvider.enabled", FileOrProperty, Bool, "true", "", "Scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.digestAlg", FileOrProperty, Kind::Choice(&["SHA1", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512", "SHA-512/224", "SHA-512/256", "SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512", "SHA512/224", "SHA512/256"]), "SHA1", "", "Hash of the scheme `digest`.", Supported),
     row("DigestAuthenticationProvider.superDigest", FileOrProperty, Secret, "", "", "`super:<hash>`: who authenticates with that user and password may do everything.", Supported),
@@ -472,7 +471,7 @@ pub const TABLE: &[OptionRow] = &[
     row("learner.asyncSending", FileOrEitherProperty, Bool, "false", "", "A learner sends in the background.", Ignored(NEVER_BLOCKS)),
     row("leader.maxConcurrentSnapSyncs", FileOrProperty, ANY_JAVA_INT, "10", "learners", "Learners brought up from the files at the same time; an observer that comes then is sent away, a follower never.", EnsembleOnly),
     row("leader.maxConcurrentDiffSyncs", FileOrProperty, ANY_JAVA_INT, "100", "learners", "The same, of those brought up from memory.", EnsembleOnly),
-    row("leader.maxTimeToWaitForEpoch", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "Time to wait for followers' epochs.", KnownNotYet(NO_EPOCH_LIMIT)),
+    row("leader.maxTimeToWaitForEpoch", FileOrProperty, ANY_JAVA_INT, "-1", "ms", "An elected leader that has waited longer for a quorum to come gives up when a voter that elected it looks for a leader again; -1: it waits for initLimit.", EnsembleOnly),
     row("leaderConnectDelayDuringRetryMs", FileOrProperty, ANY_JAVA_INT, "100", "ms", "Wait between tries to reach the leader.", EnsembleOnly),
     row("leaderServes", FileOrProperty, YesNo, "yes", "", "`no`: the leader takes no clients.", EnsembleOnly),
     row("observer.election.DelayMs", FileOrProperty, LONG, "200", "ms", "An observer's wait before an election.", EnsembleOnly),

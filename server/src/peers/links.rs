@@ -80,7 +80,7 @@ struct Socket {
 }
 
 /// What operators are told of the link of a learner.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
     /// When it was made, milliseconds since 1970.
     pub established_ms: i64,

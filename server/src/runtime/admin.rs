@@ -17,7 +17,6 @@ use crate::admin::page::Page;
 use crate::config::{self, AdminConfig, ServerConfig};
 use crate::four_letter::{Mode, environment};
 use crate::metrics::{Counter, Summary};
-use crate::peers::links::Traffic;
 use log::{info, warn};
 use oxkeeper_auth::{AuthOutcome, Identity};
 use oxkeeper_proto::{Zxid, perms};
@@ -295,19 +294,6 @@ fn list(commands: &str) -> Response {
     Response::text(200, "text/html;charset=utf-8", page)
 }
 
-fn observer_view(sid: i64, remote_address: String, traffic: &Traffic) -> ObserverView {
-    ObserverView {
-        remote_address,
-        sid,
-        established_ms: traffic.established_ms,
-        queued: traffic.queued,
-        received: traffic.received,
-        sent: traffic.sent,
-        requests: traffic.requests,
-        last_zxid: traffic.last_zxid,
-    }
-}
-
 /// `/readyz`: whether requests are answered. `/quorumz`: whether writes can be, by a quorum.
 fn probe(attached: Option<&Attached>, needs_quorum: bool) -> Response {
     let serving = attached.filter(|attached| !attached.shared.stopping());
@@ -437,7 +423,7 @@ impl Attached {
         let observers = peer.learners().into_iter().filter(|learner| learner.is_observer && learner.is_synced);
         let observers = observers.filter_map(|learner| {
             let link = self.shared.links.as_ref()?.get(learner.link)?;
-            Some(observer_view(learner.sid.0, JavaAddress(link.peer).to_string(), &link.traffic()))
+            Some(ObserverView { remote_address: JavaAddress(link.peer).to_string(), sid: learner.sid.0, traffic: link.traffic() })
         });
         Some(QuorumView {
             my_id: peer.me().0,

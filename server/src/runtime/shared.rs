@@ -213,6 +213,7 @@ fn record_peer(recorder: &Recorder, before: &PeerCounts, after: &PeerCounts) {
     recorder.add(Counter::RevalidateCount, after.revalidations - before.revalidations);
     recorder.add(Counter::DiffCount, after.diffs - before.diffs);
     recorder.add(Counter::LookingCount, after.lookings - before.lookings);
+    recorder.add(Counter::QuitLeadingDueToDisloyalVoter, after.disloyal_voters - before.disloyal_voters);
     for _ in before.elections..after.elections {
         recorder.observe(Summary::ElectionTime, after.last_election_ms as i64);
     }

@@ -182,7 +182,11 @@ fn serve_once(
     let max_length = i32::try_from(config.jute_max_buffer_bytes.saturating_add(config.jute_max_buffer_extra_bytes)).unwrap_or(i32::MAX);
     let core_options = core_options(&config, max_length);
     let core = match peer {
-        Some(peer) => Core::member(core_options, schemes.clone(), peer, &tree, now),
+        Some(peer) => {
+            let mut core = Core::member(core_options, schemes.clone(), peer, &tree, now);
+            core.check_acls_eagerly(config.eager_acl_check);
+            core
+        }
         None => Core::standalone(core_options, schemes.clone(), &tree, now),
     };
     let last_zxid = tree.last_zxid();
@@ -581,6 +585,7 @@ fn peer(ensemble: &EnsembleConfig, config: &ServerConfig, store: &Store, tree: &
     options.min_notification_ms = ensemble.election.min_notification_ms;
     options.max_notification_ms = ensemble.election.max_notification_ms;
     options.finalize_wait_ms = ensemble.election.finalize_wait_ms;
+    options.epoch_patience_ms = ensemble.max_time_to_wait_for_epoch_ms.map(u64::from);
     Ok(Peer::member(options, ensemble.config.clone(), durable, now.mono_ms))
 }
 

@@ -166,6 +166,7 @@ impl Core {
             match first.awaits {
                 Awaits::Txn(at) if at == zxid => return self.apply(first, Outcome::Txn { zxid, payload }),
                 Awaits::Turn(error) => self.apply(first, Outcome::Answer(error)),
+                Awaits::Refused(error) => self.apply(first, Outcome::Refusal(error)),
                 Awaits::Synced => {
                     let body = first.payload.clone();
                     self.apply(first, Outcome::Synced { body });
@@ -242,6 +243,9 @@ impl Core {
                 self.close(connection);
             }
             return;
+        }
+        if let Some(error) = self.eager_refusal(tree, op, &body, &identities) {
+            return self.refuse_eagerly(error, origin);
         }
         match op {
             OpCode::CLOSE_SESSION => self.close_session(now, tree, session, xid, Some(origin)),

@@ -3,6 +3,7 @@
 
 use super::{Awaits, Core, Duty, InFlight, Output, draw_session};
 use crate::apply::{Commit, Origin, Outcome};
+use crate::prepare::refusal;
 use crate::request::{ConnId, MultiRequest, Now, Write, WriteRequest, read_multi};
 use bytes::Bytes;
 use log::warn;
@@ -11,6 +12,7 @@ use oxkeeper_proto::collections::HashMap;
 use oxkeeper_proto::records::{CreateSessionTxn, SyncRequest, TxnHeader};
 use oxkeeper_proto::txn::{LoggedTxn, Txn};
 use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record as _, SessionId, Zxid};
+use oxkeeper_tree::Tree;
 use std::collections::VecDeque;
 
 /// What a learner knows of the sessions of its own connections.
@@ -52,7 +54,7 @@ impl Core {
         }
     }
 
-    pub(super) fn forward_session(&mut self, now: Now, tree: &oxkeeper_tree::Tree, connection: ConnId, timeout_ms: i32) {
+    pub(super) fn forward_session(&mut self, now: Now, tree: &Tree, connection: ConnId, timeout_ms: i32) {
         let Duty::Learning(learning) = &self.duty else { return };
         let is_taken = |id| tree.session_timeout_ms(id).is_some() || learning.knows(id);
         let session = draw_session(&mut self.next_session, is_taken);
@@ -99,7 +101,7 @@ impl Core {
     }
 
     /// Passes a write on. What cannot be decoded is refused here: it would bring a Java leader down.
-    pub(super) fn forward(&mut self, now: Now, write: Write) {
+    pub(super) fn forward(&mut self, now: Now, tree: &Tree, write: Write) {
         let Write { connection, session, xid, op, body, identities, before, received_ms } = write;
         let origin = Origin { connection, session, xid, op, before, received_ms };
         let speaks_through = match self.local.get(session) {
@@ -116,8 +118,24 @@ impl Core {
             return self.answer(ErrorCode::MARSHALLING_ERROR, origin);
         }
         let Some(origin) = self.local_first(now, op, &body, origin) else { return };
+        if let Some(error) = self.eager_refusal(tree, op, &body, &identities) {
+            return self.refuse_eagerly(error, origin);
+        }
         let awaits = if op == OpCode::SYNC { Awaits::Sync } else { Awaits::Forwarded };
         self.send_request(body, Some(&identities), origin, awaits);
+    }
+
+    /// Why the committed tree does not allow a write, if it is checked before it goes into the order.
+    pub(super) fn eager_refusal(&self, tree: &Tree, op: OpCode, body: &[u8], identities: &[Identity]) -> Option<ErrorCode> {
+        if !self.checks_eagerly {
+            return None;
+        }
+        refusal(tree, &self.schemes, op, &mut Reader::with_max_length(body, self.options.max_length), identities)
+    }
+
+    pub(super) fn refuse_eagerly(&mut self, error: ErrorCode, origin: Origin) {
+        let place = InFlight { awaits: Awaits::Refused(error), payload: Bytes::new(), origin: Some(origin), opens: None, closes: None };
+        self.in_flight.push_back(place);
     }
 
     fn send_request(&mut self, body: Vec<u8>, identities: Option<&[Identity]>, origin: Origin, awaits: Awaits) {

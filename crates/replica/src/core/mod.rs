@@ -344,6 +344,8 @@ enum Awaits {
     Sync,
     /// Only its turn: an answer without a transaction.
     Turn(ErrorCode),
+    /// Only its turn: the refusal of a write that was not put into the order.
+    Refused(ErrorCode),
     /// Only its turn: a sync that is done.
     Synced,
 }
@@ -409,6 +411,8 @@ pub struct Core {
     outputs: VecDeque<Output>,
     encoder: Encoder,
     no_space: bool,
+    /// See [`Core::check_acls_eagerly`].
+    checks_eagerly: bool,
     counts: CoreCounts,
 }
 
@@ -447,10 +451,17 @@ impl Core {
             outputs: VecDeque::new(),
             encoder: Encoder::default(),
             no_space: false,
+            checks_eagerly: false,
             counts: CoreCounts::default(),
             options,
             schemes,
         }
+    }
+
+    /// A member refuses a write of its own clients that the committed tree's access lists do not allow before it goes into the
+    /// order (`zookeeper.enableEagerACLCheck`). A standalone server of Java's does not, whatever the option says.
+    pub fn check_acls_eagerly(&mut self, on: bool) {
+        self.checks_eagerly = on;
     }
 
     fn count_ephemerals(&mut self, tree: &Tree) {
@@ -556,7 +567,7 @@ impl Core {
             Input::Write(write) => match &self.duty {
                 Duty::ReadOnly => self.close_reader(write),
                 Duty::Leading => self.write(now, tree, write),
-                Duty::Learning(_) => self.forward(now, write),
+                Duty::Learning(_) => self.forward(now, tree, write),
                 _ => {
                     let connection = write.connection;
                     self.outputs.push_back(Output::Front { front: connection.front, item: Item::Forgotten { writes: 1 } });
@@ -687,10 +698,11 @@ impl Core {
 
     /// Answers without a transaction go out once everything before them has.
     fn take_turns(&mut self) {
-        while self.in_flight.front().is_some_and(|first| matches!(first.awaits, Awaits::Turn(_) | Awaits::Synced)) {
+        while self.in_flight.front().is_some_and(|first| matches!(first.awaits, Awaits::Turn(_) | Awaits::Refused(_) | Awaits::Synced)) {
             let mut place = self.in_flight.pop_front().expect("there is a first");
             let outcome = match place.awaits {
                 Awaits::Turn(error) => Outcome::Answer(error),
+                Awaits::Refused(error) => Outcome::Refusal(error),
                 _ => Outcome::Synced { body: std::mem::take(&mut place.payload) },
             };
             self.apply(place, outcome);
