@@ -74,6 +74,7 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
         "kill -9, thousands",
         &["env", "OXKEEPER_KILL_CYCLES=5000", "cargo", "test", "-p", "oxkeeper-compat-tests", "--test", "kill", "--", "--nocapture"],
     ),
+    ("C library", &["cargo", "xtask", "install-capi", "--prefix", "target/capi", "--debug"]),
     (
         "ensembles, every case",
         &[
@@ -105,7 +106,6 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "--nocapture",
         ],
     ),
-    ("C library", &["cargo", "xtask", "install-capi", "--prefix", "target/capi", "--debug"]),
     (
         "packages and scripts, every case",
         &[
@@ -125,9 +125,11 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "C library under fire",
+        "C library under fire, watched, and its bindings",
         &[
             "env",
+            "OXKEEPER_CASES=all",
+            "OXKEEPER_RACE_ROUNDS=20",
             "OXKEEPER_FIRE_SECONDS=120",
             "OXKEEPER_FIRE_HANDLES=100",
             "OXKEEPER_HOSTILE_ROUNDS=1000",
@@ -135,10 +137,15 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "test",
             "-p",
             "oxkeeper-compat-tests",
+            "--no-fail-fast",
+            "--test",
+            "capi",
             "--test",
             "capi_fire",
             "--test",
             "capi_cases",
+            "--test",
+            "capi_bindings",
             "--",
             "--nocapture",
         ],
