@@ -145,8 +145,8 @@ impl Story {
         }
     }
 
-    /// Waits until these show the same configuration as a client sees it, and notes it and the files that keep it.
-    fn compare(&mut self, members: &[usize]) {
+    /// Waits until these show the same configuration as a client sees it, and notes it. What the node holds.
+    fn agree(&mut self, members: &[usize]) -> Vec<u8> {
         let begun = Instant::now();
         let texts = loop {
             let texts: Vec<Option<Vec<u8>>> = members.iter().map(|index| read_config(self.clients[*index])).collect();
@@ -161,8 +161,13 @@ impl Story {
         };
         let body = texts[0].clone().expect("looked at");
         let shown = self.shown(&body, None);
-        let (text, version, _) = configuration(&body);
         self.note(format!("servers {members:?} show {shown}"));
+        body
+    }
+
+    /// Waits until these show the same configuration as a client sees it, and notes it and the files that keep it.
+    fn compare(&mut self, members: &[usize]) {
+        let (text, version, _) = configuration(&self.agree(members));
         for &index in members {
             let membership = self.wait_for_membership(index, &text);
             let files = self.wait_for_files(index, version);
@@ -463,7 +468,7 @@ fn c_programs(name: &str, members: Members) -> Vec<String> {
         }
         first.into_iter().for_each(|line| story.note(line));
     }
-    story.compare(&[0, 1, 2]);
+    story.agree(&[0, 1, 2]);
     story.seen
 }
 
