@@ -155,12 +155,15 @@ static char buffer[2048];
 static int length;
 static struct Stat stat;
 
-static void synchronous_change(const char *name, zhandle_t *zh, const char *joining, const char *leaving, const char *members,
-                               int64_t version)
+/* Its events may be delivered before or after it returns, so it is said afterwards. */
+static void synchronous_change(zhandle_t *zh, int events, const char *name, const char *joining, const char *leaving,
+                               const char *members, int64_t version)
 {
     int rc;
     length = sizeof buffer;
     rc = zoo_reconfig(zh, joining, leaving, members, version, buffer, &length, &stat);
+    if (events)
+        await(zh, events);
     say("%s = %d%s%s", name, rc, rc == ZOK ? ", " : "", rc == ZOK ? configuration(buffer, length, &stat) : "");
 }
 
@@ -168,22 +171,20 @@ static void synchronous(zhandle_t *zh)
 {
     long long before = last_version;
     say("-- synchronous");
-    synchronous_change("nonsense", zh, "nonsense", NULL, NULL, -1);
-    synchronous_change("too few", zh, NULL, "1,2", NULL, -1);
-    synchronous_change("strangers", zh, NULL, NULL, "server.7=127.0.0.1:1:2;3,server.8=127.0.0.1:1:2;3", -1);
-    synchronous_change("another version", zh, joiner, NULL, NULL, 7);
+    synchronous_change(zh, 0, "nonsense", "nonsense", NULL, NULL, -1);
+    synchronous_change(zh, 0, "too few", NULL, "1,2", NULL, -1);
+    synchronous_change(zh, 0, "strangers", NULL, NULL, "server.7=127.0.0.1:1:2;3,server.8=127.0.0.1:1:2;3", -1);
+    synchronous_change(zh, 0, "another version", joiner, NULL, NULL, 7);
     length = sizeof buffer;
     say("wgetconfig = %d", zoo_wgetconfig(zh, on_event, "synchronously", buffer, &length, &stat));
     say("%s", configuration(buffer, length, &stat));
     before = last_version;
-    synchronous_change("joins", zh, joiner, NULL, NULL, before);
-    await(zh, 1);
-    synchronous_change("the same version again", zh, joiner, NULL, NULL, before);
+    synchronous_change(zh, 1, "joins", joiner, NULL, NULL, before);
+    synchronous_change(zh, 0, "the same version again", joiner, NULL, NULL, before);
     length = sizeof buffer;
     say("getconfig = %d", zoo_getconfig(zh, 1, buffer, &length, &stat));
     say("%s", configuration(buffer, length, &stat));
-    synchronous_change("the whole", zh, NULL, NULL, whole, -1);
-    await(zh, 1);
+    synchronous_change(zh, 1, "the whole", NULL, NULL, whole, -1);
     memset(buffer, '#', sizeof buffer);
     length = 9;
     say("cut = %d", zoo_reconfig(zh, NULL, NULL, NULL, -1, buffer, &length, NULL));
