@@ -649,6 +649,7 @@ fn zk_cli_changes_an_ensemble() {
 }
 
 #[test]
+#[ignore = "waits for cargo xtask soak: two ensembles for half a minute each"]
 fn groups_and_weights_are_replaced_as_a_whole() {
     static JUDGE: OnceLock<Vec<String>> = OnceLock::new();
     compare_with_java("groups", groups, &JUDGE, 1);

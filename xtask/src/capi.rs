@@ -277,7 +277,9 @@ pub fn bench(root: &Path, arguments: &[String]) -> Result<(), String> {
     let mut rows: Vec<(String, f64, f64)> = of_original.zip(of_ours).map(|((name, theirs), (_, ours))| (name, theirs, ours)).collect();
     rows.push(("library_kb".to_owned(), kilobytes(&original)?, kilobytes(&ours)?));
     for (name, theirs, ours) in rows {
-        println!("| {name} | {theirs} | {ours} | {:.2} |", ours / theirs);
+        // Nothing is a multiple of nothing: no request fails.
+        let ratio = if theirs == 0.0 { "-".to_owned() } else { format!("{:.2}", ours / theirs) };
+        println!("| {name} | {theirs} | {ours} | {ratio} |");
     }
     Ok(())
 }
@@ -322,7 +324,7 @@ impl BenchServer {
         write(&configuration, &text)?;
         let log = fs::File::create(directory.join("server.log")).map_err(|error| error.to_string())?;
         let mut server = Command::new(clients::oxkeeper()?);
-        server.arg(&configuration).stdout(log);
+        server.arg(&configuration).stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
         let process = server.spawn().map_err(|error| format!("{server:?}: {error}"))?;
         let server = Self { process, address: address.to_string() };
         for _ in 0..200 {

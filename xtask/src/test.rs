@@ -102,6 +102,7 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "--test",
             "reconfig",
             "--",
+            "--include-ignored",
             "--test-threads=1",
             "--nocapture",
         ],
