@@ -1,5 +1,6 @@
-//! Every C name of the ZooKeeper library, as Rust. Two shells make shared libraries of it: `capi/mt`, with threads and
-//! the synchronous calls, and `capi/st`, where the application owns the loop.
+//! Every C name of the ZooKeeper library, as Rust. Two crates complete it: `capi/mt`, with threads and the
+//! synchronous calls, and `capi/st`, where the application owns the loop. Shells without code of their own (`capi/mt-shared`,
+//! `capi/mt-static`, ...) make the libraries.
 //!
 //! Each function only translates: pointers to arguments, arguments to a request of the client's machine
 //! (`oxkeeper-client`), and what happened to callbacks. No callback runs while a lock is held, and no input may panic:

@@ -99,6 +99,7 @@ static void watcher(zhandle_t *handle, int type, int state, const char *path, vo
 static void until(const int *number, int wanted, const char *what)
 {
     long long end = now_ms() + PATIENCE_MS;
+    int reached;
 #ifdef THREADED
     pthread_mutex_lock(&lock);
     while (*number < wanted && now_ms() < end) {
@@ -107,13 +108,15 @@ static void until(const int *number, int wanted, const char *what)
         slice.tv_sec++;
         pthread_cond_timedwait(&changed, &lock, &slice);
     }
+    reached = *number;
     pthread_mutex_unlock(&lock);
 #else
     while (*number < wanted && now_ms() < end && !(closes_within && ended))
         turn(zh, 100);
+    reached = *number;
 #endif
-    if (*number < wanted)
-        say("waited in vain for %s: %d of %d", what, *number, wanted);
+    if (reached < wanted)
+        say("waited in vain for %s: %d of %d", what, reached, wanted);
 }
 
 static zoo_op_t ops[2];

@@ -139,6 +139,16 @@ pub fn watched_for_races(program: &Path) -> Command {
     command
 }
 
+/// The command that runs a program on ours under valgrind's memcheck; what it finds is exit code 9.
+pub fn under_valgrind(program: &Path, threading: Threading) -> Command {
+    let mut command = Command::new("valgrind");
+    command.args(["-q", "--error-exitcode=9", "--leak-check=full"]);
+    command.args(["--show-leak-kinds=definite,indirect,possible", "--errors-for-leak-kinds=definite,indirect,possible"]);
+    command.env("LD_LIBRARY_PATH", Maker::Ours.library(threading).parent().expect("a directory"));
+    command.arg(program);
+    command
+}
+
 /// Runs a command to its end; what it printed.
 ///
 /// # Panics

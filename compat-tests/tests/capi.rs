@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use oxkeeper_compat_tests::c_library::{
-    Maker, Threading, compile, compile_for_races, installed, on, output, output_within, watched_for_races,
+    Maker, Threading, compile, compile_for_races, installed, on, output, output_within, under_valgrind, watched_for_races,
 };
 use oxkeeper_compat_tests::subject::{Options, Server, Subject, TemporaryDirectory, workspace};
 
@@ -423,25 +423,26 @@ fn memory_is_clean_under_valgrind() {
     let server = Server::start(Subject::Oxkeeper, &Options::usual());
     for threading in Threading::BOTH {
         let program = compile("api.c", threading, Maker::Ours, &[]);
-        let mut command = Command::new("valgrind");
-        command.args(["-q", "--error-exitcode=9", "--leak-check=full"]);
-        command.args(["--show-leak-kinds=definite,indirect,possible", "--errors-for-leak-kinds=definite,indirect,possible"]);
-        command.env("LD_LIBRARY_PATH", Maker::Ours.library(threading).parent().expect("a directory"));
-        let (code, text) = output_within(command.arg(&program.path).arg(server.address().to_string()).arg("exact"), PATIENCE);
+        let mut command = under_valgrind(&program.path, threading);
+        let (code, text) = output_within(command.arg(server.address().to_string()).arg("exact"), PATIENCE);
         assert_eq!(code, 0, "{threading:?}:\n{text}");
     }
 }
 
 /// With ThreadSanitizer in the program and in the library: every function, and all that `beyond.c` does with threads and a fork.
+/// `OXKEEPER_RACE_ROUNDS` makes it longer.
 #[test]
 fn no_races_are_seen() {
+    let rounds: usize = std::env::var("OXKEEPER_RACE_ROUNDS").map_or(1, |text| text.parse().expect("a number"));
     let options = Options::usual().property("zookeeper.extendedTypesEnabled", "true");
     let server = Server::start(Subject::Oxkeeper, &options);
     for (source, arguments) in [("api.c", &["exact"][..]), ("beyond.c", &[])] {
         let program = compile_for_races(source);
-        let mut command = watched_for_races(&program.path);
-        let (code, text) = output_within(command.arg(server.address().to_string()).args(arguments), PATIENCE);
-        assert!(code == 0 && !text.contains("ThreadSanitizer"), "{source}: {code}\n{text}");
+        for round in 0..rounds {
+            let mut command = watched_for_races(&program.path);
+            let (code, text) = output_within(command.arg(server.address().to_string()).args(arguments), PATIENCE);
+            assert!(code == 0 && !text.contains("ThreadSanitizer"), "{source}, round {round}: {code}\n{text}");
+        }
     }
 }
 

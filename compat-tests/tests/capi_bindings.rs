@@ -1,6 +1,6 @@
 //! Bindings that others wrote in C and C++, compiled against our headers: npm's `zookeeper` with its bundled client replaced, and
 //! PyPI's `zkpython`. `cargo xtask prerequisites` fetches their sources by name; each is compiled once and run on
-//! Debian's library and on ours, and must not see a difference.
+//! Debian's library and on ours, and must not see a difference. With `OXKEEPER_CASES=all` on Java's servers, too.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 fn scripts(binding: &str) -> PathBuf {
     workspace().join("compat-tests/c/bindings").join(binding)
+}
+
+/// Whose servers the bindings are run against.
+fn servers() -> &'static [Subject] {
+    let is_long = std::env::var("OXKEEPER_CASES").as_deref() == Ok("all");
+    if is_long { &[Subject::Oxkeeper, Subject::Java39, Subject::Java38] } else { &[Subject::Oxkeeper] }
 }
 
 /// What a program says on one maker's library.
@@ -52,17 +58,18 @@ fn the_node_addon_sees_no_difference() {
         link.arg("-shared").arg(&object).arg(library).arg("-o").arg(place.join("zookeeper.node"));
         output(link.args(["-lpthread", "-ldl", "-lm", "-lgcc_s"]));
         let makers: &[Maker] = if name == "shared" { &[Maker::Original, Maker::Ours] } else { &[Maker::Ours] };
-        for maker in makers {
-            let server = Server::start(Subject::Oxkeeper, &Options::usual());
+        for (maker, subject) in makers.iter().flat_map(|maker| servers().iter().map(move |subject| (maker, subject))) {
+            let server = Server::start(*subject, &Options::usual());
             let mut node = on(Path::new("node"), Threading::Single, *maker);
             node.env("ZOOKEEPER_PREBUILD", directory.path.join(name));
             node.arg(scripts("node").join("observe.js")).arg(&modules);
-            transcripts.push((name, maker, transcript(&mut node, &server)));
+            transcripts.push((name, maker, subject, transcript(&mut node, &server)));
         }
     }
-    assert!(transcripts[0].2.lines().count() > 25, "{}", transcripts[0].2);
-    for (name, maker, text) in &transcripts[1..] {
-        assert_eq!(&transcripts[0].2, text, "{name} {maker:?}");
+    let expected = &transcripts[0].3;
+    assert!(expected.lines().count() > 25, "{expected}");
+    for (name, maker, subject, text) in &transcripts[1..] {
+        assert_eq!(expected, text, "{name} {maker:?} {subject}");
     }
 }
 
@@ -94,12 +101,15 @@ fn the_python_module_sees_no_difference() {
     output(compile.arg("-o").arg(directory.path.join("zookeeper.so")));
 
     let mut transcripts = Vec::new();
-    for maker in [Maker::Original, Maker::Ours] {
-        let server = Server::start(Subject::Oxkeeper, &Options::usual());
-        let mut python = on(Path::new("python3"), Threading::Multi, maker);
+    for (maker, subject) in [Maker::Original, Maker::Ours].iter().flat_map(|maker| servers().iter().map(move |subject| (maker, subject))) {
+        let server = Server::start(*subject, &Options::usual());
+        let mut python = on(Path::new("python3"), Threading::Multi, *maker);
         python.arg(scripts("python").join("observe.py")).arg(&directory.path);
-        transcripts.push(transcript(&mut python, &server));
+        transcripts.push((maker, subject, transcript(&mut python, &server)));
     }
-    assert!(transcripts[0].lines().count() > 35, "{}", transcripts[0]);
-    assert_eq!(transcripts[0], transcripts[1]);
+    let expected = &transcripts[0].2;
+    assert!(expected.lines().count() > 35, "{expected}");
+    for (maker, subject, text) in &transcripts[1..] {
+        assert_eq!(expected, text, "{maker:?} {subject}");
+    }
 }

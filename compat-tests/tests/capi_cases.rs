@@ -3,12 +3,16 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use oxkeeper_compat_tests::c_library::{Maker, Threading, compile, on, output_within};
+use oxkeeper_compat_tests::c_library::{
+    Maker, Program, Threading, compile, compile_for_races, on, output_within, under_valgrind, watched_for_races,
+};
 use oxkeeper_compat_tests::load::Random;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,27 +128,60 @@ const OURS: &[Maker] = &[Maker::Ours];
 fn case(name: &str, makers: &[Maker], part: fn(usize, &mut Peer), (timeout_ms, flags): (u32, u32), actions: &[&str], expected: &[&str]) {
     for threading in Threading::BOTH {
         for maker in makers {
-            let program = program(threading);
-            let address = play(part);
-            let mut command = on(&program, threading, *maker);
-            command.args([&address, &timeout_ms.to_string(), &flags.to_string()]).args(actions);
-            let (code, text) = output_within(&mut command, PATIENCE);
-            assert_eq!(code, 0, "{name} {threading:?} {maker:?}:\n{text}");
-            assert_eq!(text.lines().collect::<Vec<_>>(), expected, "{name} {threading:?} {maker:?}");
+            for (way, mut command) in ways(threading, *maker, timeout_ms) {
+                let address = play(part);
+                command.args([&address, &timeout_ms.to_string(), &flags.to_string()]).args(actions);
+                let (code, text) = output_within(&mut command, PATIENCE);
+                assert_eq!(code, 0, "{name} {threading:?} {maker:?} {way}:\n{text}");
+                assert_eq!(text.lines().collect::<Vec<_>>(), expected, "{name} {threading:?} {maker:?} {way}");
+            }
         }
     }
 }
 
+/// How the program of the cases is run on a maker's library: as it is and, with `OXKEEPER_CASES=all`, ours also under each of the
+/// watchers of memory and of threads. What is slowed down thirty times by valgrind does not keep timeouts below two seconds.
+fn ways(threading: Threading, maker: Maker, timeout_ms: u32) -> Vec<(&'static str, Command)> {
+    let mut ways = vec![("as it is", on(&program(threading), threading, maker))];
+    if maker == Maker::Ours && std::env::var("OXKEEPER_CASES").as_deref() == Ok("all") {
+        ways.push(("with AddressSanitizer", on(&watched_program(Watcher::Address, threading), threading, maker)));
+        if timeout_ms >= 2_000 {
+            ways.push(("under valgrind", under_valgrind(&program(threading), threading)));
+        }
+        if threading == Threading::Multi {
+            ways.push(("with ThreadSanitizer", watched_for_races(&watched_program(Watcher::Races, threading))));
+        }
+    }
+    ways
+}
+
+/// What is compiled into the program of the cases to watch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watcher {
+    Nobody,
+    Address,
+    Races,
+}
+
 /// The program of the cases, compiled once for each library.
-fn program(threading: Threading) -> std::path::PathBuf {
-    static COMPILED: Mutex<Vec<(Threading, oxkeeper_compat_tests::c_library::Program)>> = Mutex::new(Vec::new());
+fn program(threading: Threading) -> PathBuf {
+    watched_program(Watcher::Nobody, threading)
+}
+
+/// The same with a watcher in it.
+fn watched_program(watcher: Watcher, threading: Threading) -> PathBuf {
+    static COMPILED: Mutex<Vec<((Watcher, Threading), Program)>> = Mutex::new(Vec::new());
     let mut compiled = COMPILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some((_, program)) = compiled.iter().find(|(of, _)| *of == threading) {
+    if let Some((_, program)) = compiled.iter().find(|(of, _)| *of == (watcher, threading)) {
         return program.path.clone();
     }
-    let program = compile("cases.c", threading, Maker::Ours, &[]);
+    let program = match watcher {
+        Watcher::Nobody => compile("cases.c", threading, Maker::Ours, &[]),
+        Watcher::Address => compile("cases.c", threading, Maker::Ours, &["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]),
+        Watcher::Races => compile_for_races("cases.c"),
+    };
     let path = program.path.clone();
-    compiled.push((threading, program));
+    compiled.push(((watcher, threading), program));
     path
 }
 
@@ -584,9 +621,12 @@ fn clients_spread_evenly_when_servers_come_and_go() {
 #[test]
 fn a_hostile_server_does_no_harm() {
     let rounds: u64 = std::env::var("OXKEEPER_HOSTILE_ROUNDS").map_or(20, |text| text.parse().expect("a number"));
-    let flags = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"];
-    for threading in Threading::BOTH {
-        let program = compile("cases.c", threading, Maker::Ours, &flags);
+    let mut ways: Vec<(Watcher, Threading)> = Threading::BOTH.map(|threading| (Watcher::Address, threading)).to_vec();
+    if std::env::var("OXKEEPER_CASES").as_deref() == Ok("all") {
+        ways.push((Watcher::Races, Threading::Multi));
+    }
+    for (watcher, threading) in ways {
+        let program = watched_program(watcher, threading);
         for seed in 0..rounds {
             let address = play(move |number, peer| {
                 let mut random = Random(seed * 1000 + number as u64 + 1);
@@ -614,14 +654,14 @@ fn a_hostile_server_does_no_harm() {
                     peer.raw(&frame);
                 });
             });
-            let mut command = on(&program.path, threading, Maker::Ours);
+            let mut command = if watcher == Watcher::Races { watched_for_races(&program) } else { on(&program, threading, Maker::Ours) };
             command.args([&address, "300", "0", "get:20", "children:20", "acl:20", "multi:20", "children2:20", "watch:20", "auth:2"]);
             command.args(["linger:150", "exists:20", "create:20", "get:20", "linger:150", "close"]);
             let (code, text) = output_within(&mut command, PATIENCE);
-            assert_eq!(code, 0, "{threading:?} seed {seed}:\n{text}");
+            assert_eq!(code, 0, "{threading:?} {watcher:?} seed {seed}:\n{text}");
             let last = text.lines().last().unwrap_or_default();
             let counts: Vec<&str> = last.rsplit(' ').collect();
-            assert!(last.starts_with("closed: 0") && counts[0] == counts[2], "{threading:?} seed {seed}:\n{text}");
+            assert!(last.starts_with("closed: 0") && counts[0] == counts[2], "{threading:?} {watcher:?} seed {seed}:\n{text}");
         }
     }
 }

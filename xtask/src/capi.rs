@@ -11,8 +11,8 @@ use crate::clients;
 
 /// The libraries: the name, the package of the shared one and of the static one, and what its programs also need.
 const LIBRARIES: &[(&str, &str, &str, &str)] = &[
-    ("zookeeper_mt", "oxkeeper-capi-mt", "oxkeeper-capi-mt-static", "-DTHREADED"),
-    ("zookeeper_st", "oxkeeper-capi-st", "oxkeeper-capi-st-static", ""),
+    ("zookeeper_mt", "oxkeeper-capi-mt-shared", "oxkeeper-capi-mt-static", "-DTHREADED"),
+    ("zookeeper_st", "oxkeeper-capi-st-shared", "oxkeeper-capi-st-static", ""),
 ];
 
 /// The version in the shared library's file name: the SONAME is `.so.2`, as it has been since 3.4.
@@ -99,7 +99,7 @@ fn install_for_races(root: &Path, to: &Path) -> Result<(), String> {
     let mut build = cargo(root);
     build.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &target);
     build.env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer");
-    build.args(["build", "--target", &triple, "-p", "oxkeeper-capi-mt", "--features", "oxkeeper-capi/pthread_locks"]);
+    build.args(["build", "--target", &triple, "-p", "oxkeeper-capi-mt-shared", "--features", "oxkeeper-capi-mt-shared/pthread_locks"]);
     execute(&mut build)?;
     fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
     copy(&target.join(triple).join("debug/libzookeeper_mt.so"), &to.join("libzookeeper_mt.so.2"))
@@ -277,7 +277,9 @@ pub fn bench(root: &Path, arguments: &[String]) -> Result<(), String> {
     let mut rows: Vec<(String, f64, f64)> = of_original.zip(of_ours).map(|((name, theirs), (_, ours))| (name, theirs, ours)).collect();
     rows.push(("library_kb".to_owned(), kilobytes(&original)?, kilobytes(&ours)?));
     for (name, theirs, ours) in rows {
-        println!("| {name} | {theirs} | {ours} | {:.2} |", ours / theirs);
+        // Nothing is a multiple of nothing: no request fails.
+        let ratio = if theirs == 0.0 { "-".to_owned() } else { format!("{:.2}", ours / theirs) };
+        println!("| {name} | {theirs} | {ours} | {ratio} |");
     }
     Ok(())
 }
@@ -322,7 +324,7 @@ impl BenchServer {
         write(&configuration, &text)?;
         let log = fs::File::create(directory.join("server.log")).map_err(|error| error.to_string())?;
         let mut server = Command::new(clients::oxkeeper()?);
-        server.arg(&configuration).stdout(log);
+        server.arg(&configuration).stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
         let process = server.spawn().map_err(|error| format!("{server:?}: {error}"))?;
         let server = Self { process, address: address.to_string() };
         for _ in 0..200 {

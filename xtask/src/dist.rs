@@ -81,7 +81,7 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             // The C library's packages, where they are: shared libraries and static archives.
             let mut build = Command::new("cargo");
             build.args(["build", "--profile", profile_of_libraries.name]);
-            for shell in ["mt", "st", "mt-static", "st-static"] {
+            for shell in ["mt-shared", "st-shared", "mt-static", "st-static"] {
                 if root.join("capi").join(shell).join("Cargo.toml").exists() {
                     build.arg("-p").arg(format!("oxkeeper-capi-{shell}"));
                 }

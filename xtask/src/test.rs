@@ -80,6 +80,7 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
         "kill -9, thousands",
         &["env", "OXKEEPER_KILL_CYCLES=5000", "cargo", "test", "-p", "oxkeeper-compat-tests", "--test", "kill", "--", "--nocapture"],
     ),
+    ("C library", &["cargo", "xtask", "install-capi", "--prefix", "target/capi", "--debug"]),
     (
         "ensembles, every case",
         &[
@@ -107,11 +108,11 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "--test",
             "reconfig",
             "--",
+            "--include-ignored",
             "--test-threads=1",
             "--nocapture",
         ],
     ),
-    ("C library", &["cargo", "xtask", "install-capi", "--prefix", "target/capi", "--debug"]),
     (
         "packages and scripts, every case",
         &[
@@ -131,9 +132,11 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "C library under fire",
+        "C library under fire, watched, and its bindings",
         &[
             "env",
+            "OXKEEPER_CASES=all",
+            "OXKEEPER_RACE_ROUNDS=20",
             "OXKEEPER_FIRE_SECONDS=120",
             "OXKEEPER_FIRE_HANDLES=100",
             "OXKEEPER_HOSTILE_ROUNDS=1000",
@@ -141,10 +144,15 @@ const LONG_STEPS: &[(&str, &[&str])] = &[
             "test",
             "-p",
             "oxkeeper-compat-tests",
+            "--no-fail-fast",
+            "--test",
+            "capi",
             "--test",
             "capi_fire",
             "--test",
             "capi_cases",
+            "--test",
+            "capi_bindings",
             "--",
             "--nocapture",
         ],

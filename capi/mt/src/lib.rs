@@ -1,4 +1,4 @@
-//! `libzookeeper_mt.so.2`: the names of `oxkeeper-capi`, threads for each handle, and the synchronous calls.
+//! What `libzookeeper_mt` is made of: the names of `oxkeeper-capi`, threads for each handle, and the synchronous calls.
 
 pub use oxkeeper_capi as capi;
 

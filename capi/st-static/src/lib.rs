@@ -1,4 +1,4 @@
 //! `libzookeeper_st.a`: all that the shared library has, and what only archives have.
 
 pub use oxkeeper_capi_archive as archive;
-pub use zookeeper_st as library;
+pub use oxkeeper_capi_st as library;

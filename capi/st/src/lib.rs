@@ -1,4 +1,4 @@
-//! `libzookeeper_st.so.2`: the names of `oxkeeper-capi` without threads.
+//! What `libzookeeper_st` is made of: the names of `oxkeeper-capi` without threads.
 
 pub use oxkeeper_capi as capi;
 

@@ -69,17 +69,17 @@ pub struct HostPort {
 pub struct ConfigError {
     /// In words.
     pub message: String,
-    /// It is a number that is none, which a Java server takes for a bug of its own and not for a bad argument.
-    pub is_number: bool,
+    /// A Java server takes it for a bug of its own and not for a bad argument: a number that is none, a server without weight.
+    pub is_unchecked: bool,
 }
 
 impl ConfigError {
     fn new(message: String) -> Self {
-        Self { message, is_number: false }
+        Self { message, is_unchecked: false }
     }
 
-    fn number(message: String) -> Self {
-        Self { message, is_number: true }
+    fn unchecked(message: String) -> Self {
+        Self { message, is_unchecked: true }
     }
 }
 
@@ -152,7 +152,7 @@ impl Config {
                 config.version = i64::from_str_radix(value, 16)
                     .ok()
                     .and_then(|version| u64::try_from(version).ok())
-                    .ok_or_else(|| ConfigError::number(format!("version={value} is not a hexadecimal number")))?;
+                    .ok_or_else(|| ConfigError::unchecked(format!("version={value} is not a hexadecimal number")))?;
             } else {
                 return Err(ConfigError::new(format!("Unrecognised parameter: {key}")));
             }
@@ -177,7 +177,7 @@ impl Config {
             }
         }
         if let Some(sid) = grouped.iter().find(|sid| !self.weights.contains_key(sid)) {
-            return Err(ConfigError::new(format!("Server {sid} is in a group, but is no participant and has no weight")));
+            return Err(ConfigError::unchecked(format!("Server {sid} is in a group, but is no participant and has no weight")));
         }
         // In Java a server's group is kept in a table by server, so each group's text is in that table's order.
         let written: Vec<i64> = groups.values().flatten().map(|sid| sid.0).collect();
@@ -294,7 +294,7 @@ impl Member {
                 let message = || format!("server.{sid}: {port} is not a port; the address is {host}:{port}");
                 // One that is too large Java does not expect.
                 let is_number = port.parse::<i32>().is_ok();
-                port.parse::<u16>().map_err(|_| ConfigError { message: message(), is_number })
+                port.parse::<u16>().map_err(|_| ConfigError { message: message(), is_unchecked: is_number })
             };
             let (quorum_port, election_port) = (port_of(quorum_port)?, port_of(election_port)?);
             if quorum_port == election_port {
@@ -360,7 +360,7 @@ fn property(line: &str) -> Result<Option<(&str, &str)>, ConfigError> {
 }
 
 fn number_of(key: &str, text: &str) -> Result<i64, ConfigError> {
-    text.parse().map_err(|_| ConfigError::number(format!("{key}: {text:?} is not a number")))
+    text.parse().map_err(|_| ConfigError::unchecked(format!("{key}: {text:?} is not a number")))
 }
 
 fn behind_dot(key: &str) -> &str {

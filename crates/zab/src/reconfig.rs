@@ -121,7 +121,7 @@ fn permit(sid: Sid, member: &Member, rules: Rules) -> Result<(), Refusal> {
 }
 
 fn wrong<T>(error: ConfigError) -> Result<T, Refusal> {
-    if error.is_number { Err(Refusal::Unreadable) } else { refuse(&error.message) }
+    if error.is_unchecked { Err(Refusal::Unreadable) } else { refuse(&error.message) }
 }
 
 /// Whether both would listen in one place. Addresses that every machine has say nothing.
@@ -202,6 +202,8 @@ mod tests {
             ("server.1=h:1:2\nserver.2=i:1:2:observer\nserver.3=j:1:2", true, Ok(2)),
             ("server.1=h:1:2,server.2=i:1:2,group.1=1:2,weight.1=1", true, Ok(2)),
             ("server.1=h:1:2,server.2=i:1:2,group.1=1", true, Err(Refusal::BadArguments)),
+            ("server.1=h:1:2,server.2=i:1:2,group.1=1:2:3", true, Err(Refusal::Unreadable)),
+            ("server.1=h:1:2,server.2=i:1:2,group.1=1:2:3,weight.3=1", true, Ok(2)),
             ("server.1=h:1:2,colour=red", true, Err(Refusal::BadArguments)),
             ("server.1=h:1:2,server.x=i:1:2", true, Err(Refusal::Unreadable)),
             ("", true, Err(Refusal::BadArguments)),
