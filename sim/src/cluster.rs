@@ -3,7 +3,7 @@
 
 use crate::client::{Client, Line, Told};
 use crate::cluster_oracle::ClusterOracle;
-use crate::faults::{ClusterFaults, FaultKind};
+use crate::faults::{ClusterFaults, FaultKind, Moment};
 use crate::machine::{self, Death, FRONTS, Seen, is_undecidable};
 use crate::member::{Event, Member, MemberOptions, Wish};
 use crate::random::Random;
@@ -137,6 +137,8 @@ struct Host {
     is_full: bool,
     /// What is to happen inside its next step that changes files.
     armed: Option<FaultKind>,
+    /// The power is to go while a leader brings it to its history in one of these ways, in this life or a later one.
+    awaited: BTreeSet<&'static str>,
     /// A byte of its files has changed, and may show itself long after.
     is_rotten: bool,
     /// Its directory was damaged and emptied, and no leader has synchronised it since.
@@ -157,6 +159,7 @@ impl Host {
             slow_until_ms: 0,
             is_full: false,
             armed: None,
+            awaited: BTreeSet::new(),
             is_rotten: false,
             is_lost: false,
             is_javas_turn: false,
@@ -253,7 +256,7 @@ impl Cluster {
             hosts.iter().for_each(|host| machine::begin_at(&host.disk, origin));
         }
         let last_counter = options.last_counter;
-        let fails = [FaultKind::Sync, FaultKind::Write, FaultKind::Space, FaultKind::PowerCutInside];
+        let fails = [FaultKind::Sync, FaultKind::Write, FaultKind::Space, FaultKind::PowerCutInside, FaultKind::PowerCutAt];
         Self {
             chance: Random::new(random.bits()),
             scenario,
@@ -320,6 +323,7 @@ impl Cluster {
         for host in &mut self.hosts {
             host.disk.set_capacity(None);
             (host.is_full, host.armed, host.paused_until_ms, host.slow_until_ms) = (false, None, 0, 0);
+            host.awaited.clear();
         }
         let before = self.oracle.acknowledged;
         // Long enough for the longest notification interval and a few elections.
@@ -434,6 +438,10 @@ impl Cluster {
             FaultKind::Clock => self.hosts[host].wall_offset_ms = chance.below(20_000_000) as i64 - 10_000_000,
             FaultKind::Rot => self.rot(host, chance),
             FaultKind::Java => self.hosts[host].is_javas_turn = true,
+            FaultKind::PowerCutAt => match Moment::ALL[chance.below(Moment::ALL.len() as u64) as usize] {
+                Moment::During(moment) => drop(self.hosts[host].awaited.insert(moment)),
+                Moment::Rename(name) => self.hosts[host].disk.stop_before_rename(name),
+            },
         }
     }
 
@@ -643,7 +651,7 @@ impl Cluster {
         }
         let now = self.local_now(host);
         let random = self.random.below(100);
-        let Host { member, disk, armed, slow_until_ms, .. } = &mut self.hosts[host];
+        let Host { member, disk, armed, awaited, slow_until_ms, .. } = &mut self.hosts[host];
         let member = member.as_mut().expect("looked at just now");
         let outcome = match random {
             0..20 => {
@@ -656,6 +664,9 @@ impl Cluster {
             }
             50..68 if *slow_until_ms > self.now.mono_ms => Ok(()),
             50..68 => {
+                if member.has_work() && awaited.remove(member.moment) {
+                    disk.stop_before(self.random.below(3));
+                }
                 match armed.take_if(|_| member.is_before_step()) {
                     Some(FaultKind::Sync) => disk.fail_sync(self.random.below(4)),
                     Some(FaultKind::Write) => disk.fail_write(self.random.below(4)),

@@ -33,11 +33,43 @@ pub enum FaultKind {
     Rot,
     /// Java runs on a directory between two of our lives, and takes a snapshot of all that the log holds.
     Java,
+    /// A member loses its power at a moment that is rare otherwise, the next time that it comes to it.
+    PowerCutAt,
+}
+
+/// A moment at which the power is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Between two operations of the disk while a leader brings the member to its history so.
+    During(&'static str),
+    /// Right before a file gets this name; one that ends with a dot begins several.
+    Rename(&'static str),
+}
+
+impl Moment {
+    /// All that [`FaultKind::PowerCutAt`] draws from; what is rarest several times.
+    pub const ALL: [Self; 15] = [
+        Self::During("DIFF"),
+        Self::During("TRUNC"),
+        Self::During("TRUNC"),
+        Self::During("TRUNC"),
+        Self::During("TRUNC"),
+        Self::During("SNAP"),
+        Self::Rename("acceptedEpoch"),
+        Self::Rename("currentEpoch"),
+        Self::Rename("currentEpoch.tmp"),
+        Self::Rename("oxkeeper.epochs"),
+        Self::Rename("oxkeeper.adopting"),
+        Self::Rename("oxkeeper.aside.snapshot."),
+        Self::Rename("oxkeeper.tmp.staged.snapshot."),
+        Self::Rename("snapshot."),
+        Self::Rename("log."),
+    ];
 }
 
 impl FaultKind {
     /// All of them: the name, in how many runs of so many it is absent, and about how many steps lie between two.
-    pub const ALL: [(Self, &'static str, u64, u64); 14] = [
+    pub const ALL: [(Self, &'static str, u64, u64); 15] = [
         (Self::PowerCut, "power cuts", 3, 600),
         (Self::PowerCutInside, "power cuts inside", 3, 500),
         (Self::Blackout, "blackouts", 2, 2000),
@@ -52,6 +84,7 @@ impl FaultKind {
         (Self::Clock, "clock steps", 2, 800),
         (Self::Rot, "rotten bytes", 2, 1500),
         (Self::Java, "starts of Java", 2, 1000),
+        (Self::PowerCutAt, "power cuts at a moment", 3, 500),
     ];
     /// How many kinds there are.
     pub const COUNT: usize = Self::ALL.len();
