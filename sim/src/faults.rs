@@ -35,6 +35,8 @@ pub enum FaultKind {
     Java,
     /// A member loses its power at a moment that is rare otherwise, the next time that it comes to it.
     PowerCutAt,
+    /// A client asks for another ensemble, or the owner of a server that has left makes a new one of it.
+    Reconfig,
 }
 
 /// A moment at which the power is to go.
@@ -48,7 +50,7 @@ pub enum Moment {
 
 impl Moment {
     /// All that [`FaultKind::PowerCutAt`] draws from; what is rarest several times.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::During("DIFF"),
         Self::During("TRUNC"),
         Self::During("TRUNC"),
@@ -64,12 +66,15 @@ impl Moment {
         Self::Rename("oxkeeper.tmp.staged.snapshot."),
         Self::Rename("snapshot."),
         Self::Rename("log."),
+        Self::Rename("zoo.cfg"),
+        Self::Rename("zoo.cfg.dynamic."),
     ];
 }
 
 impl FaultKind {
-    /// All of them: the name, in how many runs of so many it is absent, and about how many steps lie between two.
-    pub const ALL: [(Self, &'static str, u64, u64); 15] = [
+    /// All of them: the name, in one of how many runs it is absent, and about how many steps lie between two. The last one is
+    /// in one run of three, less those.
+    pub const ALL: [(Self, &'static str, u64, u64); 16] = [
         (Self::PowerCut, "power cuts", 3, 600),
         (Self::PowerCutInside, "power cuts inside", 3, 500),
         (Self::Blackout, "blackouts", 2, 2000),
@@ -85,6 +90,7 @@ impl FaultKind {
         (Self::Rot, "rotten bytes", 2, 1500),
         (Self::Java, "starts of Java", 2, 1000),
         (Self::PowerCutAt, "power cuts at a moment", 3, 500),
+        (Self::Reconfig, "changes of the ensemble", 10, 40),
     ];
     /// How many kinds there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -97,7 +103,17 @@ pub struct ClusterFaults(pub [u64; FaultKind::COUNT]);
 impl ClusterFaults {
     /// Kinds and rates drawn from a seed: no two runs are alike, and none has everything.
     pub fn draw(random: &mut Random) -> Self {
-        Self(FaultKind::ALL.map(|(_, _, absent, steps)| if random.one_in(absent) { 0 } else { steps / 2 + random.below(steps) }))
+        let mut drawn = FaultKind::ALL.map(|(_, _, absent, steps)| if random.one_in(absent) { 0 } else { steps / 2 + random.below(steps) });
+        let (all_others, reconfig) = drawn.split_at_mut(FaultKind::Reconfig as usize);
+        let changes = random.one_in(3);
+        if !changes {
+            reconfig[0] = 0;
+        }
+        // Now and then there is time to get on between them; a change of the ensemble needs it more often.
+        if random.one_in(if changes { 2 } else { 5 }) {
+            all_others.iter_mut().for_each(|steps| *steps *= 4);
+        }
+        Self(drawn)
     }
 
     /// How rare a kind is.

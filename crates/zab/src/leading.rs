@@ -416,9 +416,9 @@ impl Leading {
         match self.phase {
             Phase::Discovery => return self.discover(shared),
             Phase::Accepting { .. } => {}
-            _ if shared.quorum.is_voter(sid) && accepted > self.epoch && accepted < MAX_EPOCH / 2 => {
-                // It has promised an epoch that never came about, and could not follow us. Java leaves it outside for
-                // as long as this leader lives; a new election costs less than a member.
+            _ if shared.config.members.contains_key(&sid) && accepted > self.epoch && accepted < MAX_EPOCH / 2 => {
+                // It has promised an epoch that never came about, and could not follow us. Java leaves it outside for as
+                // long as this leader lives; a new election costs less than a member, be it an observer.
                 shared.epoch_floor = shared.epoch_floor.max(accepted);
                 return Err("a member has promised a later epoch");
             }
