@@ -157,6 +157,8 @@ struct Host {
     armed: Option<FaultKind>,
     /// The power is to go while a leader brings it to its history in one of these ways, in this life or a later one.
     awaited: BTreeSet<&'static str>,
+    /// Likewise, after a cut.
+    awaited_after_cut: bool,
     /// A byte of its files has changed, and may show itself long after.
     is_rotten: bool,
     /// Its directory was damaged and emptied, and no leader has synchronised it since.
@@ -178,6 +180,7 @@ impl Host {
             is_full: false,
             armed: None,
             awaited: BTreeSet::new(),
+            awaited_after_cut: false,
             is_rotten: false,
             is_lost: false,
             is_javas_turn: false,
@@ -216,6 +219,8 @@ pub struct Cluster {
     /// Those that were not left out, for a run that is told.
     told: Option<ToldFaults>,
     is_healing: bool,
+    /// A directory cannot be told from a damaged one, and the ensemble may be too small to do without: the run is over.
+    is_undecided: bool,
     /// What was to fail may do so after everything else has healed.
     disks_fail: bool,
     options: MemberOptions,
@@ -262,6 +267,7 @@ impl Cluster {
             sync_limit: 5,
             cache_entries: [1, 3, 20, 500][random.below(4) as usize],
             last_counter: u32::MAX,
+            force_snapshot_sync: random.one_in(8),
             reconfig_enabled,
         };
         let hosts: Vec<Host> = (0..total).map(|_| Host::new()).collect();
@@ -285,6 +291,7 @@ impl Cluster {
             fault_count: 0,
             told: None,
             is_healing: false,
+            is_undecided: false,
             disks_fail: fails.iter().any(|kind| faults.of(*kind) > 0),
             clients: (0..CLIENTS).map(|index| Client::new(index, total, random.bits())).collect(),
             random,
@@ -319,6 +326,9 @@ impl Cluster {
             self.report.steps += 1;
             self.fault();
             self.step();
+            if self.is_undecided {
+                break;
+            }
         }
         self.heal();
         self.report.virtual_ms = self.now.mono_ms - begun_ms;
@@ -346,13 +356,16 @@ impl Cluster {
         for host in &mut self.hosts {
             host.disk.set_capacity(None);
             (host.is_full, host.armed, host.paused_until_ms, host.slow_until_ms) = (false, None, 0, 0);
-            host.awaited.clear();
+            (host.awaited_after_cut, host.awaited) = (false, BTreeSet::new());
         }
         let before = self.oracle.acknowledged;
         // Long enough for the longest notification interval and a few elections.
         let limit_ms = self.now.mono_ms + 400_000;
         let mut steps = 0;
         while self.oracle.acknowledged < before + 30 {
+            if self.is_undecided {
+                return;
+            }
             self.step();
             steps += 1;
             assert!(
@@ -373,6 +386,9 @@ impl Cluster {
         let limit_ms = self.now.mono_ms + 400_000;
         self.clients.iter_mut().for_each(|client| client.is_done = true);
         loop {
+            if self.is_undecided {
+                return;
+            }
             self.step();
             steps += 1;
             let last = self.oracle.last_committed();
@@ -478,6 +494,7 @@ impl Cluster {
             FaultKind::Java => self.hosts[host].is_javas_turn = true,
             FaultKind::PowerCutAt => match Moment::ALL[chance.below(Moment::ALL.len() as u64) as usize] {
                 Moment::During(moment) => drop(self.hosts[host].awaited.insert(moment)),
+                Moment::AfterCut => self.hosts[host].awaited_after_cut = true,
                 Moment::Rename(name) => self.hosts[host].disk.stop_before_rename(name),
             },
             FaultKind::Reconfig if chance.one_in(6) => self.replace(host),
@@ -489,10 +506,8 @@ impl Cluster {
     /// A client asks for another ensemble, in one of the ways that there are.
     fn change_members(&mut self, index: usize, chance: &mut Random) {
         let config = self.oracle.config().clone();
-        // What rots on one is safe on the others only if two of them are a quorum.
-        let least = if self.faults.of(FaultKind::Rot) > 0 { 3 } else { 2 };
         let (mut next, mut joining, mut leaving) = (config.clone(), Vec::new(), Vec::new());
-        while next == config || next.voters().count() < least {
+        while next == config || next.voters().count() < 2 {
             (next, joining, leaving) = (config.clone(), Vec::new(), Vec::new());
             for _ in 0..if chance.one_in(4) { 2 } else { 1 } {
                 let sid = 1 + chance.below(self.hosts.len() as u64) as usize;
@@ -511,8 +526,6 @@ impl Cluster {
         let from_version = match chance.below(8) {
             0 => config.version.cast_signed() - 1,
             1..4 => config.version.cast_signed(),
-            // Of another ensemble than this one it might leave too few.
-            _ if least > 2 && !is_whole => config.version.cast_signed(),
             _ => -1,
         };
         let (joining, leaving) = (joining.join(","), leaving.join(","));
@@ -695,6 +708,10 @@ impl Cluster {
                     self.look(host);
                     return;
                 }
+                Err(Death::Damaged(reason)) if self.options.reconfig_enabled && is_undecidable(&reason) => {
+                    self.is_undecided = true;
+                    return;
+                }
                 Err(Death::Damaged(reason)) => {
                     let may_be = self.hosts[host].is_rotten || is_undecidable(&reason);
                     assert!(may_be, "seed {seed}: nothing rots here, and yet member {host}: {reason}");
@@ -761,6 +778,12 @@ impl Cluster {
         let host = self.some_host();
         if self.hosts[host].member.is_none() || self.hosts[host].paused_until_ms > self.now.mono_ms {
             return;
+        }
+        let is_after_cut = |member: &Member| member.was_cut && matches!(member.moment, "NEWLEADER" | "following");
+        let cut = self.hosts[host].awaited_after_cut && self.hosts[host].member.as_ref().is_some_and(is_after_cut);
+        if cut && self.random.one_in(6) && std::mem::take(&mut self.hosts[host].awaited_after_cut) {
+            let power_cut = Some(self.random.bits());
+            return self.end(host, power_cut);
         }
         let now = self.local_now(host);
         let random = self.random.below(100);

@@ -66,6 +66,8 @@ pub struct ClusterOracle {
     digests: BTreeMap<Zxid, u64>,
     /// Who led each epoch.
     leaders: BTreeMap<i64, usize>,
+    /// Who has promised which epoch, for somebody's election: never twice (I2).
+    promises: BTreeSet<(usize, i64)>,
     /// Sessions whose end was proposed at one time. A leader denies such a session, as Java's does, though the proposal
     /// may be lost with its role.
     ends_proposed: BTreeSet<i64>,
@@ -114,6 +116,7 @@ impl ClusterOracle {
             dirty_histories: BTreeMap::new(),
             digests: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            promises: BTreeSet::new(),
             ends_proposed: BTreeSet::new(),
             names: BTreeSet::new(),
             acknowledged: 0,
@@ -172,6 +175,7 @@ impl ClusterOracle {
 
     /// A member's directory was damaged, and its owner has emptied it.
     pub fn emptied(&mut self, member: usize) {
+        self.promises.retain(|(of, _)| *of != member);
         let before = std::mem::take(&mut self.members[member]);
         self.members[member] = Known { durable: Zxid(-1), emptied: Some(Box::new(before)), ..Known::default() };
     }
@@ -259,6 +263,9 @@ impl ClusterOracle {
                 self.same_digest(member, zxid, digest);
             }
             Event::Applied(zxid, payload, digest) => self.applied(member, zxid, &payload, digest),
+            Event::Promised(epoch) => {
+                assert!(self.promises.insert((member, epoch)), "member {member} has promised epoch {epoch} twice");
+            }
             Event::Serving(role, epoch, zxid, digest, config) => self.serving(member, role, epoch, zxid, digest, &config),
         }
     }
@@ -374,6 +381,7 @@ impl ClusterOracle {
     /// A server that has left the ensemble was emptied, and is to be a new one.
     pub fn replaced(&mut self, member: usize) {
         self.members[member] = Known::default();
+        self.promises.retain(|(of, _)| *of != member);
     }
 
     /// A member is gone, or no longer serves.

@@ -44,19 +44,23 @@ pub enum FaultKind {
 pub enum Moment {
     /// Between two operations of the disk while a leader brings the member to its history so.
     During(&'static str),
+    /// From NEWLEADER on, in a life in which a leader has cut the member's log.
+    AfterCut,
     /// Right before a file gets this name; one that ends with a dot begins several.
     Rename(&'static str),
 }
 
 impl Moment {
     /// All that [`FaultKind::PowerCutAt`] draws from; what is rarest several times.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::During("DIFF"),
         Self::During("TRUNC"),
         Self::During("TRUNC"),
         Self::During("TRUNC"),
         Self::During("TRUNC"),
         Self::During("SNAP"),
+        Self::AfterCut,
+        Self::AfterCut,
         Self::Rename("acceptedEpoch"),
         Self::Rename("currentEpoch"),
         Self::Rename("currentEpoch.tmp"),
@@ -106,7 +110,10 @@ impl ClusterFaults {
         let mut drawn = FaultKind::ALL.map(|(_, _, absent, steps)| if random.one_in(absent) { 0 } else { steps / 2 + random.below(steps) });
         let (all_others, reconfig) = drawn.split_at_mut(FaultKind::Reconfig as usize);
         let changes = random.one_in(3);
-        if !changes {
+        if changes {
+            // Whose history is gone has no vote, and two that change might be all that there are.
+            all_others[FaultKind::Rot as usize] = 0;
+        } else {
             reconfig[0] = 0;
         }
         // Now and then there is time to get on between them; a change of the ensemble needs it more often.

@@ -9,7 +9,7 @@ use crate::random::Random;
 use crate::trace::trace;
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
-use oxkeeper_ledger::{Ledger, LedgerOptions, Received, Stepped};
+use oxkeeper_ledger::{Ledger, LedgerOptions, Received, Stepped, last_seen};
 use oxkeeper_proto::Zxid;
 use oxkeeper_replica::apply::{Commit, Outcome, apply};
 use oxkeeper_replica::core::{Core, DiskStep, Input, Output};
@@ -32,6 +32,8 @@ pub struct MemberOptions {
     pub cache_entries: usize,
     /// A leader asks for a new epoch instead of proposing this counter.
     pub last_counter: u32,
+    /// Whoever comes gets a snapshot.
+    pub force_snapshot_sync: bool,
     /// The ensemble may change while it runs.
     pub reconfig_enabled: bool,
 }
@@ -83,6 +85,8 @@ pub enum Event {
     Rebuilt(Zxid, u64),
     /// Clients are served: the role, the epoch, the end of the tree, and the configuration in force.
     Serving(Role, i64, Zxid, u64, Box<Config>),
+    /// A leader is told that this epoch is promised to it, for its election.
+    Promised(i64),
 }
 
 /// See the module.
@@ -97,6 +101,10 @@ pub struct Member {
     commits: Vec<Commit>,
     snapshot: Option<Snapshotting>,
     received: Option<Received>,
+    /// The epoch that the leader proposes.
+    proposed_epoch: i64,
+    /// The log was cut in this life.
+    pub was_cut: bool,
     files: ConfigFiles,
     /// Whom it knows: by the configuration in force, and by one that was proposed.
     members: Config,
@@ -129,6 +137,7 @@ impl Member {
             reason => Death::Damaged(reason),
         })?;
         let durable = Durable { last_zxid: begun.last, accepted: epochs.accepted, current: epochs.current, in_doubt: epochs.in_doubt };
+        let kept = if options.reconfig_enabled { last_seen(&config, kept, &tree) } else { kept };
         let mut peer_options = PeerOptions::new(sid);
         // As Java: who is not named follows, as long as it is let.
         peer_options.is_observer = config.observers().any(|observer| observer == sid);
@@ -138,6 +147,7 @@ impl Member {
         peer_options.cache_entries = options.cache_entries;
         peer_options.last_counter = options.last_counter;
         peer_options.seed = seed;
+        peer_options.force_snapshot_sync = options.force_snapshot_sync;
         peer_options.reconfig_enabled = options.reconfig_enabled;
         peer_options.last_seen = kept.clone().map(Box::new);
         let peer = Peer::member(peer_options, config.clone(), durable, now.mono_ms);
@@ -160,6 +170,8 @@ impl Member {
             commits: Vec::new(),
             snapshot: None,
             received: None,
+            proposed_epoch: 0,
+            was_cut: false,
             files,
             members: config,
             last_seen: kept,
@@ -317,7 +329,12 @@ impl Member {
                     Output::Notify { to, message } => self.wishes.push(Wish::Notify { to, message }),
                     Output::Dial { link, leader, .. } => self.wishes.push(Wish::Dial { link, leader }),
                     Output::Listen { on, .. } => self.wishes.push(Wish::Listen(on)),
-                    Output::Send { link, packet } => self.wishes.push(Wish::Send { link, packet }),
+                    Output::Send { link, packet } => {
+                        if packet.kind == PacketKind::ACKEPOCH && packet.data.as_deref() != Some(&(-1i32).to_be_bytes()) {
+                            self.events.push(Event::Promised(self.proposed_epoch));
+                        }
+                        self.wishes.push(Wish::Send { link, packet });
+                    }
                     Output::Synchronise { link, job } => self.wishes.push(Wish::Synchronise { link, job }),
                     Output::HangUp { link } => self.wishes.push(Wish::HangUp(link)),
                 }
@@ -338,9 +355,12 @@ impl Member {
             && matches!(self.core.peer().role(), Role::Following | Role::Observing)
         {
             match packet.kind {
-                PacketKind::LEADERINFO => self.moment = "LEADERINFO",
+                PacketKind::LEADERINFO => {
+                    self.moment = "LEADERINFO";
+                    self.proposed_epoch = i64::from(packet.zxid.epoch());
+                }
                 PacketKind::DIFF => self.moment = "DIFF",
-                PacketKind::TRUNC => self.moment = "TRUNC",
+                PacketKind::TRUNC => (self.moment, self.was_cut) = ("TRUNC", true),
                 PacketKind::SNAP => self.moment = "SNAP",
                 PacketKind::NEWLEADER => self.moment = "NEWLEADER",
                 PacketKind::UPTODATE => self.moment = "following",

@@ -155,11 +155,9 @@ impl Model {
         let node = self.nodes.get(&read.path);
         let expected = match (&read.answer, node) {
             (_, None) => Answer::NoNode,
-            (Answer::NoNode | Answer::Stat(_), Some(node)) => Answer::Stat(node.stat.clone()),
-            (Answer::Data(..), Some(node)) => Answer::Data(node.data.clone(), node.stat.clone()),
-            (Answer::Children(_, stat), Some(node)) => {
-                Answer::Children(self.children(&read.path), stat.as_ref().map(|_| node.stat.clone()))
-            }
+            (Answer::NoNode | Answer::Stat(_), Some(node)) => Answer::Stat(node.stat),
+            (Answer::Data(..), Some(node)) => Answer::Data(node.data.clone(), node.stat),
+            (Answer::Children(_, stat), Some(node)) => Answer::Children(self.children(&read.path), stat.as_ref().map(|_| node.stat)),
         };
         assert!(
             expected == read.answer,
