@@ -92,6 +92,15 @@ fn whatever_goes_wrong() {
         assert!(count >= floor, "{what} from files: {count}, and at least {floor} are wanted");
     }
     assert!(sum.faults.iter().all(|count| *count > 500), "{:?}", sum.faults);
+    for (what, count, floor) in [
+        ("configurations", sum.reconfigurations, 500),
+        ("servers made new", sum.replaced, 100),
+        ("reads", sum.reads, 2_000),
+        ("watches", sum.watched, 500),
+    ] {
+        assert!(count >= floor, "{what}: {count}, and at least {floor} are wanted");
+    }
+    assert!(sum.stuck <= count as usize / 50, "{} runs ended in the middle of a change of the ensemble", sum.stuck);
     // Clients that never moved, waited or were told would prove nothing of the client.
     assert!(sum.watches > 0 && sum.silences > 20, "{sum:?}");
 }
