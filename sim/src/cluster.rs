@@ -412,12 +412,12 @@ impl Cluster {
         self.compare_all();
     }
 
-    /// Somebody has seen a configuration that is not in force. By Java's rules of election, which are ours, who has not
+    /// Somebody has seen a configuration that is not in force there. By Java's rules of election, which are ours, who has not
     /// seen it does not vote for whom only that names, and who is named only there offers nobody: with members of the old
     /// and the new ensemble that hold different things there may be no leader until an operator steps in.
     fn is_changing(&self) -> bool {
-        let in_force = self.oracle.config().version;
-        self.hosts.iter().filter_map(|host| host.member.as_ref()).any(|member| member.peer().last_seen_config().version > in_force)
+        let has_seen = |member: &Member| member.peer().last_seen_config().version > member.peer().config().version;
+        self.hosts.iter().filter_map(|host| host.member.as_ref()).any(has_seen)
     }
 
     /// What the history makes is what all members hold, and what clients have read and were told.
