@@ -16,7 +16,7 @@ const SEEDS: u64 = 2_000;
 /// operation of its disk. An eighth of what is usual, or less: no choice of seeds misses it by chance.
 const FLOORS: &[(&str, usize)] = &[
     ("DIFF", 7),
-    ("TRUNC", 2),
+    ("TRUNC", 1),
     ("SNAP", 4),
     ("NEWLEADER", 200),
     ("rename acceptedEpoch", 60),
