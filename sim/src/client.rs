@@ -2,13 +2,15 @@
 //! chooses the server, resumes the session, sets its watches again, pings, and loses patience; the world carries its
 //! frames, one at a time. Its xids go on over reconnects, so that session and cxid name one write for good.
 
+use crate::hearing::{Answer, Hearing, Read, Table};
 use crate::random::Random;
+use crate::trace::trace;
 use oxkeeper_client::{
-    AclRef, Chroot, Client as Machine, Completion, CreateMode, HostPort, Input, MultiOp, Operation, Options, Output, PendingRequests,
-    State, WatchEvent, WatcherId, reply,
+    AclRef, AddWatchMode, Chroot, Client as Machine, Completion, CreateMode, HostPort, Input, MultiOp, Operation, Options, Output,
+    PendingRequests, State, WatchEvent, WatcherId, reply,
 };
-use oxkeeper_proto::{ErrorCode, EventType, OpCode, SessionId};
-use std::collections::{BTreeMap, VecDeque};
+use oxkeeper_proto::{ErrorCode, OpCode, SessionId};
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 /// The shortest session timeout, and how much longer one may be.
@@ -48,9 +50,30 @@ pub enum Line {
 struct Unanswered {
     xid: i32,
     op: OpCode,
-    /// A read's, and whether it leaves a watch.
-    read: Option<(String, bool)>,
+    /// A read's.
+    read: Option<Reading>,
 }
+
+/// A read that was asked for, and whether it leaves a watch.
+struct Reading {
+    path: String,
+    what: What,
+    watch: bool,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Data,
+    Exists,
+    Children,
+    /// No read but a watch that stays.
+    Stays(AddWatchMode),
+}
+
+/// Who is told: of one-shot watches, of those that stay, and of those that stay for all below.
+const ONCE: WatcherId = WatcherId(1);
+const AGAIN: WatcherId = WatcherId(2);
+const BELOW: WatcherId = WatcherId(3);
 
 /// See the module.
 pub struct Client {
@@ -74,8 +97,8 @@ pub struct Client {
     /// And was confirmed.
     has_ended: bool,
     seen_zxid: i64,
-    /// Znodes of which the next change must be told before it can be read, and the mzxid that was read.
-    watched: BTreeMap<String, i64>,
+    /// What it has read and what its watches have told.
+    pub hearing: Hearing,
     /// It asks for nothing more.
     pub is_done: bool,
     /// Watches that were told, and connections that the machine gave up by itself.
@@ -102,7 +125,7 @@ impl Client {
             closing: None,
             has_ended: false,
             seen_zxid: 0,
-            watched: BTreeMap::new(),
+            hearing: Hearing::of(index),
             is_done: false,
             events: 0,
             given_up: 0,
@@ -186,7 +209,8 @@ impl Client {
             60..65 => self.create(now_ms, &format!("{own}/n{node}/s-"), &data, CreateMode::PERSISTENT_SEQUENTIAL),
             65..72 => self.create(now_ms, &format!("{own}/n{}", 20 + node), &data, CreateMode::EPHEMERAL),
             72..75 => self.create(now_ms, &format!("/shared{}", random.below(4)), &data, CreateMode::EPHEMERAL),
-            75..85 => self.multi(now_ms, random, &own),
+            75..81 => self.multi(now_ms, random, &own),
+            81..85 => self.ask_watched(now_ms, random, &data),
             85..97 => {
                 // Now and then what another client writes.
                 let whose = if random.one_in(3) { random.below(4) } else { index as u64 };
@@ -195,9 +219,9 @@ impl Client {
                     1..4 => format!("/client{whose}"),
                     _ => format!("/client{whose}/n{node}"),
                 };
+                let what = [What::Data, What::Data, What::Exists, What::Children][random.below(4) as usize];
                 let watch = random.one_in(2);
-                let operation = Operation::GetData { path: path.as_bytes(), watch: watch.then_some(WatcherId(1)) };
-                self.submit(now_ms, &operation, OpCode::GET_DATA, Some((path.clone(), watch)));
+                self.read(now_ms, path, what, watch, random.one_in(2));
             }
             97 if random.one_in(3) => {
                 self.closing = Some(self.next_xid);
@@ -210,7 +234,54 @@ impl Client {
         assert_eq!(told, [], "a question alone tells nothing");
     }
 
-    fn submit(&mut self, now_ms: u64, operation: &Operation<'_>, op: OpCode, read: Option<(String, bool)>) {
+    /// Asks for another ensemble; it waits as a frame.
+    pub fn reconfigure(&mut self, now_ms: u64, joining: Option<&str>, leaving: Option<&str>, members: Option<&str>, from_config: i64) {
+        let [joining, leaving, members] = [joining, leaving, members].map(|text| text.map(str::as_bytes));
+        let operation = Operation::Reconfig { joining, leaving, members, from_config };
+        self.submit(now_ms, &operation, OpCode::RECONFIG, None);
+        let told = self.drain(now_ms);
+        assert_eq!(told, [], "a question alone tells nothing");
+    }
+
+    /// Something about the znodes that have watches that stay, and those alone.
+    fn ask_watched(&mut self, now_ms: u64, random: &mut Random, data: &[u8]) {
+        let top = format!("/watched{}", random.below(2));
+        let below = format!("{top}/n{}", random.below(3));
+        let path = if random.one_in(2) { top.clone() } else { below.clone() };
+        match random.below(8) {
+            0 => self.create(now_ms, &top, data, CreateMode::PERSISTENT),
+            1..3 => self.create(now_ms, &below, data, if random.one_in(2) { CreateMode::EPHEMERAL } else { CreateMode::PERSISTENT }),
+            3 => self.submit(now_ms, &Operation::Delete { path: path.as_bytes(), version: -1 }, OpCode::DELETE, None),
+            4..6 => self.set(now_ms, &path, data),
+            6 => self.read(now_ms, path, What::Children, false, true),
+            _ => {
+                let is_recursive = random.one_in(2);
+                let mode = if is_recursive { AddWatchMode::PersistentRecursive } else { AddWatchMode::Persistent };
+                let watcher = if is_recursive { BELOW } else { AGAIN };
+                let operation = Operation::AddWatch { path: top.as_bytes(), mode, watcher };
+                // One znode has the one, the other has the other.
+                if (top == "/watched0") == is_recursive {
+                    let read = Some(Reading { path: top.clone(), what: What::Stays(mode), watch: true });
+                    self.submit(now_ms, &operation, OpCode::ADD_WATCH, read);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, now_ms: u64, path: String, what: What, watch: bool, with_stat: bool) {
+        let (named, watcher) = (path.clone(), watch.then_some(ONCE));
+        let path = named.as_bytes();
+        let (operation, op) = match what {
+            What::Data => (Operation::GetData { path, watch: watcher }, OpCode::GET_DATA),
+            What::Exists => (Operation::Exists { path, watch: watcher }, OpCode::EXISTS),
+            What::Children if with_stat => (Operation::GetChildren { path, watch: watcher, with_stat }, OpCode::GET_CHILDREN2),
+            What::Children => (Operation::GetChildren { path, watch: watcher, with_stat }, OpCode::GET_CHILDREN),
+            What::Stays(_) => unreachable!("no read"),
+        };
+        self.submit(now_ms, &operation, op, Some(Reading { path: named.clone(), what, watch }));
+    }
+
+    fn submit(&mut self, now_ms: u64, operation: &Operation<'_>, op: OpCode, read: Option<Reading>) {
         let xid = self.next_xid;
         self.next_xid += 1;
         self.unanswered.push_back(Unanswered { xid, op, read });
@@ -289,7 +360,7 @@ impl Client {
     fn drain(&mut self, now_ms: u64) -> Vec<Told> {
         let mut told = Vec::new();
         let mut is_over = false;
-        let Self { machine, index, line, session, wanted, dropped, unanswered, seen_zxid, watched, events, .. } = self;
+        let Self { machine, index, line, session, wanted, dropped, unanswered, seen_zxid, hearing, events, .. } = self;
         while let Some(output) = machine.poll() {
             match output {
                 Output::Connect(address) => *wanted = Some(usize::from(address.port() - FIRST_PORT)),
@@ -307,12 +378,12 @@ impl Client {
                         assert!(completion.zxid >= *seen_zxid, "client {index}: zxid {:#x} after {seen_zxid:#x}", completion.zxid);
                         *seen_zxid = completion.zxid;
                         told.push(answered(&asked, &completion, *session));
-                        check_read(*index, &asked, &completion, watched);
+                        hear(hearing, &asked, &completion);
                     }
                 }
                 Output::Watch(event) => {
                     *events += 1;
-                    told.extend(told_of(&event, watched));
+                    told.extend(told_of(&event, hearing));
                 }
                 Output::Session(event) => match event.state {
                     State::Connected => {
@@ -321,6 +392,7 @@ impl Client {
                             "client {index}: another session than was asked for"
                         );
                         *session = event.session;
+                        hearing.reconnected();
                         if let Line::Asking { front, slot } = *line {
                             *line = Line::Up { front, slot };
                         }
@@ -356,7 +428,7 @@ impl Client {
         }
         self.closing = None;
         self.seen_zxid = 0;
-        self.watched.clear();
+        self.hearing.ended();
         self.seed = self.seed.wrapping_add(1);
         self.machine = machine(now_ms, self.servers, self.seed, self.session, self.next_xid);
     }
@@ -375,31 +447,58 @@ fn machine(now_ms: u64, servers: usize, seed: u64, session: SessionId, first_xid
 }
 
 fn answered(asked: &Unanswered, completion: &Completion<'_>, session: SessionId) -> Told {
-    if asked.op == OpCode::GET_DATA {
+    if asked.read.is_some() {
         return Told::Zxid(completion.zxid);
+    }
+    if asked.op == OpCode::RECONFIG {
+        trace!("   an answer to a reconfiguration: {} at {:#x}", completion.error.0, completion.zxid);
     }
     Told::Write { session, xid: asked.xid, zxid: completion.zxid, error: completion.error.0 }
 }
 
-/// No change of a watched znode can be read before it was told, be it at another server.
-fn check_read(index: usize, asked: &Unanswered, completion: &Completion<'_>, watched: &mut BTreeMap<String, i64>) {
-    let Some((path, watch)) = &asked.read else { return };
-    let mzxid = match completion.error {
-        ErrorCode::OK => reply::data(completion.body).expect("data and a Stat").1.mzxid,
-        ErrorCode::NO_NODE => 0,
+/// Notes what a reply says.
+fn hear(hearing: &mut Hearing, asked: &Unanswered, completion: &Completion<'_>) {
+    hearing.replied(completion.zxid);
+    let Some(Reading { path, what, watch }) = &asked.read else { return };
+    let is_there = match completion.error {
+        ErrorCode::OK => true,
+        ErrorCode::NO_NODE => false,
         _ => return,
     };
-    if let Some(known) = watched.get(path) {
-        assert_eq!(*known, mzxid, "client {index}: {path} has changed, and its watch was not told");
-    }
-    if *watch && mzxid != 0 {
-        watched.insert(path.clone(), mzxid);
+    let body = completion.body;
+    let answer = match what {
+        What::Stays(mode) => return hearing.stays(path, *mode == AddWatchMode::PersistentRecursive),
+        _ if !is_there => Answer::NoNode,
+        What::Exists => Answer::Stat(reply::stat(body).expect("a Stat")),
+        What::Data => {
+            let (data, stat) = reply::data(body).expect("data and a Stat");
+            Answer::Data(data.map(<[u8]>::to_vec), stat)
+        }
+        What::Children => {
+            let (names, stat) = reply::strings(body).expect("names");
+            let mut names: Vec<String> = names.map(|name| String::from_utf8(name.to_vec()).expect("a name")).collect();
+            names.sort();
+            Answer::Children(names, stat)
+        }
+    };
+    hearing.reads.push(Read { zxid: completion.zxid, path: path.clone(), answer });
+    let table = match what {
+        What::Exists if !is_there => Some(Table::Exist),
+        What::Data | What::Exists => Some(Table::Node),
+        _ => Some(Table::Child),
+    };
+    if let Some(table) = table.filter(|table| *watch && (is_there || *table == Table::Exist)) {
+        hearing.armed(table, path);
     }
 }
 
-fn told_of(event: &WatchEvent<'_>, watched: &mut BTreeMap<String, i64>) -> Option<Told> {
+fn told_of(event: &WatchEvent<'_>, hearing: &mut Hearing) -> Option<Told> {
     let path = std::str::from_utf8(event.path).expect("as it was asked for");
-    assert!(event.kind == EventType::NodeDataChanged as i32 || event.kind == EventType::NodeDeleted as i32, "{event:?}");
-    assert!(watched.remove(path).is_some(), "{path} was told twice");
+    for watcher in event.watchers {
+        match *watcher {
+            ONCE => hearing.told(event.kind, path, event.zxid),
+            watcher => hearing.told_again(event.kind, path, event.zxid, watcher == BELOW),
+        }
+    }
     (event.zxid >= 0).then_some(Told::Zxid(event.zxid))
 }

@@ -3,7 +3,9 @@
 
 use crate::client::{Client, Line, Told};
 use crate::cluster_oracle::ClusterOracle;
-use crate::faults::{ClusterFaults, FaultKind};
+use crate::config_files::ConfigFiles;
+use crate::faults::{ClusterFaults, FaultKind, Moment};
+use crate::hearing::Hearing;
 use crate::machine::{self, Death, FRONTS, Seen, is_undecidable};
 use crate::member::{Event, Member, MemberOptions, Wish};
 use crate::random::Random;
@@ -17,7 +19,7 @@ use oxkeeper_replica::request::Now;
 use oxkeeper_store::disk::{Disk as _, OpenMode, read_without_trailing_hole};
 use oxkeeper_store::sim_disk::SimDisk;
 use oxkeeper_store::{DiskRef, OpenOptions};
-use oxkeeper_zab::{Config, LinkId, Packet, Sid, SyncPlan};
+use oxkeeper_zab::{Config, HostPort, LinkId, MemberRole, Packet, Sid, SyncPlan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -52,6 +54,12 @@ pub struct ClusterReport {
     pub steps: usize,
     pub virtual_ms: u64,
     pub acknowledged: usize,
+    /// Configurations that were committed.
+    pub reconfigurations: usize,
+    /// Servers that had left and were emptied.
+    pub replaced: usize,
+    /// Runs that ended without a leader, in the middle of a change of the ensemble.
+    pub stuck: usize,
     pub leads: usize,
     pub follows: usize,
     pub starts: usize,
@@ -68,6 +76,9 @@ pub struct ClusterReport {
     pub snaps: usize,
     /// Watches that clients were told of.
     pub watches: usize,
+    /// Replies to reads that were compared with the history, and watches that were.
+    pub reads: usize,
+    pub watched: usize,
     /// Connections that a client gave up because nothing came.
     pub silences: usize,
     /// A number made of everything that happened: two runs of one seed have the same.
@@ -79,6 +90,9 @@ impl std::ops::AddAssign for ClusterReport {
         self.steps += other.steps;
         self.virtual_ms += other.virtual_ms;
         self.acknowledged += other.acknowledged;
+        self.reconfigurations += other.reconfigurations;
+        self.replaced += other.replaced;
+        self.stuck += other.stuck;
         self.leads += other.leads;
         self.follows += other.follows;
         self.starts += other.starts;
@@ -93,6 +107,8 @@ impl std::ops::AddAssign for ClusterReport {
         self.truncs += other.truncs;
         self.snaps += other.snaps;
         self.watches += other.watches;
+        self.reads += other.reads;
+        self.watched += other.watched;
         self.silences += other.silences;
         self.trace = self.trace.rotate_left(7) ^ other.trace;
     }
@@ -105,6 +121,12 @@ impl ClusterReport {
             ("simulated ms", self.virtual_ms),
             ("steps", self.steps as u64),
             ("acknowledged writes", self.acknowledged as u64),
+            ("reads compared", self.reads as u64),
+            ("watches compared", self.watched as u64),
+            ("events", self.watches as u64),
+            ("configurations", self.reconfigurations as u64),
+            ("servers made new", self.replaced as u64),
+            ("stuck in a change", self.stuck as u64),
             ("leaders", self.leads as u64),
             ("learners", self.follows as u64),
             ("starts", self.starts as u64),
@@ -137,6 +159,10 @@ struct Host {
     is_full: bool,
     /// What is to happen inside its next step that changes files.
     armed: Option<FaultKind>,
+    /// The power is to go while a leader brings it to its history in one of these ways, in this life or a later one.
+    awaited: BTreeSet<&'static str>,
+    /// Likewise, after a cut.
+    awaited_after_cut: bool,
     /// A byte of its files has changed, and may show itself long after.
     is_rotten: bool,
     /// Its directory was damaged and emptied, and no leader has synchronised it since.
@@ -157,6 +183,8 @@ impl Host {
             slow_until_ms: 0,
             is_full: false,
             armed: None,
+            awaited: BTreeSet::new(),
+            awaited_after_cut: false,
             is_rotten: false,
             is_lost: false,
             is_javas_turn: false,
@@ -195,9 +223,10 @@ pub struct Cluster {
     /// Those that were not left out, for a run that is told.
     told: Option<ToldFaults>,
     is_healing: bool,
+    /// A directory cannot be told from a damaged one, and the ensemble may be too small to do without: the run is over.
+    is_undecided: bool,
     /// What was to fail may do so after everything else has healed.
     disks_fail: bool,
-    config: Config,
     options: MemberOptions,
     hosts: Vec<Host>,
     /// Election messages on their way, and the last one that a cut held back.
@@ -210,6 +239,8 @@ pub struct Cluster {
     clients: Vec<Client>,
     /// The server that each client is connected to.
     at: Vec<usize>,
+    /// A change of the ensemble that somebody is to ask for.
+    change: Option<Random>,
     oracle: ClusterOracle,
     now: Now,
     report: ClusterReport,
@@ -227,22 +258,22 @@ impl Cluster {
         let drawn = ClusterFaults::draw(&mut random);
         let members = if random.one_in(4) { 5 } else { 3 };
         let observers = usize::from(random.one_in(4));
-        let total = members + observers;
-        let lines: Vec<String> = (1..=total)
-            .map(|sid| {
-                let role = if sid > members { "observer" } else { "participant" };
-                format!("server.{sid}=127.0.0.1:{}:{}:{role};127.0.0.1:{}", 2000 + sid, 3000 + sid, 4000 + sid)
-            })
-            .collect();
-        let config = Config::parse(&format!("{}\nversion=0", lines.join("\n"))).expect("a configuration");
+        let faults = scenario.faults.unwrap_or(drawn);
+        let reconfig_enabled = faults.of(FaultKind::Reconfig) > 0;
+        // Servers that nobody has asked in yet.
+        let spares = if reconfig_enabled { 2 } else { 0 };
+        let total = members + observers + spares;
+        let role = |sid: usize| if sid > members { MemberRole::Observer } else { MemberRole::Participant };
+        let config = Config::majority((1..=members + observers).map(|sid| member(sid, role(sid))).collect());
         let mut options = MemberOptions {
             tick_ms: 200 + random.below(1800),
             init_limit: 10,
             sync_limit: 5,
             cache_entries: [1, 3, 20, 500][random.below(4) as usize],
             last_counter: u32::MAX,
+            force_snapshot_sync: random.one_in(8),
+            reconfig_enabled,
         };
-        let faults = scenario.faults.unwrap_or(drawn);
         let hosts: Vec<Host> = (0..total).map(|_| Host::new()).collect();
         let mut origin = Zxid::ZERO;
         if random.one_in(6) {
@@ -252,8 +283,11 @@ impl Cluster {
             options.last_counter = 20 + left;
             hosts.iter().for_each(|host| machine::begin_at(&host.disk, origin));
         }
+        for (host, sid) in hosts.iter().zip(1..) {
+            ConfigFiles::write_first(&host.disk, &with_observer(&config, sid));
+        }
         let last_counter = options.last_counter;
-        let fails = [FaultKind::Sync, FaultKind::Write, FaultKind::Space, FaultKind::PowerCutInside];
+        let fails = [FaultKind::Sync, FaultKind::Write, FaultKind::Space, FaultKind::PowerCutInside, FaultKind::PowerCutAt];
         Self {
             chance: Random::new(random.bits()),
             scenario,
@@ -261,10 +295,10 @@ impl Cluster {
             fault_count: 0,
             told: None,
             is_healing: false,
+            is_undecided: false,
             disks_fail: fails.iter().any(|kind| faults.of(*kind) > 0),
             clients: (0..CLIENTS).map(|index| Client::new(index, total, random.bits())).collect(),
             random,
-            config,
             options,
             hosts,
             election: BTreeMap::new(),
@@ -273,7 +307,8 @@ impl Cluster {
             links: BTreeMap::new(),
             next_link: 1,
             at: vec![0; CLIENTS],
-            oracle: ClusterOracle::new(total, members, origin, last_counter),
+            change: None,
+            oracle: ClusterOracle::new(total, config, origin, last_counter),
             now: Now { mono_ms: 86_400_000, wall_ms: 1_700_000_000_000 },
             report: ClusterReport::default(),
         }
@@ -295,10 +330,14 @@ impl Cluster {
             self.report.steps += 1;
             self.fault();
             self.step();
+            if self.is_undecided {
+                break;
+            }
         }
         self.heal();
         self.report.virtual_ms = self.now.mono_ms - begun_ms;
         self.report.acknowledged = self.oracle.acknowledged;
+        self.report.reconfigurations = self.oracle.reconfigurations;
         self.report.leads = self.oracle.leads;
         self.report.follows = self.oracle.follows;
         self.report.watches = self.clients.iter().map(|client| client.events).sum();
@@ -313,6 +352,7 @@ impl Cluster {
     fn heal(&mut self) {
         self.faults = ClusterFaults::default();
         self.is_healing = true;
+        self.change = None;
         self.cuts.clear();
         for (path, message) in std::mem::take(&mut self.held_back) {
             self.election.entry(path).or_default().push_back(message);
@@ -320,20 +360,24 @@ impl Cluster {
         for host in &mut self.hosts {
             host.disk.set_capacity(None);
             (host.is_full, host.armed, host.paused_until_ms, host.slow_until_ms) = (false, None, 0, 0);
+            (host.awaited_after_cut, host.awaited) = (false, BTreeSet::new());
         }
         let before = self.oracle.acknowledged;
         // Long enough for the longest notification interval and a few elections.
         let limit_ms = self.now.mono_ms + 400_000;
         let mut steps = 0;
         while self.oracle.acknowledged < before + 30 {
+            if self.is_undecided {
+                return;
+            }
             self.step();
             steps += 1;
-            assert!(
-                self.now.mono_ms < limit_ms && steps < 400_000,
-                "seed {}: healed and yet no progress: {}",
-                self.scenario.seed,
-                self.roles()
-            );
+            let is_late = self.now.mono_ms >= limit_ms || steps >= 400_000;
+            if is_late && self.is_changing() {
+                self.report.stuck += 1;
+                return;
+            }
+            assert!(!is_late, "seed {}: healed and yet no progress: {}", self.scenario.seed, self.roles());
         }
         // What still rots is replaced: an observer with a promise that nobody ever asked for stays outside for good.
         for host in 0..self.hosts.len() {
@@ -346,10 +390,14 @@ impl Cluster {
         let limit_ms = self.now.mono_ms + 400_000;
         self.clients.iter_mut().for_each(|client| client.is_done = true);
         loop {
+            if self.is_undecided {
+                return;
+            }
             self.step();
             steps += 1;
             let last = self.oracle.last_committed();
-            let all = self.hosts.iter().all(|host| host.member.as_ref().is_some_and(|m| m.is_serving && m.tree().last_zxid() == last));
+            let is_there = |host: &Host| host.member.as_ref().is_some_and(|m| m.is_serving && m.tree().last_zxid() == last);
+            let all = self.oracle.config().members.keys().all(|sid| is_there(&self.hosts[sid.0 as usize - 1]));
             if all {
                 break;
             }
@@ -361,15 +409,37 @@ impl Cluster {
             );
         }
         self.oracle.all_equal();
+        self.compare_all();
+    }
+
+    /// Somebody has seen a configuration that is not in force there. By Java's rules of election, which are ours, who has not
+    /// seen it does not vote for whom only that names, and who is named only there offers nobody: with members of the old
+    /// and the new ensemble that hold different things there may be no leader until an operator steps in.
+    fn is_changing(&self) -> bool {
+        let has_seen = |member: &Member| member.peer().last_seen_config().version > member.peer().config().version;
+        self.hosts.iter().filter_map(|host| host.member.as_ref()).any(has_seen)
+    }
+
+    /// What the history makes is what all members hold, and what clients have read and were told.
+    fn compare_all(&mut self) {
+        self.clients.iter_mut().for_each(|client| client.hearing.ended());
+        let heard: Vec<&Hearing> = self.clients.iter().map(|client| &client.hearing).collect();
+        let model = self.oracle.replay(&heard);
+        for sid in self.oracle.config().members.keys() {
+            model.compare(self.hosts[sid.0 as usize - 1].member.as_ref().expect("all are there").tree());
+        }
+        self.report.reads = heard.iter().map(|hearing| hearing.reads.len()).sum();
+        self.report.watched = heard.iter().map(|hearing| hearing.watches.len() + hearing.stretches.len()).sum();
     }
 
     fn roles(&self) -> String {
         let role = |host: &Host| {
             host.member.as_ref().map_or("down".to_owned(), |m| {
                 format!(
-                    "{:?}{} e{} at {} logged {}",
+                    "{:?}{} v{:x} e{} at {} logged {}",
                     m.peer().role(),
                     if m.is_serving { "+" } else { "" },
+                    m.peer().config().version,
                     m.peer().epoch(),
                     m.tree().last_zxid(),
                     m.peer().last_logged()
@@ -434,7 +504,80 @@ impl Cluster {
             FaultKind::Clock => self.hosts[host].wall_offset_ms = chance.below(20_000_000) as i64 - 10_000_000,
             FaultKind::Rot => self.rot(host, chance),
             FaultKind::Java => self.hosts[host].is_javas_turn = true,
+            FaultKind::PowerCutAt => match Moment::ALL[chance.below(Moment::ALL.len() as u64) as usize] {
+                Moment::During(moment) => drop(self.hosts[host].awaited.insert(moment)),
+                Moment::AfterCut => self.hosts[host].awaited_after_cut = true,
+                Moment::Rename(name) => self.hosts[host].disk.stop_before_rename(name),
+            },
+            FaultKind::Reconfig if chance.one_in(6) => self.replace(host),
+            // Whoever can ask next does.
+            FaultKind::Reconfig => self.change = Some(Random::new(chance.bits())),
         }
+    }
+
+    /// A client asks for another ensemble, in one of the ways that there are.
+    fn change_members(&mut self, index: usize, chance: &mut Random) {
+        let config = self.oracle.config().clone();
+        let (mut next, mut joining, mut leaving) = (config.clone(), Vec::new(), Vec::new());
+        while next == config || next.voters().count() < 2 {
+            (next, joining, leaving) = (config.clone(), Vec::new(), Vec::new());
+            for _ in 0..if chance.one_in(4) { 2 } else { 1 } {
+                let sid = 1 + chance.below(self.hosts.len() as u64) as usize;
+                let role = if chance.one_in(4) { MemberRole::Observer } else { MemberRole::Participant };
+                if next.members.contains_key(&Sid(sid as i64)) && chance.one_in(2) {
+                    next.members.remove(&Sid(sid as i64));
+                    leaving.push(sid.to_string());
+                } else {
+                    let (sid, member) = member(sid, role);
+                    joining.push(format!("server.{sid}={member}"));
+                    next.members.insert(sid, member);
+                }
+            }
+        }
+        let is_whole = chance.one_in(3);
+        let from_version = match chance.below(8) {
+            0 => config.version.cast_signed() - 1,
+            1..4 => config.version.cast_signed(),
+            _ => -1,
+        };
+        let (joining, leaving) = (joining.join(","), leaving.join(","));
+        let now_ms = self.now.mono_ms;
+        if is_whole {
+            let lines: Vec<String> = next.members.iter().map(|(sid, member)| format!("server.{sid}={member}")).collect();
+            self.clients[index].reconfigure(now_ms, None, None, Some(&lines.join(",")), from_version);
+        } else {
+            self.clients[index].reconfigure(
+                now_ms,
+                Some(joining.as_str()).filter(|text| !text.is_empty()),
+                Some(leaving.as_str()).filter(|text| !text.is_empty()),
+                None,
+                from_version,
+            );
+        }
+    }
+
+    /// A server that has left is emptied and made a new one, which its operator tells of today's ensemble. Only when all
+    /// others know that it has left: for who does not, its vote still counts, and so does what it has forgotten.
+    fn replace(&mut self, host: usize) {
+        let config = self.oracle.config();
+        if config.members.contains_key(&Sid(host as i64 + 1)) {
+            return;
+        }
+        let config = with_observer(config, host + 1);
+        let version = config.version;
+        let knows = |other: &Host| {
+            other.member.as_ref().is_some_and(|m| m.peer().config().version == version && m.peer().last_seen_config().version == version)
+        };
+        if !self.hosts.iter().enumerate().all(|(at, other)| at == host || knows(other)) {
+            return;
+        }
+        self.end(host, None);
+        let disk = SimDisk::new();
+        ConfigFiles::write_first(&disk, &config);
+        let restart_at_ms = self.hosts[host].restart_at_ms;
+        self.hosts[host] = Host { disk, restart_at_ms, wall_offset_ms: self.hosts[host].wall_offset_ms, ..Host::new() };
+        self.oracle.replaced(host);
+        self.report.replaced += 1;
     }
 
     fn change_cut(&mut self, from: usize, chance: &mut Random) {
@@ -563,7 +706,7 @@ impl Cluster {
             let Host { disk, is_lost, .. } = &self.hosts[host];
             let (disk, is_lost): (DiskRef, bool) = (Arc::new(disk.clone()), *is_lost);
             let (now, draw) = (self.local_now(host), self.random.bits());
-            let started = Member::start(&disk, Sid(host as i64 + 1), &self.config, &self.options, now, draw, is_lost);
+            let started = Member::start(&disk, Sid(host as i64 + 1), &self.options, now, draw, is_lost);
             if self.hosts[host].disk.stopped_before().is_some() {
                 let power_cut = Some(self.random.bits());
                 self.end(host, power_cut);
@@ -575,6 +718,10 @@ impl Cluster {
                     self.hosts[host].member = Some(member);
                     self.report.starts += 1;
                     self.look(host);
+                    return;
+                }
+                Err(Death::Damaged(reason)) if self.options.reconfig_enabled && is_undecidable(&reason) => {
+                    self.is_undecided = true;
                     return;
                 }
                 Err(Death::Damaged(reason)) => {
@@ -600,7 +747,10 @@ impl Cluster {
     /// Its owner does what the message says: empties the directory, and has a leader fill it again.
     fn empty(&mut self, host: usize) {
         self.report.refused += 1;
-        self.hosts[host].disk = SimDisk::new();
+        // Not the one in which zoo.cfg lies.
+        let disk = SimDisk::new();
+        ConfigFiles::copy(&self.hosts[host].disk, &disk);
+        self.hosts[host].disk = disk;
         (self.hosts[host].is_rotten, self.hosts[host].is_lost, self.hosts[host].is_full) = (false, true, false);
         self.oracle.emptied(host);
     }
@@ -641,9 +791,15 @@ impl Cluster {
         if self.hosts[host].member.is_none() || self.hosts[host].paused_until_ms > self.now.mono_ms {
             return;
         }
+        let is_after_cut = |member: &Member| member.was_cut && matches!(member.moment, "NEWLEADER" | "following");
+        let cut = self.hosts[host].awaited_after_cut && self.hosts[host].member.as_ref().is_some_and(is_after_cut);
+        if cut && self.random.one_in(6) && std::mem::take(&mut self.hosts[host].awaited_after_cut) {
+            let power_cut = Some(self.random.bits());
+            return self.end(host, power_cut);
+        }
         let now = self.local_now(host);
         let random = self.random.below(100);
-        let Host { member, disk, armed, slow_until_ms, .. } = &mut self.hosts[host];
+        let Host { member, disk, armed, awaited, slow_until_ms, .. } = &mut self.hosts[host];
         let member = member.as_mut().expect("looked at just now");
         let outcome = match random {
             0..20 => {
@@ -656,6 +812,9 @@ impl Cluster {
             }
             50..68 if *slow_until_ms > self.now.mono_ms => Ok(()),
             50..68 => {
+                if member.has_work() && awaited.remove(member.moment) {
+                    disk.stop_before(self.random.below(3));
+                }
                 match armed.take_if(|_| member.is_before_step()) {
                     Some(FaultKind::Sync) => disk.fail_sync(self.random.below(4)),
                     Some(FaultKind::Write) => disk.fail_write(self.random.below(4)),
@@ -838,8 +997,12 @@ impl Cluster {
             Wish::Listen(on) => self.hosts[host].listens = on,
             Wish::Dial { link, leader } => {
                 let to = leader.0 as usize - 1;
-                let reachable =
-                    self.hosts[to].listens && self.hosts[to].member.is_some() && !self.is_cut(host, to) && !self.is_cut(to, host);
+                let is_known = self.hosts[host].member.as_ref().is_some_and(|member| member.knows(leader));
+                let reachable = is_known
+                    && self.hosts[to].listens
+                    && self.hosts[to].member.is_some()
+                    && !self.is_cut(host, to)
+                    && !self.is_cut(to, host);
                 if !reachable {
                     return self.bring(host, vec![Input::LinkDown { link }]);
                 }
@@ -993,6 +1156,12 @@ impl Cluster {
                         client.ask(now.mono_ms, &mut self.random);
                     }
                 }
+                if client.can_ask()
+                    && member.is_serving
+                    && let Some(mut chance) = self.change.take()
+                {
+                    self.change_members(index, &mut chance);
+                }
             }
             _ => return,
         }
@@ -1073,9 +1242,25 @@ impl Cluster {
     }
 }
 
+/// A server of the ensemble, on ports of its own.
+fn member(sid: usize, role: MemberRole) -> (Sid, oxkeeper_zab::Member) {
+    let mut member = oxkeeper_zab::Member::participant("127.0.0.1", 2000 + sid as u16, 3000 + sid as u16);
+    member.role = role;
+    member.client = Some(HostPort { host: "127.0.0.1".to_owned(), port: 4000 + sid as u16 });
+    (Sid(sid as i64), member)
+}
+
+/// What the zoo.cfg of a server says that begins in this ensemble: if it is no member it names itself as an observer.
+fn with_observer(config: &Config, sid: usize) -> Config {
+    let mut config = config.clone();
+    let (sid, member) = member(sid, MemberRole::Observer);
+    config.members.entry(sid).or_insert(member);
+    config
+}
+
 /// `rename log.1a` -> `rename log`.
 fn without_zxid(operation: &str) -> String {
-    ["log", "snapshot"].iter().fold(operation.to_owned(), |text, name| match text.find(&format!("{name}.")) {
+    ["log", "snapshot", "dynamic"].iter().fold(operation.to_owned(), |text, name| match text.find(&format!("{name}.")) {
         Some(at) => text[..at + name.len()].to_owned(),
         None => text,
     })

@@ -3,13 +3,15 @@
 //! told is in that list for good.
 
 use crate::client::Told;
+use crate::hearing::Hearing;
 use crate::machine::Start;
 use crate::member::Event;
+use crate::model::Model;
 use crate::trace::trace;
 use bytes::Bytes;
-use oxkeeper_proto::txn::LoggedTxn;
+use oxkeeper_proto::txn::{LoggedTxn, Txn};
 use oxkeeper_proto::{OpCode, Zxid};
-use oxkeeper_zab::Role;
+use oxkeeper_zab::{Config, Quorum, Role, Sid};
 use std::collections::{BTreeMap, BTreeSet};
 
 const SESSION_EXPIRED: i32 = -112;
@@ -47,8 +49,11 @@ struct Known {
 /// See the module.
 pub struct ClusterOracle {
     members: Vec<Known>,
-    /// The first so many vote.
-    voters: usize,
+    /// The configuration in force at the end of the list, and its rule.
+    config: Config,
+    quorum: Quorum,
+    /// Configurations that were committed.
+    pub reconfigurations: usize,
     /// The one list.
     committed: BTreeMap<Zxid, Bytes>,
     /// Where it begins.
@@ -61,6 +66,8 @@ pub struct ClusterOracle {
     digests: BTreeMap<Zxid, u64>,
     /// Who led each epoch.
     leaders: BTreeMap<i64, usize>,
+    /// Who has promised which epoch, for somebody's election: never twice (I2).
+    promises: BTreeSet<(usize, i64)>,
     /// Sessions whose end was proposed at one time. A leader denies such a session, as Java's does, though the proposal
     /// may be lost with its role.
     ends_proposed: BTreeSet<i64>,
@@ -95,11 +102,13 @@ impl Known {
 }
 
 impl ClusterOracle {
-    /// Of so many members whose history ends here without a single transaction; the first of them vote. Epochs end before
-    /// this counter.
-    pub fn new(members: usize, voters: usize, origin: Zxid, last_counter: u32) -> Self {
+    /// Of so many servers whose history ends here without a single transaction, and of which the configuration names some.
+    /// Epochs end before this counter.
+    pub fn new(members: usize, config: Config, origin: Zxid, last_counter: u32) -> Self {
         Self {
-            voters,
+            quorum: config.quorum(),
+            config,
+            reconfigurations: 0,
             members: (0..members).map(|_| Known::default()).collect(),
             committed: BTreeMap::new(),
             origin,
@@ -107,6 +116,7 @@ impl ClusterOracle {
             dirty_histories: BTreeMap::new(),
             digests: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            promises: BTreeSet::new(),
             ends_proposed: BTreeSet::new(),
             names: BTreeSet::new(),
             acknowledged: 0,
@@ -165,6 +175,7 @@ impl ClusterOracle {
 
     /// A member's directory was damaged, and its owner has emptied it.
     pub fn emptied(&mut self, member: usize) {
+        self.promises.retain(|(of, _)| *of != member);
         let before = std::mem::take(&mut self.members[member]);
         self.members[member] = Known { durable: Zxid(-1), emptied: Some(Box::new(before)), ..Known::default() };
     }
@@ -194,10 +205,9 @@ impl ClusterOracle {
                 known.cut = gone.clone();
                 // A proposal that is committed while a learner that had it already is cut back to be sent it again.
                 for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
-                    let holders =
-                        self.members.iter().take(self.voters).filter(|known| known.base >= *zxid || known.log.get(zxid) == Some(payload));
+                    let has_it = |known: &Known| known.base >= *zxid || known.log.get(zxid) == Some(payload);
                     assert!(
-                        holders.count() > self.voters / 2,
+                        self.quorum.is_reached(|sid| has_it(&self.members[sid.0 as usize - 1])),
                         "member {member}: {zxid} was committed and is cut off, and no quorum has it"
                     );
                 }
@@ -253,7 +263,10 @@ impl ClusterOracle {
                 self.same_digest(member, zxid, digest);
             }
             Event::Applied(zxid, payload, digest) => self.applied(member, zxid, &payload, digest),
-            Event::Serving(role, epoch, zxid, digest) => self.serving(member, role, epoch, zxid, digest),
+            Event::Promised(epoch) => {
+                assert!(self.promises.insert((member, epoch)), "member {member} has promised epoch {epoch} twice");
+            }
+            Event::Serving(role, epoch, zxid, digest, config) => self.serving(member, role, epoch, zxid, digest, &config),
         }
     }
 
@@ -291,16 +304,34 @@ impl ClusterOracle {
         assert!(name.1 == 0 || self.names.insert(name), "session {:#x} cxid {} is committed twice", name.0, name.1);
         // Nobody need have been told of it yet, nor need a crash have found it missing (I3).
         self.is_on_a_quorum(zxid, payload, "committed");
+        if let Some(config) = configuration(payload) {
+            self.activate(config);
+            self.is_on_a_quorum(zxid, payload, "committed as the new ensemble");
+        }
         self.committed.insert(zxid, payload.clone());
     }
 
+    fn activate(&mut self, config: Config) {
+        trace!("in force: {}", config.to_text().replace('\n', " "));
+        assert!(config.version > self.config.version, "version {:x} follows {:x}", config.version, self.config.version);
+        self.reconfigurations += 1;
+        self.quorum = config.quorum();
+        self.config = config;
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// By the configuration in force: what an earlier quorum had is on a quorum of a later one before that is in force.
     fn is_on_a_quorum(&self, zxid: Zxid, payload: &Bytes, what: &str) {
-        let holders = self.members.iter().take(self.voters).filter(|known| known.has_durably(zxid, payload));
-        assert!(holders.count() > self.voters / 2, "{zxid} was {what} and is not durable on a quorum");
+        let has_it = |sid: Sid| self.members[sid.0 as usize - 1].has_durably(zxid, payload);
+        assert!(self.quorum.is_reached(has_it), "{zxid} was {what} and is not durable on a quorum");
     }
 
     /// A member begins to serve: its whole history is the list, or a prefix of it; that of a leader is all of it.
-    fn serving(&mut self, member: usize, role: Role, epoch: i64, zxid: Zxid, digest: u64) {
+    fn serving(&mut self, member: usize, role: Role, epoch: i64, zxid: Zxid, digest: u64, config: &Config) {
         if role == Role::Leading {
             self.leads += 1;
             let leader = *self.leaders.entry(epoch).or_insert(member);
@@ -337,6 +368,20 @@ impl ClusterOracle {
             self.commit(member, zxid, &payload);
         }
         self.same_digest(member, zxid, digest);
+        if config.version > self.config.version {
+            // One that was proposed, if only to this server, is finished with the epoch, as in Java.
+            assert!(role == Role::Leading, "member {member}: version {:x} is in force and was never committed", config.version);
+            self.activate(config.clone());
+            if let Some((zxid, payload)) = self.committed.last_key_value() {
+                self.is_on_a_quorum(*zxid, payload, "the end of a history that a new ensemble began with,");
+            }
+        }
+    }
+
+    /// A server that has left the ensemble was emptied, and is to be a new one.
+    pub fn replaced(&mut self, member: usize) {
+        self.members[member] = Known::default();
+        self.promises.retain(|(of, _)| *of != member);
     }
 
     /// A member is gone, or no longer serves.
@@ -367,11 +412,28 @@ impl ClusterOracle {
         }
     }
 
-    /// Everything has healed: all members hold the whole list.
+    /// The list on a naive tree, and what clients have heard compared with it.
+    pub fn replay(&self, heard: &[&Hearing]) -> Model {
+        Model::replay(self.committed.iter().map(|(zxid, payload)| (zxid.0, payload)), heard)
+    }
+
+    /// Everything has healed: all members of the ensemble hold the whole list.
     pub fn all_equal(&self) {
-        for (member, known) in self.members.iter().enumerate() {
+        for sid in self.config.members.keys() {
+            let (member, known) = (sid.0 - 1, &self.members[sid.0 as usize - 1]);
             assert_eq!(known.applied, self.last_committed(), "member {member} has not caught up");
         }
+    }
+}
+
+/// The configuration that a transaction makes.
+fn configuration(payload: &[u8]) -> Option<Config> {
+    match LoggedTxn::read(payload).expect("a transaction").txn {
+        Txn::Reconfig(change) => {
+            let text = String::from_utf8(change.data.expect("a text").to_vec()).expect("text");
+            Some(Config::parse(&text).expect("a configuration"))
+        }
+        _ => None,
     }
 }
 

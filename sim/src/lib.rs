@@ -3,8 +3,9 @@
 //! - `machine`: what every process is made of: reactors, a tree from files, a snapshot being written.
 //! - `process`: one life of a server process, its threads taken apart into steps.
 //! - `client`: a client that keeps writing, and what it was told.
+//! - `hearing`: what it read, and what its watches told it; `model`: the naive tree that it is compared with.
 //! - `oracle`: what must be there after every recovery.
-//! - `member`, `cluster_oracle`, `faults`, `cluster`: the same for an ensemble.
+//! - `member`, `config_files`, `cluster_oracle`, `faults`, `cluster`: the same for an ensemble.
 //! - `shrink`: a failing run of it, made as small as it gets.
 //! - `standalone`: the world of one server: who does the next step, and what goes wrong.
 //!
@@ -15,9 +16,12 @@
 mod client;
 mod cluster;
 mod cluster_oracle;
+mod config_files;
 mod faults;
+mod hearing;
 mod machine;
 mod member;
+mod model;
 mod oracle;
 mod process;
 mod random;

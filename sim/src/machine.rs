@@ -140,15 +140,16 @@ fn end(zxid: Zxid, digest: u64) -> SnapshotEnd {
     SnapshotEnd { digest: Some(SnapshotDigest { zxid, version: DIGEST_VERSION, digest }), last_zxid: Some(zxid) }
 }
 
-pub fn schemes() -> Arc<Schemes> {
-    Arc::new(Schemes::new(&SchemeOptions::default()).expect("the defaults are good"))
+/// Rules of identities; with `skip_acl` everybody may do everything, reconfigure for instance.
+pub fn schemes(skip_acl: bool) -> Arc<Schemes> {
+    Arc::new(Schemes::new(&SchemeOptions { skip_acl, ..SchemeOptions::default() }).expect("the defaults are good"))
 }
 
-pub fn core_options(tick_ms: u64, sid: u8) -> CoreOptions {
+pub fn core_options(tick_ms: u64, sid: u8, reconfig_enabled: bool) -> CoreOptions {
     CoreOptions {
         tick_ms,
         sid,
-        prepare: PrepareOptions { extended_types: true, emulate_353_ttl: false, enforce_quota: false, reconfig_enabled: false },
+        prepare: PrepareOptions { extended_types: true, emulate_353_ttl: false, enforce_quota: false, reconfig_enabled },
         digest_enabled: true,
         close_session_txn: true,
         max_length: MAX_LENGTH,

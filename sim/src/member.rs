@@ -1,6 +1,7 @@
 //! One life of a member of an ensemble: `Core`, `Front`s, tree and ledger as `server` joins them, with what its threads
 //! do taken apart into steps that the world calls in any order.
 
+use crate::config_files::ConfigFiles;
 use crate::machine::{
     self, Death, Entry, FRONTS, MAX_LENGTH, PRE_ALLOC_BYTES, Reactors, Seen, Snapshotting, Start, core_options, schemes, tree_options,
 };
@@ -8,7 +9,7 @@ use crate::random::Random;
 use crate::trace::trace;
 use bytes::Bytes;
 use oxkeeper_auth::Schemes;
-use oxkeeper_ledger::{Ledger, LedgerOptions, Received, Stepped};
+use oxkeeper_ledger::{Ledger, LedgerOptions, Received, Stepped, last_seen};
 use oxkeeper_proto::Zxid;
 use oxkeeper_replica::apply::{Commit, Outcome, apply};
 use oxkeeper_replica::core::{Core, DiskStep, Input, Output};
@@ -16,7 +17,7 @@ use oxkeeper_replica::front::Flow;
 use oxkeeper_replica::inbox::{Item, Service};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::{AppendError, DiskRef, LogOptions, OpenOptions, Store};
-use oxkeeper_tree::Tree;
+use oxkeeper_tree::{NoopSink, Tree};
 use oxkeeper_zab::{Config, Durable, LinkId, Packet, PacketKind, Peer, PeerOptions, Role, Sid, SyncJob};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -31,12 +32,19 @@ pub struct MemberOptions {
     pub cache_entries: usize,
     /// A leader asks for a new epoch instead of proposing this counter.
     pub last_counter: u32,
+    /// Whoever comes gets a snapshot.
+    pub force_snapshot_sync: bool,
+    /// The ensemble may change while it runs.
+    pub reconfig_enabled: bool,
 }
 
 /// What waits for the log thread.
 enum Work {
     Append(Entry),
     Step(DiskStep),
+    /// A configuration was proposed, or is in force: it goes into its file.
+    SeenMembers(Box<Config>),
+    Members(Box<Config>),
 }
 
 /// What a member asks of the world.
@@ -75,8 +83,10 @@ pub enum Event {
     Abandoned,
     /// The tree was built anew, and ends here.
     Rebuilt(Zxid, u64),
-    /// Clients are served: the role, the epoch, and the end of the tree.
-    Serving(Role, i64, Zxid, u64),
+    /// Clients are served: the role, the epoch, the end of the tree, and the configuration in force.
+    Serving(Role, i64, Zxid, u64, Box<Config>),
+    /// A leader is told that this epoch is promised to it, for its election.
+    Promised(i64),
 }
 
 /// See the module.
@@ -91,6 +101,15 @@ pub struct Member {
     commits: Vec<Commit>,
     snapshot: Option<Snapshotting>,
     received: Option<Received>,
+    /// The epoch that the leader proposes.
+    proposed_epoch: i64,
+    /// The log was cut in this life.
+    pub was_cut: bool,
+    files: ConfigFiles,
+    /// Whom it knows: by the configuration in force, and by one that was proposed.
+    members: Config,
+    last_seen: Option<Config>,
+    reconfig_enabled: bool,
     /// What the member is in the middle of, for the counts of power cuts.
     pub moment: &'static str,
     pub events: Vec<Event>,
@@ -101,22 +120,15 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts on a disk, as the server does it.
+    /// Starts on a disk, as the server does it, in the ensemble that the files beside zoo.cfg name.
     ///
     /// `is_lost`: the directory was emptied, and not because it was a new member's.
     ///
     /// # Errors
     /// What ends the server.
-    pub fn start(
-        disk: &DiskRef,
-        sid: Sid,
-        config: &Config,
-        options: &MemberOptions,
-        now: Now,
-        seed: u64,
-        is_lost: bool,
-    ) -> Result<(Self, Start), Death> {
-        let (store, tree, begun) = machine::open(disk, &OpenOptions { autocreate_database: !is_lost, ..OpenOptions::default() })?;
+    pub fn start(disk: &DiskRef, sid: Sid, options: &MemberOptions, now: Now, seed: u64, is_lost: bool) -> Result<(Self, Start), Death> {
+        let (files, config, kept) = ConfigFiles::read(disk, sid);
+        let (store, mut tree, begun) = machine::open(disk, &OpenOptions { autocreate_database: !is_lost, ..OpenOptions::default() })?;
         assert_eq!(begun.mismatches, 0, "digests agree");
         let start = |error: &dyn std::fmt::Display| Death::Start(error.to_string());
         let epochs = store.epochs().load(begun.last).map_err(|damaged| match damaged.to_string() {
@@ -125,20 +137,28 @@ impl Member {
             reason => Death::Damaged(reason),
         })?;
         let durable = Durable { last_zxid: begun.last, accepted: epochs.accepted, current: epochs.current, in_doubt: epochs.in_doubt };
+        let kept = if options.reconfig_enabled { last_seen(&config, kept, &tree) } else { kept };
         let mut peer_options = PeerOptions::new(sid);
-        peer_options.is_observer = !config.is_voter(sid);
+        // As Java: who is not named follows, as long as it is let.
+        peer_options.is_observer = config.observers().any(|observer| observer == sid);
         peer_options.tick_ms = options.tick_ms;
         peer_options.init_limit = options.init_limit;
         peer_options.sync_limit = options.sync_limit;
         peer_options.cache_entries = options.cache_entries;
         peer_options.last_counter = options.last_counter;
         peer_options.seed = seed;
+        peer_options.force_snapshot_sync = options.force_snapshot_sync;
+        peer_options.reconfig_enabled = options.reconfig_enabled;
+        peer_options.last_seen = kept.clone().map(Box::new);
         let peer = Peer::member(peer_options, config.clone(), durable, now.mono_ms);
         let store = Arc::new(Mutex::new(store));
         let log = LogOptions { pre_alloc_bytes: PRE_ALLOC_BYTES, size_limit_bytes: None, force_sync: true, reserve_bytes: 0 };
         let ledger = Ledger::new(store.clone(), LedgerOptions { tree: tree_options(), log }).map_err(|error| start(&error))?;
-        let schemes = schemes();
-        let core = Core::member(core_options(options.tick_ms, sid.0 as u8), schemes.clone(), peer, &tree, now);
+        let schemes = schemes(options.reconfig_enabled);
+        if options.reconfig_enabled {
+            show(&config, &mut tree, now);
+        }
+        let core = Core::member(core_options(options.tick_ms, sid.0 as u8, options.reconfig_enabled), schemes.clone(), peer, &tree, now);
         let mut member = Self {
             reactors: Reactors::new(&schemes, options.tick_ms, true),
             schemes,
@@ -150,6 +170,12 @@ impl Member {
             commits: Vec::new(),
             snapshot: None,
             received: None,
+            proposed_epoch: 0,
+            was_cut: false,
+            files,
+            members: config,
+            last_seen: kept,
+            reconfig_enabled: options.reconfig_enabled,
             moment: "looking",
             events: Vec::new(),
             wishes: Vec::new(),
@@ -173,6 +199,12 @@ impl Member {
     /// Where a snapshot that comes in goes to, and what a learner lacks comes from.
     pub fn store(&self) -> &Arc<Mutex<Store>> {
         &self.store
+    }
+
+    /// Whether it knows where another server takes learners.
+    pub fn knows(&self, sid: Sid) -> bool {
+        let seen = self.last_seen.as_ref().is_some_and(|seen| seen.version > self.members.version && seen.members.contains_key(&sid));
+        seen || self.members.members.contains_key(&sid)
     }
 
     /// When time is of importance again.
@@ -280,16 +312,29 @@ impl Member {
                         }
                         if serves {
                             let peer = self.core.peer();
-                            self.events.push(Event::Serving(peer.role(), peer.epoch(), self.tree.last_zxid(), self.tree.digest()));
+                            let config = Box::new(peer.config().clone());
+                            self.events.push(Event::Serving(peer.role(), peer.epoch(), self.tree.last_zxid(), self.tree.digest(), config));
                         }
                         (0..FRONTS).for_each(|front| self.reactors.tell(front, Item::Serve(service)));
                     }
                     Output::CatchUp => catches_up = true,
-                    Output::SeenMembers(_) | Output::Members(_) => {}
+                    Output::SeenMembers(config) => {
+                        self.last_seen = Some((*config).clone());
+                        self.work.push_back(Work::SeenMembers(config));
+                    }
+                    Output::Members(config) => {
+                        self.members = (*config).clone();
+                        self.work.push_back(Work::Members(config));
+                    }
                     Output::Notify { to, message } => self.wishes.push(Wish::Notify { to, message }),
                     Output::Dial { link, leader, .. } => self.wishes.push(Wish::Dial { link, leader }),
                     Output::Listen { on, .. } => self.wishes.push(Wish::Listen(on)),
-                    Output::Send { link, packet } => self.wishes.push(Wish::Send { link, packet }),
+                    Output::Send { link, packet } => {
+                        if packet.kind == PacketKind::ACKEPOCH && packet.data.as_deref() != Some(&(-1i32).to_be_bytes()) {
+                            self.events.push(Event::Promised(self.proposed_epoch));
+                        }
+                        self.wishes.push(Wish::Send { link, packet });
+                    }
                     Output::Synchronise { link, job } => self.wishes.push(Wish::Synchronise { link, job }),
                     Output::HangUp { link } => self.wishes.push(Wish::HangUp(link)),
                 }
@@ -310,9 +355,12 @@ impl Member {
             && matches!(self.core.peer().role(), Role::Following | Role::Observing)
         {
             match packet.kind {
-                PacketKind::LEADERINFO => self.moment = "LEADERINFO",
+                PacketKind::LEADERINFO => {
+                    self.moment = "LEADERINFO";
+                    self.proposed_epoch = i64::from(packet.zxid.epoch());
+                }
                 PacketKind::DIFF => self.moment = "DIFF",
-                PacketKind::TRUNC => self.moment = "TRUNC",
+                PacketKind::TRUNC => (self.moment, self.was_cut) = ("TRUNC", true),
                 PacketKind::SNAP => self.moment = "SNAP",
                 PacketKind::NEWLEADER => self.moment = "NEWLEADER",
                 PacketKind::UPTODATE => self.moment = "following",
@@ -342,9 +390,20 @@ impl Member {
     /// What ends the process.
     pub fn log(&mut self, now: Now) -> Result<(), Death> {
         let mut entries = Vec::new();
-        while matches!(self.work.front(), Some(Work::Append(_))) {
-            let Some(Work::Append(entry)) = self.work.pop_front() else { unreachable!("looked at just now") };
-            entries.push(entry);
+        while !matches!(self.work.front(), None | Some(Work::Step(_))) {
+            // That one cannot be kept is told to the operator, and no more.
+            let kept = match self.work.pop_front().expect("looked at just now") {
+                Work::Append(entry) => {
+                    entries.push(entry);
+                    continue;
+                }
+                Work::SeenMembers(config) => self.files.propose(&config),
+                Work::Members(config) => self.files.activate(&config),
+                Work::Step(_) => unreachable!("no step, as seen just now"),
+            };
+            if let Err(failure) = kept {
+                trace!("   {:?} cannot keep a configuration: {failure}", self.core.peer().me());
+            }
         }
         if !entries.is_empty() {
             return if self.ledger.is_refusing() { Ok(()) } else { self.write(now, entries) };
@@ -393,6 +452,9 @@ impl Member {
             Ok(Stepped::Unchanged) => {}
             Ok(Stepped::Replaced(tree)) => {
                 self.tree = *tree;
+                if self.reconfig_enabled {
+                    show(&self.members, &mut self.tree, now);
+                }
                 let (zxid, digest) = (self.tree.last_zxid(), self.tree.digest());
                 self.events.push(match step {
                     DiskStep::InstallSnapshot(zxid) => Event::Installed(zxid, digest),
@@ -443,4 +505,9 @@ impl Member {
     pub fn purge(&mut self) {
         let _ = self.lock().purge(3);
     }
+}
+
+/// A tree from files shows what the files beside zoo.cfg say, unless it knows better.
+fn show(members: &Config, tree: &mut Tree, now: Now) {
+    tree.show_newer_config(&members.to_text(), Zxid(members.version.cast_signed()), now.wall_ms, &mut NoopSink);
 }

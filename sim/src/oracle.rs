@@ -2,7 +2,9 @@
 //! nothing that was never proposed or was refused.
 
 use crate::client::Told;
+use crate::hearing::Hearing;
 use crate::machine::Start;
+use crate::model::Model;
 use crate::process::Event;
 use bytes::Bytes;
 use oxkeeper_proto::txn::LoggedTxn;
@@ -26,6 +28,8 @@ pub struct Oracle {
     refused_ends: BTreeSet<i64>,
     /// The history up to the last recovery, applied one by one and never saved.
     reference: Tree,
+    /// All of that history.
+    kept: Vec<(i64, Bytes)>,
     /// Session and cxid of everything in `reference`.
     done: BTreeSet<(i64, i32)>,
     /// Writes that clients were told of.
@@ -43,6 +47,7 @@ impl Oracle {
             refused: BTreeSet::new(),
             refused_ends: BTreeSet::new(),
             reference,
+            kept: Vec::new(),
             done: BTreeSet::new(),
             acknowledged: 0,
             refusals: 0,
@@ -135,10 +140,17 @@ impl Oracle {
             assert!(name.1 == 0 || self.done.insert(name), "session {:#x} cxid {} is there twice", name.0, name.1);
             let logged = LoggedTxn::read(&payload).expect("a transaction");
             self.reference.apply(&logged, &mut NoopSink);
+            self.kept.push((zxid, payload));
         }
         self.shown = last;
         assert_eq!(self.reference.last_zxid(), Zxid(last), "a history without holes");
         self.compare(tree);
+    }
+
+    /// The history up to the last recovery on a naive tree, and what clients have heard compared with it.
+    pub fn replay(&self, heard: &[&Hearing]) {
+        let txns = self.kept.iter().map(|(zxid, payload)| (*zxid, payload));
+        Model::replay(txns, heard).compare(&self.reference);
     }
 
     fn compare(&self, tree: &Tree) {

@@ -58,8 +58,8 @@ impl Process {
             LogOptions { pre_alloc_bytes: PRE_ALLOC_BYTES, size_limit_bytes: None, force_sync: true, reserve_bytes: RESERVE_BYTES };
         let mut log = store.txn_log(log_options).map_err(|error| Death::Start(error.to_string()))?;
         let _ = log.hold_reserve();
-        let schemes = schemes();
-        let core = Core::standalone(core_options(TICK_MS, 1), schemes.clone(), &tree, now);
+        let schemes = schemes(false);
+        let core = Core::standalone(core_options(TICK_MS, 1, false), schemes.clone(), &tree, now);
         let process = Self {
             reactors: Reactors::new(&schemes, TICK_MS, false),
             schemes,

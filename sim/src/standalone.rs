@@ -1,6 +1,7 @@
 //! The world of one standalone server: clients that write, a disk that fails, power that goes, all from one seed.
 
 use crate::client::{Client, Line, Told};
+use crate::hearing::Hearing;
 use crate::machine::{Death, FRONTS, Seen, is_undecidable};
 use crate::oracle::Oracle;
 use crate::process::Process;
@@ -135,6 +136,11 @@ impl Standalone {
     }
 
     fn finish(mut self) -> Report {
+        self.clients.iter_mut().for_each(|client| client.hearing.ended());
+        if self.report.undecided == 0 {
+            let heard: Vec<&Hearing> = self.clients.iter().map(|client| &client.hearing).collect();
+            self.oracle.replay(&heard);
+        }
         self.report.acknowledged = self.oracle.acknowledged;
         self.report.refusals = self.oracle.refusals;
         self.report.watches = self.clients.iter().map(|client| client.events).sum();

@@ -1,8 +1,8 @@
 //! Ensembles in the simulator: one list of committed transactions, whatever goes wrong.
 //!
-//! CI's seeds are always the same, so that a violation there is of the change that is tested. `OXKEEPER_SEEDS` is another
-//! count of them, from a number made of the commit's hash on; `OXKEEPER_SEED` is another first one. A failure names its
-//! seed; `oxkeeper-sim --from SEED --seeds 1` repeats and shrinks it.
+//! CI's seeds begin with a number made of the commit's hash, so that each commit is tried by others. `OXKEEPER_SEEDS` is
+//! another count of them, `OXKEEPER_SEED` another first one. A failure names its seed and the commit;
+//! `oxkeeper-sim --from SEED --seeds 1` repeats and shrinks it there.
 
 use oxkeeper_sim::{Cluster, ClusterFaults, ClusterReport};
 use std::process::Command;
@@ -13,32 +13,36 @@ const STEPS: usize = 4_000;
 const SEEDS: u64 = 2_000;
 
 /// What so many seeds must have come across at least: the power went while a learner was there, or right before that
-/// operation of its disk. Half of what is usual, and less of what is rare, as other seeds have less.
+/// operation of its disk. An eighth of what is usual, or less: no choice of seeds misses it by chance.
 const FLOORS: &[(&str, usize)] = &[
-    ("DIFF", 25),
+    ("DIFF", 7),
     ("TRUNC", 1),
-    ("SNAP", 7),
-    ("NEWLEADER", 600),
-    ("rename acceptedEpoch", 80),
-    ("rename currentEpoch", 15),
-    ("rename currentEpoch.tmp", 1),
-    ("rename oxkeeper.epochs", 130),
-    ("rename oxkeeper.adopting", 1),
-    ("rename oxkeeper.aside.snapshot", 1),
-    ("rename oxkeeper.tmp.staged.snapshot", 4),
-    ("rename snapshot", 8),
-    ("rename log", 1),
+    ("SNAP", 4),
+    ("NEWLEADER", 200),
+    ("rename acceptedEpoch", 60),
+    ("rename currentEpoch", 30),
+    ("rename currentEpoch.tmp", 6),
+    ("rename oxkeeper.epochs", 80),
+    ("rename oxkeeper.adopting", 7),
+    ("rename oxkeeper.aside.snapshot", 3),
+    ("rename oxkeeper.tmp.staged.snapshot", 7),
+    ("rename snapshot", 25),
+    ("rename log", 7),
 ];
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
 }
 
+/// The commit, or nothing where there is no checkout.
+fn commit() -> String {
+    let output = Command::new("git").args(["rev-parse", "HEAD"]).output();
+    output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// A number made of the commit's hash.
 fn of_commit() -> u64 {
-    let output = Command::new("git").args(["rev-parse", "HEAD"]).output();
-    let hash = output.ok().and_then(|output| u64::from_str_radix(String::from_utf8_lossy(&output.stdout).get(..10)?, 16).ok());
-    hash.unwrap_or(1)
+    commit().get(..10).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(1)
 }
 
 fn seeds(from: u64, count: u64, faults: Option<ClusterFaults>) -> ClusterReport {
@@ -52,7 +56,9 @@ fn seeds(from: u64, count: u64, faults: Option<ClusterFaults>) -> ClusterReport 
                         return;
                     }
                     let run = std::panic::catch_unwind(|| Cluster::new(seed, faults).run(STEPS));
-                    let report = run.unwrap_or_else(|_| panic!("seed {seed} fails: oxkeeper-sim --from {seed} --seeds 1 shrinks it"));
+                    let report = run.unwrap_or_else(|_| {
+                        panic!("seed {seed} fails on commit {}: oxkeeper-sim --from {seed} --seeds 1 shrinks it", commit())
+                    });
                     *sum.lock().expect("no holder panics") += report;
                 }
             });
@@ -72,9 +78,8 @@ fn without_faults_everything_is_answered() {
 
 #[test]
 fn whatever_goes_wrong() {
-    let wanted = number("OXKEEPER_SEEDS");
-    let count = wanted.unwrap_or(SEEDS);
-    let first = number("OXKEEPER_SEED").unwrap_or_else(|| wanted.map_or(1, |_| of_commit()));
+    let count = number("OXKEEPER_SEEDS").unwrap_or(SEEDS);
+    let first = number("OXKEEPER_SEED").unwrap_or_else(of_commit);
     let sum = seeds(first, count, None);
     if count < SEEDS {
         return;
@@ -83,10 +88,19 @@ fn whatever_goes_wrong() {
         let count = sum.power_gone.get(*moment).copied().unwrap_or(0);
         assert!(count >= *floor, "power cuts at {moment}: {count}, and at least {floor} are wanted");
     }
-    for (what, count, floor) in [("DIFF", sum.diffs, 1_000), ("TRUNC", sum.truncs, 15), ("SNAP", sum.snaps, 1_700)] {
+    for (what, count, floor) in [("DIFF", sum.diffs, 400), ("TRUNC", sum.truncs, 5), ("SNAP", sum.snaps, 700)] {
         assert!(count >= floor, "{what} from files: {count}, and at least {floor} are wanted");
     }
-    assert!(sum.faults.iter().all(|count| *count > 1_000), "{:?}", sum.faults);
+    assert!(sum.faults.iter().all(|count| *count > 500), "{:?}", sum.faults);
+    for (what, count, floor) in [
+        ("configurations", sum.reconfigurations, 500),
+        ("servers made new", sum.replaced, 100),
+        ("reads", sum.reads, 2_000),
+        ("watches", sum.watched, 500),
+    ] {
+        assert!(count >= floor, "{what}: {count}, and at least {floor} are wanted");
+    }
+    assert!(sum.stuck <= count as usize / 50, "{} runs ended in the middle of a change of the ensemble", sum.stuck);
     // Clients that never moved, waited or were told would prove nothing of the client.
     assert!(sum.watches > 0 && sum.silences > 20, "{sum:?}");
 }

@@ -15,6 +15,8 @@ pub enum Mutant {
     EpochNotAnnounced,
     /// A snapshot gets its name before its bytes are durable.
     SnapshotNotSynced,
+    /// A promise of an epoch that was given to another leader counts again.
+    PromiseCountedTwice,
     /// What a SNAP brought stays in memory when the synchronisation ends early.
     SnapKeptInMemory,
     /// What a DIFF brought is logged only after UPTODATE.
@@ -62,6 +64,7 @@ impl Mutant {
         (Self::CutNotSynced, "5 (ZOOKEEPER-1489)"),
         (Self::EpochNotAnnounced, "7 (ZOOKEEPER-1653)"),
         (Self::SnapshotNotSynced, "13 (ZOOKEEPER-2872)"),
+        (Self::PromiseCountedTwice, "I2"),
         (Self::SnapKeptInMemory, "15 (ZOOKEEPER-3642)"),
         (Self::LoggedAfterUpToDate, "16 (ZOOKEEPER-3911)"),
         (Self::NewLeaderNotAwaited, "17 (ZOOKEEPER-4646)"),

@@ -45,6 +45,8 @@ struct State {
     counts: Counts,
     /// After so many operations that change something the power is gone.
     power_left: Option<u64>,
+    /// Before a rename to this name, or to one that begins so if it ends with a dot, the power is gone.
+    power_ends_at: Option<String>,
     /// The power is gone, right before this.
     stopped_before: Option<String>,
 }
@@ -285,6 +287,7 @@ impl SimDisk {
             capacity_bytes: state.capacity_bytes,
             counts: state.counts,
             power_left: None,
+            power_ends_at: None,
             stopped_before: None,
         })))
     }
@@ -295,7 +298,7 @@ impl SimDisk {
         state.life += 1;
         state.locks.clear();
         state.faults.clear();
-        (state.power_left, state.stopped_before) = (None, None);
+        (state.power_left, state.power_ends_at, state.stopped_before) = (None, None, None);
     }
 
     /// The power goes: of everything that was not synced a part is left that the seed chooses.
@@ -337,6 +340,11 @@ impl SimDisk {
     /// that follow fail, and [`SimDisk::power_cut`] finds everything as it was then.
     pub fn stop_before(&self, nth: u64) {
         self.state().power_left = Some(nth);
+    }
+
+    /// The same, before the next rename to a file of this name; a name that ends with a dot stands for all that begin so.
+    pub fn stop_before_rename(&self, name: &str) {
+        self.state().power_ends_at = Some(name.to_owned());
     }
 
     /// What the power went before, if it has gone so: `write`, `sync`, `remove` or `rename`, and the name of the file.
@@ -422,20 +430,26 @@ impl State {
     /// The door of every operation that changes something.
     fn begin(&mut self, what: &str, path: &Path) -> io::Result<()> {
         if self.stopped_before.is_none() {
-            match &mut self.power_left {
-                None => return Ok(()),
-                Some(0) => self.stopped_before = Some(format!("{what} {}", path.file_name().unwrap_or_default().display())),
-                Some(left) => {
-                    *left -= 1;
-                    return Ok(());
-                }
+            if self.power_left.is_none() && self.power_ends_at.is_none() {
+                return Ok(());
             }
+            let name = path.file_name().unwrap_or_default().display().to_string();
+            let is_awaited = self.power_ends_at.as_ref().is_some_and(|awaited| match awaited.ends_with('.') {
+                true => name.starts_with(awaited),
+                false => name == *awaited,
+            });
+            let is_due = self.power_left == Some(0) || (what == "rename" && is_awaited);
+            self.power_left = self.power_left.map(|left| left.saturating_sub(1));
+            if !is_due {
+                return Ok(());
+            }
+            self.stopped_before = Some(format!("{what} {name}"));
         }
         Err(io::Error::other("injected: the power is gone"))
     }
 
     fn begin_in(&mut self, what: &str, inode: u64) -> io::Result<()> {
-        if self.power_left.is_none() {
+        if self.power_left.is_none() && self.stopped_before.is_none() {
             return Ok(());
         }
         let path = self.seen.iter().find(|(_, of)| **of == inode).map(|(path, _)| path.clone()).unwrap_or_default();

@@ -276,7 +276,8 @@ impl Following {
         }
         if self.epoch <= shared.accepted {
             // Promised already, perhaps to another: this must not count again (I2).
-            self.acknowledge_epoch(shared, -1);
+            let current = if mutant::is(Mutant::PromiseCountedTwice) { shared.current } else { -1 };
+            self.acknowledge_epoch(shared, current);
         } else {
             self.stage = Stage::Accepting { step: shared.accept(self.epoch) };
         }

@@ -427,7 +427,7 @@ impl Leading {
             Phase::Accepting { .. } => {}
             _ if shared.quorum.is_voter(sid) && accepted > self.epoch && accepted < MAX_EPOCH / 2 => {
                 // It has promised an epoch that never came about, and could not follow us. Java leaves it outside for
-                // as long as this leader lives; a new election costs less than a member.
+                // as long as this leader lives; a new election costs less than a member. (An observer follows all the same.)
                 shared.epoch_floor = shared.epoch_floor.max(accepted);
                 return Err("a member has promised a later epoch");
             }

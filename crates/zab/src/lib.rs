@@ -11,6 +11,7 @@ mod election;
 mod feeding;
 mod following;
 mod history;
+mod kept;
 mod leading;
 mod masters;
 mod notification;
@@ -24,6 +25,7 @@ mod vote;
 
 pub use config::{Config, ConfigError, HostPort, Member, MemberAddress, MemberRole};
 pub use election::{Candidate, Election, ElectionOptions, ElectionOutput};
+pub use kept::{Keep, KeptConfigs};
 pub use notification::{ANONYMOUS, MAX_ADDRESS_BYTES, MAX_MESSAGE_BYTES, Notification, Opening, WireError, encode_notification};
 pub use packet::{Packet, PacketError, PacketKind};
 pub use peer::{Door, Durable, Input, LeaderView, LearnerView, LinkId, Output, Peer, PeerCounts, PeerOptions, Role, SyncOrigin};

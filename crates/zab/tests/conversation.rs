@@ -500,7 +500,11 @@ fn an_observer_follows_below_its_promise_but_not_below_its_history() {
 
 /// Server 3 has been elected.
 fn elected(durable: Durable, cache_entries: usize) -> Server {
-    let mut server = Server::member(3, &three(), durable, cache_entries);
+    elected_in(&three(), durable, cache_entries)
+}
+
+fn elected_in(config: &Config, durable: Durable, cache_entries: usize) -> Server {
+    let mut server = Server::member(3, config, durable, cache_entries);
     server.wants();
     server.notification(1, PeerState::Looking, 3, durable.last_zxid, durable.current);
     assert_eq!(server.sleep(), ["listen true"]);
@@ -524,7 +528,11 @@ fn joins(server: &mut Server, link: u64, sid: i64, accepted: u32) -> Vec<String>
 
 /// Server 3 leads epoch 3 from 2:3, and server 1 follows on link 1.
 fn established(cache_entries: usize) -> Server {
-    let mut server = elected(durable(z(2, 3), 2, 2), cache_entries);
+    established_in(&three(), cache_entries)
+}
+
+fn established_in(config: &Config, cache_entries: usize) -> Server {
+    let mut server = elected_in(config, durable(z(2, 3), 2, 2), cache_entries);
     assert_eq!(joins(&mut server, 1, 1, 2), ["accept 3", "barrier"]);
     assert_eq!(server.done(), ["1> LEADERINFO 3:0 4 bytes"]);
     let synchronised = server.from(1, ack_epoch(z(2, 3), 2));
@@ -708,6 +716,12 @@ fn a_member_that_has_promised_a_later_epoch_is_worth_an_election() {
     server.give(Input::Notification { from: Sid(1), message });
     server.sleep();
     assert_eq!(joins(&mut server, 3, 1, 3), ["accept 7", "barrier"]);
+    // For an observer no election is held.
+    let mut config = three();
+    config.members.insert(Sid(9), Member { role: MemberRole::Observer, ..Member::participant("localhost", 2888, 3888) });
+    let mut server = established_in(&config, 500);
+    server.give(Input::LinkUp { link: LinkId(2) });
+    assert_eq!(server.from(2, info(PacketKind::OBSERVERINFO, 9, 6))[0], "2> LEADERINFO 3:0 4 bytes");
     // A number that would use up all epochs is nobody's business.
     let mut server = established(500);
     assert_eq!(joins(&mut server, 2, 2, i32::MAX as u32), ["2> LEADERINFO 3:0 4 bytes"]);

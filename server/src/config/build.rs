@@ -10,7 +10,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use log::Level;
-use oxkeeper_zab::{Config, ElectionOptions, HostPort, Member, Sid};
+use oxkeeper_zab::{Config, ElectionOptions, HostPort, KeptConfigs, Member, Sid};
 
 use super::args::{self, Request, Source};
 use super::dynamic;
@@ -265,7 +265,7 @@ impl Loader {
     /// What was proposed before the last stop. A file that cannot be read does not keep Java from starting; one
     /// that makes no sense does.
     fn read_last_seen(&mut self, config_file: &Path) {
-        let path = dynamic::beside(config_file, dynamic::NEXT);
+        let path = dynamic::beside(config_file, KeptConfigs::NEXT);
         if !path.exists() {
             return;
         }

@@ -1,20 +1,18 @@
 //! The files in which a member keeps its configuration when that changes while it runs, as Java keeps them:
 //! `<zoo.cfg>.dynamic.<version>` for the one in force, to which zoo.cfg points, and `<zoo.cfg>.dynamic.next` for one that
-//! was proposed.
+//! was proposed ([`KeptConfigs`] says what they hold).
 //!
 //! Each file is complete and durable under its name, or is what it was: a kill at any moment leaves what either server
 //! starts on. Reading them is left to [`super::load`].
 
 use super::properties::{self, trim};
 use log::{info, warn};
-use oxkeeper_zab::{Config, Sid};
+use oxkeeper_zab::{Config, Keep, KeptConfigs, Sid};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Behind the name of zoo.cfg: the configuration that was proposed last.
-pub(super) const NEXT: &str = ".dynamic.next";
 /// Ends the name of a file that is not whole yet.
 const UNFINISHED: &str = ".oxkeeper-new";
 
@@ -22,24 +20,21 @@ const UNFINISHED: &str = ".oxkeeper-new";
 #[derive(Debug)]
 pub struct DynamicFiles {
     config_file: PathBuf,
-    me: Sid,
-    /// The version in force, and the last one that was proposed.
-    in_force: u64,
-    last_seen: u64,
+    kept: KeptConfigs,
 }
 
 impl DynamicFiles {
     /// The files beside this zoo.cfg, of the member with this number. What an earlier run had no time to take away goes.
     #[must_use]
     pub fn new(config_file: PathBuf, me: Sid, in_force: &Config, last_seen: Option<&Config>) -> Self {
-        let in_force = in_force.version;
-        let files = Self { config_file, me, in_force, last_seen: last_seen.map_or(in_force, |config| config.version) };
+        let (kept, at_once) = KeptConfigs::new(me, in_force, last_seen);
+        let files = Self { config_file, kept };
         if let Err(failure) = files.forget_unfinished() {
             warn!("What an earlier run did not finish beside zoo.cfg cannot be removed: {failure}");
         }
-        if last_seen.is_some() && files.last_seen <= in_force {
+        if let Some(Err(failure)) = at_once.map(|keep| files.keep(keep)) {
             // It means nothing: that it stays costs only this line.
-            let _ = files.forget_next().inspect_err(|failure| warn!("An old configuration cannot be removed: {failure}"));
+            warn!("An old configuration cannot be removed: {failure}");
         }
         files
     }
@@ -49,11 +44,8 @@ impl DynamicFiles {
     /// # Errors
     /// As the file system's.
     pub fn propose(&mut self, config: &Config) -> io::Result<()> {
-        self.last_seen = config.version;
-        if config.version <= self.in_force {
-            return self.forget_next();
-        }
-        replace(&beside(&self.config_file, NEXT), sorted(config, true).as_bytes())
+        let keep = self.kept.propose(config);
+        self.keep(keep)
     }
 
     /// Keeps the configuration that is in force now: first in a file of its own, then zoo.cfg names that.
@@ -61,16 +53,26 @@ impl DynamicFiles {
     /// # Errors
     /// As the file system's.
     pub fn activate(&mut self, config: &Config) -> io::Result<()> {
-        let dynamic = beside(&self.config_file, &format!(".dynamic.{:x}", config.version));
-        replace(&dynamic, sorted(config, false).as_bytes())?;
-        let has_client_port = config.members.get(&self.me).is_some_and(|member| member.client.is_some());
-        // A link stays one.
-        let config_file = fs::canonicalize(&self.config_file)?;
-        let text = pointing_to(&fs::read(&config_file)?, &fs::canonicalize(&dynamic)?, has_client_port);
-        replace(&config_file, &text)?;
-        info!("Configuration {:x} is kept in {}", config.version, dynamic.display());
-        self.in_force = config.version;
-        if self.last_seen <= self.in_force { self.forget_next() } else { Ok(()) }
+        self.kept.activate(config).into_iter().try_for_each(|keep| self.keep(keep))?;
+        info!("Configuration {:x} is kept beside {}", config.version, self.config_file.display());
+        self.kept.activated(config).map_or(Ok(()), |keep| self.keep(keep))
+    }
+
+    fn keep(&self, keep: Keep) -> io::Result<()> {
+        match keep {
+            Keep::Replace { suffix, text } => replace(&beside(&self.config_file, &suffix), text.as_bytes()),
+            Keep::Point { suffix, has_client_port } => {
+                let dynamic = fs::canonicalize(beside(&self.config_file, &suffix))?;
+                // A link stays one.
+                let config_file = fs::canonicalize(&self.config_file)?;
+                let text = pointing_to(&fs::read(&config_file)?, &dynamic, has_client_port);
+                replace(&config_file, &text)
+            }
+            Keep::ForgetNext => match fs::remove_file(beside(&self.config_file, KeptConfigs::NEXT)) {
+                Err(failure) if failure.kind() != io::ErrorKind::NotFound => Err(failure),
+                _ => Ok(()),
+            },
+        }
     }
 
     fn forget_unfinished(&self) -> io::Result<()> {
@@ -83,13 +85,6 @@ impl DynamicFiles {
             }
         }
         Ok(())
-    }
-
-    fn forget_next(&self) -> io::Result<()> {
-        match fs::remove_file(beside(&self.config_file, NEXT)) {
-            Err(failure) if failure.kind() != io::ErrorKind::NotFound => Err(failure),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -105,14 +100,6 @@ pub(super) fn beside(config_file: &Path, suffix: &str) -> PathBuf {
     let mut name = config_file.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// The lines in Java's order; in the name of a file that is in force the version stands already.
-fn sorted(config: &Config, with_version: bool) -> String {
-    let text = config.to_text();
-    let mut lines: Vec<&str> = text.lines().filter(|line| with_version || !line.starts_with("version=")).collect();
-    lines.sort_unstable();
-    lines.join("\n")
 }
 
 /// A zoo.cfg without what stands in the dynamic file, and with that one's name. Unlike Java's it keeps its comments, its

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use oxkeeper_zab::{Config, Door, ElectionOptions, MemberAddress, Sid};
+use oxkeeper_zab::{Config, Door, ElectionOptions, KeptConfigs, MemberAddress, Sid};
 
 /// A member's part of the configuration. Each field is an option of [`super::table::TABLE`] unless it says
 /// otherwise.
@@ -137,7 +137,5 @@ impl EnsembleConfig {
 /// The version in a dynamic file's name: what stands behind the last dot, as a hexadecimal number.
 #[must_use]
 pub fn version_of(dynamic_file: &Path) -> u64 {
-    let name = dynamic_file.as_os_str().to_string_lossy();
-    let version = name.rsplit_once('.').and_then(|(_, version)| i64::from_str_radix(version, 16).ok());
-    version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0)
+    KeptConfigs::version_of(&dynamic_file.as_os_str().to_string_lossy())
 }

@@ -138,7 +138,7 @@ enum Ended {
 }
 
 fn serve_once(
-    config: ServerConfig,
+    mut config: ServerConfig,
     audit: Option<Arc<AuditLog>>,
     doors: &Doors,
     is_first: bool,
@@ -165,6 +165,9 @@ fn serve_once(
         metrics.keep_all_distributions();
     }
     let (store, tree, snapshot_zxid) = recover_when_free(&config, &disk, &metrics, now, is_first)?;
+    if let Some(ensemble) = config.ensemble.as_mut().filter(|_| config.reconfig_enabled) {
+        ensemble.last_seen = oxkeeper_ledger::last_seen(&ensemble.config, ensemble.last_seen.take(), &tree);
+    }
     let log_options = LogOptions {
         pre_alloc_bytes: i64::try_from(config.pre_alloc_bytes).unwrap_or(i64::MAX),
         size_limit_bytes: config.txn_log_size_limit_bytes,
