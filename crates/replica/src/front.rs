@@ -757,9 +757,11 @@ impl Front {
         for item in inbox.items.drain(..) {
             self.item(now, item, &inbox.bytes, outlets);
         }
-        // Only now: the tree is ahead of every event that was still in the inbox.
+        // Only now: the tree is ahead of every event that was still in the inbox. But if the inbox also said that nobody is
+        // served any more, it may be an earlier one that has been put in its place.
         for slot in std::mem::take(&mut self.runnable) {
-            if self.connections[slot as usize].outstanding == 0 {
+            let connection = &self.connections[slot as usize];
+            if connection.outstanding == 0 && connection.stage == Stage::Open {
                 self.run_parked(now, tree, slot, outlets.out(slot));
             }
         }

@@ -11,7 +11,7 @@ use oxkeeper_proto::{ErrorCode, EventType, OpCode, Reader, Record, SessionId, Wr
 use oxkeeper_replica::apply::{Commit, apply};
 use oxkeeper_replica::core::{Core, CoreOptions, Input, LocalSessions, Output};
 use oxkeeper_replica::front::{Flow, Front, FrontOptions, Outlets, Sizes};
-use oxkeeper_replica::inbox::FrontShared;
+use oxkeeper_replica::inbox::{FrontShared, Item, Service};
 use oxkeeper_replica::meter::Meter;
 use oxkeeper_replica::prepare::PrepareOptions;
 use oxkeeper_replica::request::Now;
@@ -387,6 +387,23 @@ fn a_read_that_waited_comes_after_the_events_of_what_it_shows() {
     world.frame(b, &set(1, "/x", b"seen", -1));
     world.sync();
     assert_eq!(world.replies(a), [(3, 5, 0), (-1, 6, 0), (101, 6, 0)]);
+}
+
+/// A new leader's snapshot may put an earlier tree in the place of the one that the write was applied to.
+#[test]
+fn a_read_that_waited_is_not_answered_when_nobody_is_served_any_more() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    world.frame(slot, &create(1, "/a", 0));
+    world.frame(slot, &get(100, "/a", false));
+    world.tell(Input::LogSynced { through: world.proposed });
+    let commits = std::mem::take(&mut world.commits);
+    apply(&mut world.tree, &[&world.shared], commits, &world.schemes, MAX_LENGTH, &mut world.tally);
+    world.shared.inbox.lock().unwrap().items.push(Item::Serve(Service::None));
+    let earlier = Tree::new(TreeOptions::default());
+    world.front.drain(world.now, &earlier, &mut world.wires);
+    let answered: Vec<i32> = world.replies(slot).into_iter().map(|(xid, ..)| xid).collect();
+    assert_eq!((answered, &world.wires.closed[..]), (vec![1], &[slot][..]));
 }
 
 #[test]
