@@ -103,6 +103,15 @@ impl EpochFiles {
                 "The epochs are {} (accepted) and {} (current), and have been {} and {}",
                 epochs.accepted, epochs.current, copy.accepted, copy.current
             ))),
+            // A crash between a file and its copy, or Java's work: what is believed once is what later damage is held against.
+            Some(copy)
+                if !in_doubt
+                    && (copy.accepted, copy.current) != (epochs.accepted, epochs.current)
+                    && self.read(CURRENT_TEMPORARY)?.is_none() =>
+            {
+                write(self.write_copy(None), names::EPOCHS)?;
+                Ok(epochs)
+            }
             _ => Ok(epochs),
         }
     }

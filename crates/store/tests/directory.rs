@@ -330,6 +330,22 @@ fn a_current_epoch_that_no_promise_explains_is_not_believed() {
     assert_eq!(epochs.load(last).unwrap(), Epochs { accepted: 5, current: 5, in_doubt: false });
 }
 
+/// The copy may be behind, after a crash or after Java; from the next start on it is not.
+#[test]
+fn what_was_believed_at_a_start_is_what_later_damage_is_held_against() {
+    let disk = SimDisk::new();
+    let epochs = open(&disk).unwrap().store.epochs();
+    epochs.set_accepted(1).unwrap();
+    epochs.set_current(1).unwrap();
+    disk.put(Path::new("/data/version-2/acceptedEpoch"), b"3");
+    let last = Zxid::new(1, 5);
+    assert_eq!(epochs.load(last).unwrap(), Epochs { accepted: 3, current: 1, in_doubt: false });
+    disk.power_cut(1);
+    disk.rot(Path::new("/data/version-2/currentEpoch"), 0, |byte| byte ^ 2);
+    let epochs = open(&disk).unwrap().store.epochs();
+    assert_eq!(epochs.load(last).unwrap(), Epochs { accepted: 3, current: 1, in_doubt: true });
+}
+
 #[test]
 fn an_epoch_that_is_just_becoming_the_current_one_is_believed_before_and_after() {
     let disk = SimDisk::new();
