@@ -810,7 +810,8 @@ impl Front {
                 frame::notification(&mut self.scratch, zxid, kind, &path);
                 for slot in watchers {
                     let connection = &self.connections[slot as usize];
-                    if connection.stage == Stage::Free || !self.schemes.permits(&acl, perms::READ, &connection.identities) {
+                    // What comes after a connection's end may be an earlier tree that is catching up.
+                    if connection.stage != Stage::Open || !self.schemes.permits(&acl, perms::READ, &connection.identities) {
                         continue;
                     }
                     outlets.out(slot).extend_from_slice(&self.scratch);

@@ -406,6 +406,22 @@ fn a_read_that_waited_is_not_answered_when_nobody_is_served_any_more() {
     assert_eq!((answered, &world.wires.closed[..]), (vec![1], &[slot][..]));
 }
 
+/// It may be told again what it was told before, by the earlier tree that catches up.
+#[test]
+fn nothing_is_told_to_a_watcher_when_nobody_is_served_any_more() {
+    let mut world = World::new();
+    let (slot, _) = world.client();
+    world.frame(slot, &create(1, "/a", 0));
+    world.sync();
+    world.frame(slot, &get(100, "/a", true));
+    world.replies(slot);
+    let (writer, _) = world.client();
+    world.frame(writer, &set(2, "/a", b"1", -1));
+    world.shared.inbox.lock().unwrap().items.push(Item::Serve(Service::None));
+    world.sync();
+    assert_eq!(world.replies(slot), []);
+}
+
 #[test]
 fn the_end_of_a_session_takes_its_ephemerals_and_comes_last() {
     let mut world = World::new();
