@@ -7,11 +7,12 @@ use oxkeeper_zab::Config;
 /// The last configuration that a member has seen proposed, at its start: what it kept beside zoo.cfg, or what its history
 /// shows if that is later. It has acknowledged the transaction, even if its disk had no room for the file: by the earlier
 /// configuration alone it might lead what is no quorum any more. An operator who has written the members into zoo.cfg
-/// himself, without a version, means it.
+/// himself, without a version, means it, unless something later was kept beside them.
 pub fn last_seen(in_force: &Config, kept: Option<Config>, tree: &Tree) -> Option<Config> {
     let shown = tree.get(path::CONFIG).and_then(|node| std::str::from_utf8(node.data()?).ok().map(str::to_owned));
     let known = kept.as_ref().map_or(in_force.version, |kept| kept.version.max(in_force.version));
-    let shown = shown.and_then(|text| Config::parse(&text).ok()).filter(|shown| in_force.version > 0 && shown.version > known);
+    let shown =
+        shown.and_then(|text| Config::parse(&text).ok()).filter(|shown| (in_force.version > 0 || kept.is_some()) && shown.version > known);
     shown.or(kept)
 }
 
@@ -32,6 +33,8 @@ mod tests {
             (2, None, 2, None),
             (3, Some(2), 3, Some(2)),
             (0, None, 3, None),
+            // Seed 5016498 on 9094fe2: there was no room for the first one that had a version either.
+            (0, Some(2), 3, Some(3)),
         ] {
             let mut tree = Tree::new(TreeOptions::default());
             tree.show_config(&config(shown).to_text(), Zxid(shown.cast_signed()), 0);
