@@ -270,6 +270,8 @@ struct Connection {
     paused: bool,
     /// It has had its answer and only waits for the peer to hang up: nobody is told of it.
     hidden: bool,
+    /// We have ended it, not its client: nothing more is said.
+    ended: bool,
     established_ms: i64,
     stats: ConnectionStats,
 }
@@ -344,6 +346,7 @@ impl Front {
             loads: VecDeque::new(),
             paused: false,
             hidden: false,
+            ended: false,
             established_ms: now.wall_ms,
             stats: ConnectionStats::default(),
         };
@@ -761,7 +764,7 @@ impl Front {
         // served any more, it may be an earlier one that has been put in its place.
         for slot in std::mem::take(&mut self.runnable) {
             let connection = &self.connections[slot as usize];
-            if connection.outstanding == 0 && connection.stage == Stage::Open {
+            if connection.outstanding == 0 && !connection.ended {
                 self.run_parked(now, tree, slot, outlets.out(slot));
             }
         }
@@ -811,7 +814,10 @@ impl Front {
                 for slot in watchers {
                     let connection = &self.connections[slot as usize];
                     // What comes after a connection's end may be an earlier tree that is catching up.
-                    if connection.stage != Stage::Open || !self.schemes.permits(&acl, perms::READ, &connection.identities) {
+                    if connection.stage == Stage::Free
+                        || connection.ended
+                        || !self.schemes.permits(&acl, perms::READ, &connection.identities)
+                    {
                         continue;
                     }
                     outlets.out(slot).extend_from_slice(&self.scratch);
@@ -826,7 +832,7 @@ impl Front {
             }
             Item::Close { connection: id } => {
                 if let Some(connection) = self.living(id) {
-                    connection.stage = Stage::Closing;
+                    (connection.stage, connection.ended) = (Stage::Closing, true);
                     outlets.close(id.slot);
                 }
             }
@@ -841,7 +847,7 @@ impl Front {
                 for (slot, connection) in self.connections.iter_mut().enumerate() {
                     // Whoever has no session yet is told when it asks for one.
                     if matches!(connection.stage, Stage::Opening | Stage::Open) {
-                        connection.stage = Stage::Closing;
+                        (connection.stage, connection.ended) = (Stage::Closing, true);
                         outlets.close(slot as u32);
                     }
                 }
