@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const STEPS: usize = 4_000;
 const SEEDS: u64 = 2_000;
-const BLOCKS: u64 = 4;
+const BLOCKS: u64 = 3;
 
 /// What so many seeds must have come across at least: the power went while a learner was there, or right before that
 /// operation of its disk. An eighth of what is usual, or less: no choice of seeds misses it by chance.

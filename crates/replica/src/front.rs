@@ -845,8 +845,8 @@ impl Front {
                     return;
                 }
                 for (slot, connection) in self.connections.iter_mut().enumerate() {
-                    // Whoever has no session yet is told when it asks for one.
-                    if matches!(connection.stage, Stage::Opening | Stage::Open) {
+                    // Whoever has no session yet is told when it asks for one; whoever has asked for the end gets no answer.
+                    if matches!(connection.stage, Stage::Opening | Stage::Open | Stage::Closing) {
                         (connection.stage, connection.ended) = (Stage::Closing, true);
                         outlets.close(slot as u32);
                     }
