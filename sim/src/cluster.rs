@@ -991,6 +991,8 @@ impl Cluster {
                 if self.hosts.get(to).is_none_or(|other| other.member.is_none()) || self.is_cut(host, to) {
                     self.held_back.insert((host, to), message);
                 } else {
+                    // Only the newest is ever sent again.
+                    self.held_back.remove(&(host, to));
                     let queue = self.election.entry((host, to)).or_default();
                     queue.push_back(message);
                     if queue.len() > 100 {
