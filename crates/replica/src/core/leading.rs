@@ -28,13 +28,13 @@ pub(super) struct Request {
     pub auth: Vec<AuthId>,
 }
 
-/// The ticket of clients' syncs, which need none: they are answered in order.
-pub(super) const CLIENTS_SYNC: u64 = 0;
+/// The tickets of clients' syncs, and of those behind which a client is told that its session is gone. Either kind is
+/// answered in order.
+const CLIENTS_SYNC: u64 = 0;
+pub(super) const DENIAL: u64 = 1;
 
 /// A client that is to be told that its session is gone.
 pub(super) struct Denial {
-    /// Of the sync after which it may be told.
-    ticket: u64,
     session: SessionId,
     asker: Owner,
 }
@@ -199,20 +199,16 @@ impl Core {
     /// A leader that has been deposed and does not know it yet must not declare a session dead that began since: it says
     /// so only when a quorum has confirmed it. (Java's leader says it at once.)
     fn doubt(&mut self, now: Now, session: SessionId, asker: Owner) {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.denials.push_back(Denial { ticket, session, asker });
-        self.zab.handle(now.mono_ms, Zab::Sync { origin: SyncOrigin::Local(ticket) });
+        self.denials.push_back(Denial { session, asker });
+        self.zab.handle(now.mono_ms, Zab::Sync { origin: SyncOrigin::Local(DENIAL) });
     }
 
-    /// We lead still, and do not know the session.
-    pub(super) fn deny(&mut self, ticket: u64) {
-        while self.denials.front().is_some_and(|denial| denial.ticket <= ticket) {
-            let denial = self.denials.pop_front().expect("there is a first");
-            match denial.asker {
-                Owner::Link(link) => self.zab.answer_revalidate(link, denial.session, false),
-                Owner::Connection(connection) => self.tell_session(connection, SessionId::NONE, 0),
-            }
+    /// We lead still, and do not know the oldest of those sessions.
+    pub(super) fn deny(&mut self) {
+        let Some(denial) = self.denials.pop_front() else { return };
+        match denial.asker {
+            Owner::Link(link) => self.zab.answer_revalidate(link, denial.session, false),
+            Owner::Connection(connection) => self.tell_session(connection, SessionId::NONE, 0),
         }
     }
 

@@ -3,7 +3,6 @@
 
 use super::{Awaits, Core, Duty, InFlight, Output, draw_session};
 use crate::apply::{Commit, Origin, Outcome};
-use crate::prepare::refusal;
 use crate::request::{ConnId, MultiRequest, Now, Write, WriteRequest, read_multi};
 use bytes::Bytes;
 use log::warn;
@@ -123,19 +122,6 @@ impl Core {
         }
         let awaits = if op == OpCode::SYNC { Awaits::Sync } else { Awaits::Forwarded };
         self.send_request(body, Some(&identities), origin, awaits);
-    }
-
-    /// Why the committed tree does not allow a write, if it is checked before it goes into the order.
-    pub(super) fn eager_refusal(&self, tree: &Tree, op: OpCode, body: &[u8], identities: &[Identity]) -> Option<ErrorCode> {
-        if !self.checks_eagerly {
-            return None;
-        }
-        refusal(tree, &self.schemes, op, &mut Reader::with_max_length(body, self.options.max_length), identities)
-    }
-
-    pub(super) fn refuse_eagerly(&mut self, error: ErrorCode, origin: Origin) {
-        let place = InFlight { awaits: Awaits::Refused(error), payload: Bytes::new(), origin: Some(origin), opens: None, closes: None };
-        self.in_flight.push_back(place);
     }
 
     fn send_request(&mut self, body: Vec<u8>, identities: Option<&[Identity]>, origin: Origin, awaits: Awaits) {

@@ -19,16 +19,16 @@ use self::learning::Learning;
 use crate::apply::{Commit, Origin, Outcome};
 use crate::inbox::{Item, Service};
 use crate::overlay::Overlay;
-use crate::prepare::{PrepareOptions, ephemeral_cost};
+use crate::prepare::{PrepareOptions, ephemeral_cost, refusal};
 use crate::request::{ConnId, Now, Write};
 use crate::sessions::{Owner, Session, SessionTracker};
 use bytes::{Bytes, BytesMut};
 use log::info;
-use oxkeeper_auth::Schemes;
+use oxkeeper_auth::{Identity, Schemes};
 use oxkeeper_proto::collections::HashMap;
 use oxkeeper_proto::records::TxnHeader;
 use oxkeeper_proto::txn::{self, Txn};
-use oxkeeper_proto::{ErrorCode, OpCode, SessionId, Zxid};
+use oxkeeper_proto::{ErrorCode, OpCode, Reader, SessionId, Zxid};
 use oxkeeper_tree::Tree;
 use oxkeeper_zab::{Config, Door, LinkId, Packet, Peer, PeerCounts, Sid, SyncJob};
 use std::collections::VecDeque;
@@ -403,7 +403,6 @@ pub struct Core {
     in_flight: VecDeque<InFlight>,
     /// Sessions that are not known here and whose clients are to be told so, once it is certain that we still lead.
     denials: VecDeque<leading::Denial>,
-    next_ticket: u64,
     /// Until when sessions have been excused for what could not be heard of them, milliseconds of the monotonic clock.
     excused_ms: u64,
     /// How many bytes of ephemeral paths each session may still add.
@@ -445,7 +444,6 @@ impl Core {
             next_session: SessionId::first(options.sid, now.wall_ms as u64),
             in_flight: VecDeque::new(),
             denials: VecDeque::new(),
-            next_ticket: leading::CLIENTS_SYNC + 1,
             excused_ms: 0,
             ephemeral_budgets: HashMap::default(),
             outputs: VecDeque::new(),
@@ -684,7 +682,7 @@ impl Core {
                 }
                 Zab::Ping { zxid } => self.report(zxid),
                 Zab::Revalidated { session, is_valid } => self.revalidated(session, is_valid),
-                Zab::SyncDone { ticket } if ticket != leading::CLIENTS_SYNC => self.deny(ticket),
+                Zab::SyncDone { ticket: leading::DENIAL } => self.deny(),
                 Zab::Synced | Zab::SyncDone { .. } => {
                     if let Some(sync) = self.in_flight.iter_mut().find(|place| matches!(place.awaits, Awaits::Sync)) {
                         sync.awaits = Awaits::Synced;
@@ -774,10 +772,25 @@ impl Core {
         self.outputs.push_back(Output::Front { front: connection.front, item: Item::Close { connection } });
     }
 
-    /// An answer without a transaction keeps its place behind what is in flight.
+    /// Why the committed tree does not allow a write, if it is checked before it goes into the order.
+    fn eager_refusal(&self, tree: &Tree, op: OpCode, body: &[u8], identities: &[Identity]) -> Option<ErrorCode> {
+        if !self.checks_eagerly {
+            return None;
+        }
+        refusal(tree, &self.schemes, op, &mut Reader::with_max_length(body, self.options.max_length), identities)
+    }
+
+    fn refuse_eagerly(&mut self, error: ErrorCode, origin: Origin) {
+        self.take_place(Awaits::Refused(error), origin);
+    }
+
     fn answer(&mut self, error: ErrorCode, origin: Origin) {
-        let place = InFlight { awaits: Awaits::Turn(error), payload: Bytes::new(), origin: Some(origin), opens: None, closes: None };
-        self.in_flight.push_back(place);
+        self.take_place(Awaits::Turn(error), origin);
+    }
+
+    /// An answer without a transaction keeps its place behind what is in flight.
+    fn take_place(&mut self, awaits: Awaits, origin: Origin) {
+        self.in_flight.push_back(InFlight { awaits, payload: Bytes::new(), origin: Some(origin), opens: None, closes: None });
     }
 }
 
