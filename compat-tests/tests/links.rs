@@ -488,6 +488,80 @@ fn a_leader_is_not_waited_for_longer_than_is_said() {
     }
 }
 
+// --- The last packets of a link ---
+
+/// The kinds of packets that this log names for one direction of links, in each block that it has; blocks are checked to be
+/// as long as their heads say, and no longer than the limit.
+fn packets_told(log: &str, way: &str, most: usize) -> Vec<Vec<String>> {
+    let mut blocks = Vec::new();
+    let lines: Vec<&str> = log.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
+        let Some((head, peer)) = line.split_once(&format!(" timestamps for messages {way} ")) else { continue };
+        let Some((_, count)) = head.split_once("- Last ") else { continue };
+        let count: usize = count.parse().expect("a number");
+        assert!((1..=most).contains(&count), "{line}");
+        let begin = format!("- {way} {}  TimeStamp: ", peer.strip_suffix(':').expect("a colon"));
+        let kinds = lines[index + 1..].iter().filter_map(|line| line.split_once(&begin)).take(count).map(|(_, rest)| {
+            let (at, kind) = rest.split_once(" Type: ").expect("a time and a kind");
+            let shape: String = at.chars().map(|one| if one.is_ascii_digit() { '0' } else { one }).collect();
+            assert_eq!(shape, "0000-00-00 00:00:00,000", "{line}");
+            kind.trim_end().to_owned()
+        });
+        let kinds: Vec<String> = kinds.collect();
+        assert_eq!(kinds.len(), count, "{line}");
+        blocks.push(kinds);
+    }
+    blocks
+}
+
+/// Both ends of a link that ends name its last packets, if that was asked for (messageTracker.*).
+#[test]
+fn the_last_packets_of_a_broken_link_are_named() {
+    for subject in [Subject::Java39, ours()] {
+        let plan = Plan::new(&[subject; 2], &[]).line("messageTracker.Enabled", "true").line("messageTracker.BufferSize", "3");
+        let mut ensemble = Ensemble::new(&format!("packets {subject}"), &plan);
+        ensemble.start_all();
+        for kills_leader in [false, true] {
+            let leader = ensemble.wait_for_leader();
+            let (killed, other) = if kills_leader { (leader, 1 - leader) } else { (1 - leader, leader) };
+            let log = ensemble.members[other].server.log_path();
+            let before = fs::read_to_string(&log).map_or(0, |text| text.len());
+            ensemble.kill(killed);
+            let told = wait_for(&format!("{subject}: server {} tells nothing", other + 1), || {
+                let text = fs::read_to_string(&log).ok()?;
+                let text = text.get(before..)?;
+                // The second direction is written last.
+                let (head, rest) = text.rsplit_once(" timestamps for messages sentBuffer to ")?;
+                let count: usize = head.rsplit_once("- Last ")?.1.parse().ok()?;
+                let is_whole = rest.ends_with('\n') && rest.matches("TimeStamp: ").count() == count;
+                is_whole.then(|| text.to_owned())
+            });
+            // A learner of Java keeps ten whatever is said.
+            let most = if kills_leader && subject == Subject::Java39 { 10 } else { 3 };
+            for way in ["receivedBuffer from", "sentBuffer to"] {
+                let blocks = packets_told(&told, way, most);
+                assert_eq!(blocks.len(), 1, "{subject}: {told}");
+                // Behind a synchronisation there are pings, and what a member acknowledges.
+                let expected = [
+                    "PING",
+                    "ACK",
+                    "ACKEPOCH",
+                    "FOLLOWERINFO",
+                    "LEADERINFO",
+                    "DIFF",
+                    "SNAP",
+                    "NEWLEADER",
+                    "UPTODATE",
+                    "PROPOSAL",
+                    "COMMIT",
+                ];
+                assert!(blocks[0].iter().all(|kind| expected.contains(&kind.as_str())), "{subject}: {blocks:?}");
+            }
+            ensemble.start(killed);
+        }
+    }
+}
+
 // --- Access lists that are checked before the order ---
 
 /// What a client of a member gets for writes that the access lists do not allow: the error, and whether there is a zxid.

@@ -267,7 +267,7 @@ pub fn write_audit_line(out: &mut Vec<u8>, at: SystemTime, zone: &Zone, level: L
 }
 
 /// `2026-11-23 01:39:00,123`, in this zone.
-struct Timestamp<'a>(SystemTime, &'a Zone);
+pub(crate) struct Timestamp<'a>(pub SystemTime, pub &'a Zone);
 
 impl fmt::Display for Timestamp<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

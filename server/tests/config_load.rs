@@ -572,7 +572,7 @@ fn what_is_odd_about_an_ensemble_is_warned_of() {
         ("1000", "server.1000=a:1:2", "myid 1000 is not from 1 to 255"),
         ("1", "electionPortBindRetry=-5", "taken as 3"),
         ("1", "oraclePath=/o\ngroup.1=1:2", "with groups it has no effect"),
-        ("1", "messageTracker.Enabled=true", "messageTracker.Enabled=true is not supported yet"),
+        ("1", "audit.impl.class=org.example.Log", "audit.impl.class=org.example.Log is not supported yet"),
     ] {
         let notices = member(my_id, &format!("{THREE}{lines}"), &[]).unwrap().notices;
         assert!(notices.iter().any(|one| one.level == Level::Warn && one.message.contains(part)), "{lines}: {notices:?}");

@@ -655,6 +655,7 @@ impl Loader {
             max_concurrent_snap_syncs: self.positive("leader.maxConcurrentSnapSyncs").unwrap_or(1),
             max_concurrent_diff_syncs: self.positive("leader.maxConcurrentDiffSyncs").unwrap_or(1),
             max_time_to_wait_for_epoch_ms: u32::try_from(self.int("leader.maxTimeToWaitForEpoch")).ok(),
+            tracked_packets: if self.bool("messageTracker.Enabled") { self.positive("messageTracker.BufferSize") } else { None },
             leader_connect_delay_ms: self.positive("leaderConnectDelayDuringRetryMs").unwrap_or(0),
             multi_address_enabled: self.bool("multiAddress.enabled"),
             leader_no_delay: self.bool("leader.nodelay"),

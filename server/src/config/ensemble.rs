@@ -77,6 +77,8 @@ pub struct EnsembleConfig {
     pub max_concurrent_diff_syncs: u32,
     /// leader.maxTimeToWaitForEpoch; `None`: off.
     pub max_time_to_wait_for_epoch_ms: Option<u32>,
+    /// messageTracker.BufferSize, if messageTracker.Enabled: packets kept of each link and direction.
+    pub tracked_packets: Option<u32>,
     /// leaderConnectDelayDuringRetryMs.
     pub leader_connect_delay_ms: u32,
     /// multiAddress.enabled.

@@ -235,7 +235,6 @@ const NO_NETTY: &str = "There is one network layer, and it is not Netty.";
 const JVM_ONLY: &str = "There is no JVM here.";
 const CLIENT_ONLY: &str = "A client's option; scripts share JVMFLAGS between client and server.";
 const LOGS_TO_STDERR: &str = "There is no trace log.";
-const NO_TRACKER: &str = "Packets are not kept for show yet.";
 const OWN_ADDRESSES: &str = "All addresses of a server are tried: for elections a quarter of a second apart, for a leader a second.";
 const NEVER_BLOCKS: &str = "Sockets never block here.";
 const OWN_CHAIN: &str = "There are no chains of processors here.";
@@ -449,8 +448,8 @@ pub const TABLE: &[OptionRow] = &[
     row("auditlog.file", FileOrProperty, Path, "", "", "File of the audit log in log.dir, ten old ones of 10 MB kept; the log itself if not set.", Supported),
     row("pathStats.enabled", FileOrProperty, Bool, "false", "", "Statistics of the busiest paths in the log.", KnownNotYet("The busiest paths are told by the word `busy`, `oxkeeper cli top` and the console, not in the log.")),
     row("pathStats.*", FileOrProperty, Text, "", "", "Options of these statistics.", KnownNotYet("The busiest paths are told by the word `busy`, `oxkeeper cli top` and the console, not in the log.")),
-    row("messageTracker.Enabled", FileOrProperty, Bool, "false", "", "Keeps a learner's last packets to show them when its link breaks.", KnownNotYet(NO_TRACKER)),
-    row("messageTracker.BufferSize", FileOrProperty, ANY_JAVA_INT, "10", "packets", "How many.", KnownNotYet(NO_TRACKER)),
+    row("messageTracker.Enabled", FileOrProperty, Bool, "false", "", "The last packets of each link between a learner and a leader are named in the log when it ends.", EnsembleOnly),
+    row("messageTracker.BufferSize", FileOrProperty, POSITIVE, "10", "packets", "How many of them each way.", EnsembleOnly),
     // Ensemble.
     row("cnxTimeout", FileOrProperty, ANY_INT, "5000", "ms", "Time for an election connection.", EnsembleOnly),
     row("commitLogCount", FileOrProperty, ANY_INT, "500", "transactions", "Transactions kept in memory for learners; at least 500.", EnsembleOnly),

@@ -4,6 +4,8 @@
 //! Packets are put into a link's buffer under the core's lock, so that their order is the core's; they are sent after it
 //! has been let go. What a socket does not take at once is sent by the thread of the peers when there is room.
 
+use crate::four_letter::zone::Zone;
+use crate::logging::Timestamp;
 use crate::metrics::{Counter, Metrics, Recorder, SummarySet};
 use bytes::Bytes;
 use log::{info, warn};
@@ -12,7 +14,7 @@ use oxkeeper_net::{FlushOutcome, Queue, Stream, Wakeup, WriteBuffer};
 use oxkeeper_proto::Zxid;
 use oxkeeper_store::Store;
 use oxkeeper_zab::{Config, Door, LinkId, Packet, PacketKind, Sid, SyncJob, SyncPlan};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -77,6 +79,49 @@ struct Socket {
     is_awaited: bool,
     waiting: Waiting,
     counted: Counted,
+    tracked: Option<Tracked>,
+}
+
+/// The last packets of a link, oldest first (messageTracker.*). Of a synchronisation only its kind is kept, when all of
+/// it has been sent; what it consists of is not.
+struct Tracked {
+    most: usize,
+    sent: VecDeque<(SystemTime, PacketKind)>,
+    received: VecDeque<(SystemTime, PacketKind)>,
+}
+
+impl Tracked {
+    fn new(most: u32) -> Self {
+        Self { most: most as usize, sent: VecDeque::new(), received: VecDeque::new() }
+    }
+
+    fn sent(&mut self, kind: PacketKind) {
+        Self::keep(self.most, &mut self.sent, kind);
+    }
+
+    fn received(&mut self, kind: PacketKind) {
+        Self::keep(self.most, &mut self.received, kind);
+    }
+
+    fn keep(most: usize, kept: &mut VecDeque<(SystemTime, PacketKind)>, kind: PacketKind) {
+        if kept.len() >= most {
+            kept.pop_front();
+        }
+        kept.push_back((SystemTime::now(), kind));
+    }
+
+    /// The lines that Java writes about one direction, and whether they are a warning.
+    fn lines(way: &str, peer: SocketAddr, kept: &VecDeque<(SystemTime, PacketKind)>, zone: &Zone) -> (bool, Vec<String>) {
+        if kept.is_empty() {
+            return (false, vec![format!("No buffered timestamps for messages {way} {peer}")]);
+        }
+        let head = format!("Last {} timestamps for messages {way} {peer}:", kept.len());
+        let each = kept.iter().map(|&(at, kind)| {
+            let name = kind.name().unwrap_or("UNKNOWN");
+            format!("{way} {peer}  TimeStamp: {} Type: {name}", Timestamp(at, zone))
+        });
+        (true, std::iter::once(head).chain(each).collect())
+    }
 }
 
 /// What operators are told of the link of a learner.
@@ -159,7 +204,7 @@ impl Waiting {
 }
 
 impl Link {
-    pub fn new(id: LinkId, peer: SocketAddr, stream: Stream) -> Arc<Self> {
+    pub fn new(id: LinkId, peer: SocketAddr, stream: Stream, tracked_packets: Option<u32>) -> Arc<Self> {
         let socket = Socket {
             stream,
             out: WriteBuffer::default(),
@@ -169,6 +214,7 @@ impl Link {
             is_awaited: false,
             waiting: Waiting::default(),
             counted: Counted::default(),
+            tracked: tracked_packets.map(Tracked::new),
         };
         let established_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
         Arc::new(Self { id, peer, learner: OnceLock::new(), established_ms, socket: Mutex::new(socket), room: Condvar::new() })
@@ -200,7 +246,29 @@ impl Link {
 
     /// Counts a packet that has come in.
     pub fn count(&self, kind: PacketKind) {
-        self.lock().counted.receive(kind);
+        let mut socket = self.lock();
+        socket.counted.receive(kind);
+        if let Some(tracked) = &mut socket.tracked {
+            tracked.received(kind);
+        }
+    }
+
+    /// A synchronisation has been sent.
+    fn track_sent(&self, kind: PacketKind) {
+        if let Some(tracked) = &mut self.lock().tracked {
+            tracked.sent(kind);
+        }
+    }
+
+    /// Names its last packets in the log, if they were kept: once, when it has ended.
+    pub fn tell_tracked(&self) {
+        let Some(tracked) = self.lock().tracked.take() else { return };
+        let zone = Zone::local();
+        for (way, kept) in [("receivedBuffer from", &tracked.received), ("sentBuffer to", &tracked.sent)] {
+            let (warns, lines) = Tracked::lines(way, self.peer, kept, &zone);
+            let level = if warns { log::Level::Warn } else { log::Level::Info };
+            lines.iter().for_each(|line| log::log!(level, "{line}"));
+        }
     }
 
     /// What has gone over it so far.
@@ -232,6 +300,9 @@ impl Link {
         packet.encode(into);
         socket.waiting.add();
         socket.counted.push(packet);
+        if let Some(tracked) = &mut socket.tracked {
+            tracked.sent(packet.kind);
+        }
         if into.len() > LONGEST_BACKLOG_BYTES {
             warn!("The link with {} is dropped: {} bytes wait to be sent", self.peer, into.len());
             socket.has_failed = true;
@@ -415,10 +486,11 @@ impl Links {
             match outcome {
                 Ok(plan) => {
                     let (how, at) = match plan {
-                        SyncPlan::Diff { after } => ("DIFF", after),
-                        SyncPlan::Trunc { to } => ("TRUNC", to),
-                        SyncPlan::Snap => ("SNAP", job.through),
+                        SyncPlan::Diff { after } => (PacketKind::DIFF, after),
+                        SyncPlan::Trunc { to } => (PacketKind::TRUNC, to),
+                        SyncPlan::Snap => (PacketKind::SNAP, job.through),
                     };
+                    link.track_sent(how);
                     // As Java counts: a cut is a DIFF.
                     let counter = if matches!(plan, SyncPlan::Snap) { Counter::SnapCount } else { Counter::DiffCount };
                     links.metrics.record(|recorder| recorder.add(counter, 1));
@@ -438,5 +510,29 @@ impl Links {
             warn!("No thread to synchronise a learner: {failure}");
             self.ask(Work::Failed(id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_packets_of_a_link_are_told_oldest_first() {
+        let mut tracked = Tracked::new(2);
+        for kind in [PacketKind::LEADERINFO, PacketKind::DIFF, PacketKind(99)] {
+            tracked.sent(kind);
+        }
+        tracked.sent.iter_mut().zip(1..).for_each(|(one, at)| one.0 = UNIX_EPOCH + Duration::from_millis(at));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 2888));
+        let told = Tracked::lines("sentBuffer to", peer, &tracked.sent, &Zone::utc());
+        let expected = [
+            "Last 2 timestamps for messages sentBuffer to 127.0.0.1:2888:",
+            "sentBuffer to 127.0.0.1:2888  TimeStamp: 1970-01-01 00:00:00,001 Type: DIFF",
+            "sentBuffer to 127.0.0.1:2888  TimeStamp: 1970-01-01 00:00:00,002 Type: UNKNOWN",
+        ];
+        assert_eq!(told, (true, expected.map(String::from).to_vec()));
+        let told = Tracked::lines("receivedBuffer from", peer, &tracked.received, &Zone::utc());
+        assert_eq!(told, (false, vec!["No buffered timestamps for messages receivedBuffer from 127.0.0.1:2888".to_owned()]));
     }
 }

@@ -178,6 +178,7 @@ impl Peers {
         for reading in self.reading.values() {
             reading.link.flush();
             reading.link.fail();
+            reading.link.tell_tracked();
         }
     }
 
@@ -356,7 +357,7 @@ impl Peers {
             warn!("The link with {peer} cannot be polled: {failure}");
             return false;
         }
-        let link = Link::new(id, peer, stream);
+        let link = Link::new(id, peer, stream, self.ensemble.tracked_packets);
         if connecting.is_none() {
             self.links.insert(link.clone());
         }
@@ -480,6 +481,10 @@ impl Peers {
                 let _ = stream.deregister(self.poll.registry());
             });
             reading.link.fail();
+            // An address that was not reached has nothing to tell.
+            if reading.connecting.is_none() {
+                reading.link.tell_tracked();
+            }
         }
     }
 }
