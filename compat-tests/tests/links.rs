@@ -363,6 +363,35 @@ fn a_member_is_reached_by_the_address_that_lives() {
     });
 }
 
+/// A port of this host that neither answers nor refuses, as long as what is returned lives: its queue is full.
+fn silent_port(host: Ipv4Addr, port: u16) -> (socket2::Socket, TcpStream) {
+    let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    silent.bind(&SocketAddr::from((host, port)).into()).expect("nobody else uses the address");
+    silent.listen(0).expect("listens");
+    let queued = TcpStream::connect((host, port)).expect("the first is taken");
+    (silent, queued)
+}
+
+/// The first addresses of the leader are silent, which takes longer to find out than that they are dead.
+#[test]
+fn a_leader_is_reached_behind_a_silent_address() {
+    for voters in [[Subject::Java39; 2], [ours(); 2], [ours(), Subject::Java39]] {
+        let site = Site::loopback(2);
+        let host = site.hosts[1];
+        let _silent = [2889, 3889].map(|port| silent_port(host, port));
+        let lines = format!("{host}:2889:3889|{host}:2888:3888;{host}:2181");
+        let mut plan = Plan::new(&voters, &[]).own_line(0, "server.2", &lines);
+        plan.options = plan.options.property("zookeeper.multiAddress.enabled", "true");
+        let mut ensemble = Ensemble::at(&format!("silent address {} {}", voters[0], voters[1]), &plan, site);
+        ensemble.start_all();
+        assert_eq!(ensemble.wait_for_leader(), 1, "it has the higher number");
+        ensemble.wait_until_serving(0);
+        let load = Chronicle::begin(&ensemble.addresses(), &Shape::default());
+        load.wait_for(200, "both are there");
+        settle(&ensemble, load);
+    }
+}
+
 // --- The end of an epoch ---
 
 /// The epoch of what a member has applied last.
@@ -470,10 +499,7 @@ fn a_leader_is_not_waited_for_longer_than_is_said() {
     for subject in [Subject::Java39, ours()] {
         let site = Site::loopback(2);
         // Who connects is not answered: the one place in the queue is taken.
-        let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-        silent.bind(&SocketAddr::from((site.hosts[1], 2889)).into()).expect("nobody else uses the address");
-        silent.listen(0).expect("listens");
-        let _queued = TcpStream::connect((site.hosts[1], 2889)).expect("the first is taken");
+        let _silent = silent_port(site.hosts[1], 2889);
         let mut plan = Plan::new(&[subject; 2], &[]).line("connectToLearnerMasterLimit", "1").line("leader.maxTimeToWaitForEpoch", "1");
         plan.init_limit = 1200;
         let lies = format!("{0}:2889:3888;{0}:2181", site.hosts[1]);
