@@ -306,7 +306,7 @@ send and one receive for each request on either side, so no server can be far fr
 `failover` and `failover-again`: the session that writes is a new one on a member that lives. In `failover-again` each of
 sixteen writers has a write due every 40 ms, which counts from that moment until it is acknowledged, however often it had to be
 tried. `join` and `snapshots`: an open loop; `ms` of `join` is the time until the new member serves. All members share a disk:
-while one takes in a snapshot, or writes one, an fdatasync of another's log takes up to 170 ms (the slow request log says so).
+while one takes in a snapshot, an fdatasync of another's log takes up to 170 ms (the slow request log says so).
 
 ";
 const TABLE_HEAD: &str = "\
