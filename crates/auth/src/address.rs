@@ -1,7 +1,7 @@
 //! Addresses as text: how Java prints them, and how the `ip` scheme reads and compares them.
 //! Rust's own parser is stricter in places and laxer in others, hence this one.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// What `InetAddress.getHostAddress` gives.
 pub fn java_text(address: IpAddr) -> String {

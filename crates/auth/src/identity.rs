@@ -1,7 +1,7 @@
 //! Who a connection is known as.
 
 use crate::address;
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// One thing a connection is known as. A connection holds several; none is ever taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -3,10 +3,10 @@
 
 use crate::digest::{self, DigestAlgorithm, UnknownAlgorithm};
 use crate::{Identity, add_identity, address};
+use core::net::IpAddr;
 use oxkeeper_proto::acl::{AclEntry, AclList};
 use oxkeeper_proto::records::Acl;
 use oxkeeper_proto::{ErrorCode, java_string, perms};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Options as they stand in configuration files and system properties.

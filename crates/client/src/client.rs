@@ -11,9 +11,9 @@ use crate::{
     Chroot, Completion, HostPort, Input, Level, Operation, Options, Output, Password, PendingRequests, SaslStep, SessionEvent, State,
     SubmitError, TableKind, WatchEvent, WatcherId, WatchesToRemove, path,
 };
+use core::net::{IpAddr, SocketAddr};
 use oxkeeper_proto::{ErrorCode, JuteError, OpCode, Reader, SessionId, Write};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
 
 /// xids with a meaning of their own.
 const EVENT_XID: i32 = -1;

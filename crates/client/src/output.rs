@@ -1,8 +1,8 @@
 //! What goes into the machine besides requests, and what comes out.
 
 use crate::{HostPort, Password};
+use core::net::SocketAddr;
 use oxkeeper_proto::{ErrorCode, OpCode, SessionId};
-use std::net::SocketAddr;
 
 /// A watcher, in the caller's own numbering. 128 bits hold a C function and its context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

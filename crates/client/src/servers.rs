@@ -1,7 +1,7 @@
 //! Which server is next: the list in its (shuffled) order, and the move to another one when the list has changed.
 
+use core::net::SocketAddr;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 /// The resolved servers.
 #[derive(Debug)]

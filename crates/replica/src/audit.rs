@@ -2,12 +2,12 @@
 //! connection, from the request and its reply. Where the lines go is the server's affair.
 
 use crate::request::{ConnId, Identities, MultiRequest, WriteRequest, create_flags, is_write, read_multi};
+use core::net::IpAddr;
 use oxkeeper_auth::user_name;
 use oxkeeper_proto::collections::HashMap;
 use oxkeeper_proto::records::{Acl, MultiHeader, ReplyHeader, Stat};
 use oxkeeper_proto::{OpCode, Reader, Record, SessionId, perms};
 use std::collections::VecDeque;
-use std::net::IpAddr;
 
 /// The length field of a frame.
 const LENGTH_BYTES: usize = 4;

@@ -13,13 +13,13 @@ use crate::meter::ReadLog;
 use crate::read::{Reading, WatchesAccess, is_read};
 use crate::request::{ConnId, Identities, Now, Parked, Write, is_write};
 use crate::sessions::deadline;
+use core::net::SocketAddr;
 use log::{debug, info, warn};
 use oxkeeper_auth::{AuthOutcome, Identity, Schemes};
 use oxkeeper_proto::records::{AuthPacket, ConnectRequest, ConnectResponse, GetSaslRequest, RequestHeader, SetSaslResponse};
 use oxkeeper_proto::{ErrorCode, OpCode, Reader, Record, SessionId, Write as _, perms};
 use oxkeeper_tree::Tree;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

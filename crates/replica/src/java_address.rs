@@ -1,7 +1,7 @@
 //! Addresses as Java prints them: log lines and four-letter words are parsed by tools.
 
+use core::net::{IpAddr, SocketAddr};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 
 /// Displays an address as Java (14 and later) prints one whose name was never asked for:
 /// `/127.0.0.1:2181`, `/[0:0:0:0:0:0:0:1]:2181`. An IPv4 address in IPv6 clothes prints as IPv4.

@@ -5,9 +5,9 @@
 //! the text is from, and whether this server can keep to it, is for others to say.
 
 use crate::quorum::{Hierarchy, Quorum, Sid};
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Members, groups and weights of an ensemble.
 #[derive(Clone, Debug, PartialEq, Eq)]

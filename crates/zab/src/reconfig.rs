@@ -5,8 +5,8 @@
 
 use crate::config::{Config, ConfigError, HostPort, Member};
 use crate::quorum::Sid;
+use core::net::IpAddr;
 use log::warn;
-use std::net::IpAddr;
 
 /// What the client asks for: either whole new `members`, or servers that join and leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
