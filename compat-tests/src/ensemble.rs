@@ -169,12 +169,18 @@ impl Ensemble {
     fn server_lines(&self, of: usize) -> Vec<(String, String)> {
         let line = |(index, host): (usize, &Ipv4Addr)| {
             let role = if index >= self.plan.voters.len() { "observer" } else { "participant" };
-            // On the loopback a connect is refused.
             let is_dead = self.plan.has_dead_addresses && index != of;
-            let dead = if is_dead { format!("127.255.254.{}:2888:3888|", index + 1) } else { String::new() };
+            let dead = if is_dead { format!("{}:2888:3888|", self.dead_host(index)) } else { String::new() };
             (format!("server.{}", index + 1), format!("{dead}{host}:2888:3888:{role};{host}:2181"))
         };
         self.site.hosts.iter().enumerate().map(line).collect()
+    }
+
+    /// Where nobody is. Java takes any of the addresses that answer a ping, and the same one again and again, so that it
+    /// may never reach a member with one that refuses its connections; nothing can be sent to a broadcast address.
+    fn dead_host(&self, index: usize) -> Ipv4Addr {
+        let has_java = self.plan.voters.iter().chain(&self.plan.observers).any(|subject| *subject != Subject::Oxkeeper);
+        if has_java { Ipv4Addr::new(127, 255, 255, 255) } else { Ipv4Addr::new(127, 255, 254, index as u8 + 1) }
     }
 
     fn options_of(&self, index: usize) -> Options {
