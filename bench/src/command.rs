@@ -193,7 +193,7 @@ fn run_compare(options: &Options, subject: &'static Subject) -> Result<(), Strin
         return Err("the echo server alone cannot run these workloads".into());
     }
     let heap = if of_three { "by the size of the tree" } else { heap };
-    let conditions = conditions(&settings, heap, &directory)?;
+    let conditions = conditions(&settings, of_three, heap, &directory)?;
     println!("{conditions}");
     let document = options.text("write").map(Path::new);
     let mut failure = None;
@@ -225,8 +225,21 @@ fn write_document(path: &Path, subject: &'static Subject, outcome: &compare::Out
 }
 
 /// Where and how: one line.
-fn conditions(settings: &Settings, heap: &str, directory: &Path) -> Result<String, String> {
-    let sync = server::disk_sync_p50(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+fn conditions(settings: &Settings, of_three: bool, heap: &str, directory: &Path) -> Result<String, String> {
+    let wrong = |error: std::io::Error| format!("{}: {error}", directory.display());
+    let sync = server::disk_sync_p50(directory).map_err(wrong)?;
+    let three = if of_three {
+        let times = server::disk_syncs_of_three(directory, Duration::from_secs(5)).map_err(wrong)?;
+        let millis = |fraction| times.quantile(fraction) as f64 / 1e6;
+        format!(
+            "; of 16 KB in each of three files side by side, with nothing else running, p50 {:.2} ms, p99 {:.1} ms, p99.9 {:.1} ms",
+            millis(0.5),
+            millis(0.99),
+            millis(0.999)
+        )
+    } else {
+        String::new()
+    };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let java = if settings.servers.iter().any(Kind::is_java) {
@@ -242,7 +255,7 @@ fn conditions(settings: &Settings, heap: &str, directory: &Path) -> Result<Strin
     let (year, month, day) = civil(day as i64);
     Ok(format!(
         "Measured {year}-{month:02}-{day:02} at commit {commit}: {cores} cores, Linux {}, fdatasync of 4 KB appended p50 \
-         {:.0} us{java}; {} alternations ({} of the heavy workloads) of {:?}; servers {}.\n",
+         {:.0} us{three}{java}; {} alternations ({} of the heavy workloads) of {:?}; servers {}.\n",
         kernel.trim(),
         sync.as_secs_f64() * 1e6,
         settings.alternations,

@@ -10,7 +10,7 @@ use crate::ensemble::{Ensemble, MEMBERS, Mode, mode_at};
 use crate::frame;
 use crate::histogram::Histogram;
 use crate::pool::{Opening, Pace, Pool, Stop};
-use crate::server::{Kind, Plain, Scratch, Server};
+use crate::server::{Kind, Plain, Scratch, Server, settle_disk};
 use crate::source::Creates;
 use crate::workload::{Metric, Requests, Seat, Trio, Work, Workload};
 use std::fs;
@@ -59,6 +59,7 @@ pub fn run(settings: &Settings, mut done: impl FnMut(&Outcome)) -> io::Result<()
             eprintln!("starting {} with {znodes} znodes", kind.name());
             stands.push(stand(kind, settings, seed.as_ref(), znodes)?);
         }
+        settle_disk()?;
         for workload in settings.workloads.iter().filter(|workload| trio_of(workload).znodes() == znodes) {
             let outcome = compare::alternate(settings, workload, |index| match &mut stands[index] {
                 Stand::Three(ensemble) => measure(ensemble, trio_of(workload), settings),
@@ -246,6 +247,7 @@ fn beside_join(ensemble: &mut Ensemble) -> io::Result<Sample> {
     let address = ensemble.address(joiner);
     ensemble.kill(joiner)?;
     ensemble.empty(joiner)?;
+    settle_disk()?;
     ensemble.spawn(joiner)?;
     let begin = Instant::now();
     let end = begin + Duration::from_secs(JOIN_SECONDS);

@@ -27,6 +27,9 @@ const FIRST_CHUNK_BYTES: u64 = 64 << 10;
 const ZERO_CHUNK_BYTES: usize = 64 << 10;
 /// The helper syncs after this much, since a sync of the log waits for its zeros too.
 const ZERO_SYNC_BYTES: u64 = 512 << 10;
+/// A batch that is longer than this (a member that catches up) is synced in pieces: on a disk that is shared, nobody's sync
+/// waits for more than one of them.
+const PIECE_BYTES: usize = 1 << 20;
 /// Space kept ahead of the log: more than a fast client can fill while the helper is asleep (100 MB/s for 80 ms).
 const ZERO_AHEAD_BYTES: u64 = 8 << 20;
 
@@ -240,7 +243,8 @@ impl TxnLog {
         Self { prefix: names::STAGED_PREFIX, ..self }
     }
 
-    /// Writes transactions (header, body, digest; in order of their zxids) behind each other, with one write. They count
+    /// Writes transactions (header, body, digest; in order of their zxids) behind each other, with one write unless they are
+    /// long. They count
     /// only when [`TxnLog::sync`] has come back. No more than [`LONGEST_BATCH_BYTES`] should be left unsynced; beyond
     /// that this syncs by itself.
     ///
@@ -340,7 +344,16 @@ impl TxnLog {
                 current.file.set_size(size)?;
                 current.size = size;
             }
-            current.file.write_all_at(&self.buffer, current.position)
+            let mut at = current.position;
+            let mut pieces = self.buffer.chunks(PIECE_BYTES).peekable();
+            while let Some(piece) = pieces.next() {
+                current.file.write_all_at(piece, at)?;
+                at += piece.len() as u64;
+                if pieces.peek().is_some() && self.options.force_sync {
+                    current.file.sync_data()?;
+                }
+            }
+            Ok(())
         };
         match write() {
             Ok(()) => {

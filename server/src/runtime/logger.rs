@@ -15,7 +15,7 @@ use oxkeeper_store::txn_log::ZeroAhead;
 use oxkeeper_tree::Tree;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -65,8 +65,8 @@ pub struct Logger {
     pub snapshots: SyncSender<Job>,
     /// A snapshot is being written.
     pub snapshot_running: Arc<AtomicBool>,
-    /// It should have been finished by now.
-    pub snapshot_overdue: Arc<AtomicBool>,
+    /// How many others should have been written meanwhile.
+    pub snapshot_overdue: Arc<AtomicU32>,
     /// Where space is filled with zeros ahead.
     pub zeros: SyncSender<ZeroAhead>,
     pub seed: u64,
@@ -241,10 +241,10 @@ impl Logger {
         }
         if self.snapshot_running.swap(true, Ordering::SeqCst) {
             warn!("Too busy to snap, skipping");
-            self.snapshot_overdue.store(true, Ordering::Relaxed);
+            self.snapshot_overdue.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.snapshot_overdue.store(false, Ordering::Relaxed);
+        self.snapshot_overdue.store(0, Ordering::Relaxed);
         let job = Job::begin(&self.shared, zxid);
         if self.snapshots.try_send(job).is_err() {
             unreachable!("one snapshot runs at a time, so its queue is empty");

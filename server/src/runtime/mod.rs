@@ -13,6 +13,7 @@
 mod admin;
 mod clock;
 mod console;
+mod huge_pages;
 mod logger;
 mod loopback;
 mod notify;

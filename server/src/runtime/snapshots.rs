@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,9 +24,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// The thread sleeps after a piece for so many percent of the time that it took: then the log's syncs find the disk, and
 /// the reactors their cores, mostly free.
 const REST_PERCENT: u32 = 200;
-/// The same from the moment on when the next snapshot would be due: the log that a start has to replay must not grow for
-/// the sake of a smooth run.
-const HURRIED_REST_PERCENT: u32 = 25;
+/// The same from the moments on when the next snapshot would be due, and the one after it: the log that a start has to
+/// replay must not grow for the sake of a smooth run.
+const HURRIED_REST_PERCENT: [u32; 2] = [100, 25];
 /// It never sleeps longer at once, so that a busy machine does not make it wait for ever.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
@@ -78,8 +78,8 @@ impl Job {
 pub struct Snapshots {
     pub shared: Arc<Shared>,
     pub running: Arc<AtomicBool>,
-    /// The next one is due already. Set by whoever asks for snapshots.
-    pub overdue: Arc<AtomicBool>,
+    /// How many others have been due meanwhile. Set by whoever asks for snapshots.
+    pub overdue: Arc<AtomicU32>,
     pub recorder: Recorder,
 }
 
@@ -126,7 +126,11 @@ impl Snapshots {
         let mut since = Instant::now();
         let mut rest = || {
             if !self.shared.stopping() {
-                let percent = if self.overdue.load(Ordering::Relaxed) { HURRIED_REST_PERCENT } else { REST_PERCENT };
+                let percent = match self.overdue.load(Ordering::Relaxed) {
+                    0 => REST_PERCENT,
+                    1 => HURRIED_REST_PERCENT[0],
+                    _ => HURRIED_REST_PERCENT[1],
+                };
                 std::thread::sleep((since.elapsed() * percent / 100).min(LONGEST_REST));
             }
             since = Instant::now();

@@ -35,7 +35,7 @@ use oxkeeper_tree::{DigestMismatch, NoopSink, Tree, TreeOptions};
 use oxkeeper_zab::{Durable, Peer, PeerOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -244,7 +244,7 @@ fn serve_once(
     let (snapshot_jobs, jobs) = mpsc::sync_channel::<Job>(1);
     let snapshot_running = Arc::new(AtomicBool::new(false));
     let (zeros, zero_work) = mpsc::sync_channel::<oxkeeper_store::txn_log::ZeroAhead>(1);
-    let snapshot_overdue = Arc::new(AtomicBool::new(false));
+    let snapshot_overdue = Arc::new(AtomicU32::new(0));
     let snapshots = Snapshots {
         shared: shared.clone(),
         running: snapshot_running.clone(),
@@ -259,6 +259,8 @@ fn serve_once(
             }
         }
     })?;
+    let (memory, memory_ends) = mpsc::channel();
+    let memory_thread = spawn("HugePages", move || super::huge_pages::run(&memory_ends))?;
     let logger = Logger {
         shared: shared.clone(),
         log,
@@ -372,6 +374,8 @@ fn serve_once(
     join(logger_thread);
     join(snapshot_thread);
     join(zero_thread);
+    drop(memory);
+    join(memory_thread);
     info!("Shutdown complete: everything is on disk through {}", shared.tree().last_zxid());
     let Some(staged) = unpoisoned(shared.to_restore.lock()).take() else { return Ok(Ended::Stopped) };
     restore::install(&shared, &staged)
