@@ -55,7 +55,7 @@ fn the_space_of_a_removed_file_comes_back() {
     let begun = Instant::now();
     let is_held = || {
         let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
-        open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|target| target.starts_with(&large.path.parent().unwrap()))
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|target| target.starts_with(&large.directory))
     };
     while is_held() {
         assert!(begun.elapsed() < Duration::from_secs(60), "the file is held for ever");
