@@ -374,6 +374,7 @@ impl Cluster {
             steps += 1;
             let is_late = self.now.mono_ms >= limit_ms || steps >= 400_000;
             if is_late && self.is_changing() {
+                trace!("stuck: {}", self.roles());
                 self.report.stuck += 1;
                 return;
             }

@@ -375,18 +375,16 @@ impl Election {
     }
 
     fn handle(&mut self, now_ms: u64, from: Sid, notification: &Notification) {
-        if !self.voters.contains(&notification.leader) {
-            return;
-        }
+        let is_for_a_voter = self.voters.contains(&notification.leader);
         match notification.state {
-            Some(PeerState::Looking) => self.looking(now_ms, from, notification),
-            Some(PeerState::Following | PeerState::Leading) => self.decided(from, notification),
-            Some(PeerState::Observing) | None => {}
+            Some(PeerState::Looking) => self.looking(now_ms, from, notification, is_for_a_voter),
+            Some(PeerState::Following | PeerState::Leading) if is_for_a_voter => self.decided(from, notification),
+            Some(PeerState::Following | PeerState::Leading | PeerState::Observing) | None => {}
         }
     }
 
     /// Another server's vote of an election that is under way.
-    fn looking(&mut self, now_ms: u64, from: Sid, notification: &Notification) {
+    fn looking(&mut self, now_ms: u64, from: Sid, notification: &Notification, is_for_a_voter: bool) {
         // Whose history is in doubt has no say, and takes none.
         if self.own_vote().zxid == -1 || notification.zxid == -1 {
             return;
@@ -399,13 +397,18 @@ impl Election {
             self.round = vote.election_epoch;
             self.received.clear();
             self.proposal = self.own_vote();
-            if self.is_better(&vote) {
+            if is_for_a_voter && self.is_better(&vote) {
                 self.propose(&vote);
             }
             self.notify_all();
-        } else if self.is_better(&vote) {
+        } else if is_for_a_voter && self.is_better(&vote) {
             self.propose(&vote);
             self.notify_all();
+        }
+        if !is_for_a_voter {
+            // Whom only the next configuration names offers nobody, and hears no vote of an earlier round than its own: where
+            // it is needed, its round has to be joined. Java does not, and waits until it begins anew.
+            return;
         }
         self.received.insert(from, vote);
         if self.is_shared(&self.received, &self.proposal) {
@@ -958,6 +961,32 @@ mod tests {
             election.tick(1200);
             assert_eq!(elected(&mut election).is_some(), decides, "{voters:?}");
         }
+    }
+
+    /// Seed 402192112447 on 5da4849.
+    #[test]
+    fn whoever_only_the_next_configuration_names_is_joined_in_its_round() {
+        let now = config("server.1=a:1:2\nserver.2=b:1:2\nversion=5");
+        let next = config("server.1=a:1:2\nserver.5=e:1:2\nversion=6");
+        let with_both = |me| {
+            let mut election = Election::new(Sid(me), false, ElectionOptions::default(), &now);
+            election.set_config(&now, Some(&next));
+            election.start(1000, SOUND);
+            outputs(&mut election);
+            election
+        };
+        // Server 5 has looked for longer than server 1, which has begun anew; it holds more than that and offers nobody.
+        let mut first = with_both(1);
+        first.notification(1000, Sid(5), notification(Looking, i64::MIN, SOUND.zxid + 1, 3, 1));
+        assert_eq!((first.round(), first.vote().leader), (3, Sid(1)));
+        assert_eq!(told(&mut first), [2, 5].map(|to| (to, Looking, 1, SOUND.zxid, 3, 1)));
+        // Nor does its voice count for anybody.
+        first.notification(1000, Sid(2), notification(Looking, 1, SOUND.zxid, 3, 1));
+        first.tick(1200);
+        assert_eq!(elected(&mut first), None);
+        first.notification(1200, Sid(5), notification(Looking, 1, SOUND.zxid, 3, 1));
+        first.tick(1400);
+        assert_eq!(elected(&mut first), Some((Leading, 1)));
     }
 
     #[test]
