@@ -404,6 +404,10 @@ impl Election {
         } else if is_for_a_voter && self.is_better(&vote) {
             self.propose(&vote);
             self.notify_all();
+        } else if is_for_a_voter && from != self.me && !vote.agrees_with(&self.proposal) {
+            // Our better vote may have found it before it looked for a leader: it would hear of that only when one of us grows
+            // tired of silence. Java loses 200 or 400 ms so in every third election.
+            self.send(from, self.round);
         }
         if !is_for_a_voter {
             // Whom only the next configuration names offers nobody, and hears no vote of an earlier round than its own: where
@@ -961,6 +965,20 @@ mod tests {
             election.tick(1200);
             assert_eq!(elected(&mut election).is_some(), decides, "{voters:?}");
         }
+    }
+
+    /// Of two that lose their leader one looks first, and the other does not hear its vote any more in the state in which it
+    /// counts.
+    #[test]
+    fn a_better_vote_answers_a_worse_one_at_once() {
+        let mut second = looking(2, SOUND);
+        outputs(&mut second);
+        second.notification(1000, Sid(1), notification(Looking, 1, SOUND.zxid, 1, 1));
+        assert_eq!(told(&mut second), [(1, Looking, 2, SOUND.zxid, 1, 1)]);
+        second.notification(1001, Sid(1), notification(Looking, 2, SOUND.zxid, 1, 1));
+        assert_eq!(told(&mut second), [], "they agree");
+        second.tick(1201);
+        assert_eq!(elected(&mut second), Some((Leading, 2)));
     }
 
     /// Seed 402192112447 on 5da4849.
