@@ -549,14 +549,14 @@ impl SnapshotWriter {
 
     /// Closes the body (whose terminator has been written), writes the sections asked for, and makes the file durable
     /// under its name. Java readers with default settings want both sections, or neither, or the digest only. A large
-    /// one is read back as fast as the disk can at half its time, the other half being left to others.
+    /// one is read back in a third of the time that the disk has; the rest is left to others.
     pub fn finish(self, end: SnapshotEnd) -> io::Result<SnapshotFile> {
         if self.written < RESTS_FROM_BYTES {
             return self.finish_resting(end, &mut || {});
         }
         let mut since = Instant::now();
         self.finish_resting(end, &mut || {
-            std::thread::sleep(since.elapsed().min(LONGEST_REST));
+            std::thread::sleep((since.elapsed() * 2).min(LONGEST_REST));
             since = Instant::now();
         })
     }

@@ -26,10 +26,15 @@ const SPACE_CHECK: Duration = Duration::from_millis(250);
 const LEAST_FREE_BYTES: u64 = 1 << 20;
 const LEAST_GAIN_BYTES: u64 = 64 << 10;
 
+/// A start replays so many in about 0.3 s: for no fewer does the snapshot that is being written need to hurry.
+const OVERDUE_TXNS: u64 = 150_000;
+
 /// When the next snapshot is due: counts and sizes with a random part, so that the members of an
 /// ensemble do not all write theirs at once.
 struct SnapshotPace {
     txns: u64,
+    /// Behind the snapshot that is being written.
+    skipped_txns: u64,
     bytes_at_last: u64,
     txns_due: u64,
     bytes_due: Option<u64>,
@@ -65,7 +70,7 @@ pub struct Logger {
     pub snapshots: SyncSender<Job>,
     /// A snapshot is being written.
     pub snapshot_running: Arc<AtomicBool>,
-    /// How many others should have been written meanwhile.
+    /// How many times a start has to replay more than it should because the snapshot is not finished.
     pub snapshot_overdue: Arc<AtomicU32>,
     /// Where space is filled with zeros ahead.
     pub zeros: SyncSender<ZeroAhead>,
@@ -78,7 +83,7 @@ impl Logger {
     /// Runs until the server stops and everything that waited is durable and applied.
     pub fn run(mut self) {
         let bytes = self.log.log().total_bytes();
-        let mut pace = SnapshotPace { txns: 0, bytes_at_last: bytes, txns_due: 0, bytes_due: None, random: self.seed | 1 };
+        let mut pace = SnapshotPace { txns: 0, skipped_txns: 0, bytes_at_last: bytes, txns_due: 0, bytes_due: None, random: self.seed | 1 };
         pace.draw(self.shared.config.snap_count, self.shared.config.snap_size_limit_bytes);
         let mut work: Vec<LogWork> = Vec::new();
         let mut entries: Vec<LogEntry> = Vec::new();
@@ -233,6 +238,8 @@ impl Logger {
             return;
         }
         let config = &self.shared.config;
+        let is_long = pace.txns <= pace.txns_due;
+        pace.skipped_txns += pace.txns;
         pace.draw(config.snap_count, config.snap_size_limit_bytes);
         pace.txns = 0;
         pace.bytes_at_last = self.log.log().total_bytes();
@@ -241,9 +248,13 @@ impl Logger {
         }
         if self.snapshot_running.swap(true, Ordering::SeqCst) {
             warn!("Too busy to snap, skipping");
-            self.snapshot_overdue.fetch_add(1, Ordering::Relaxed);
+            if is_long || pace.skipped_txns > OVERDUE_TXNS {
+                pace.skipped_txns = 0;
+                self.snapshot_overdue.fetch_add(1, Ordering::Relaxed);
+            }
             return;
         }
+        pace.skipped_txns = 0;
         self.snapshot_overdue.store(0, Ordering::Relaxed);
         let job = Job::begin(&self.shared, zxid);
         if self.snapshots.try_send(job).is_err() {

@@ -10,6 +10,7 @@ use oxkeeper_proto::txn::DIGEST_VERSION;
 use oxkeeper_store::names::Compression;
 use oxkeeper_store::snapshot::{SnapshotDigest, SnapshotEnd, SnapshotFile};
 use oxkeeper_tree::View;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -22,11 +23,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// The thread sleeps after a piece for so many percent of the time that it took: then the log's syncs find the disk, and
-/// the reactors their cores, mostly free.
-const REST_PERCENT: u32 = 200;
-/// The same from the moments on when the next snapshot would be due, and the one after it: the log that a start has to
-/// replay must not grow for the sake of a smooth run.
-const HURRIED_REST_PERCENT: [u32; 2] = [100, 25];
+/// the reactors their cores, mostly free. The second and the third count when a start has to replay too much
+/// already, and far too much: the log behind the last snapshot must not grow for the sake of a smooth run.
+const WRITING_REST_PERCENT: [u32; 3] = [200, 100, 25];
+/// The same while it is read back, which a disk serves before what a log syncs, and takes as much of as there is.
+const READING_REST_PERCENT: [u32; 3] = [800, 400, 100];
 /// It never sleeps longer at once, so that a busy machine does not make it wait for ever.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
@@ -78,7 +79,7 @@ impl Job {
 pub struct Snapshots {
     pub shared: Arc<Shared>,
     pub running: Arc<AtomicBool>,
-    /// How many others have been due meanwhile. Set by whoever asks for snapshots.
+    /// How many times a start has to replay more than it should meanwhile. Set by whoever asks for snapshots.
     pub overdue: Arc<AtomicU32>,
     pub recorder: Recorder,
 }
@@ -124,13 +125,11 @@ impl Snapshots {
         let mut writer = unpoisoned(self.shared.store.lock()).snapshot_writer(zxid, compression(config))?;
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
         let mut since = Instant::now();
+        let percents = Cell::new(WRITING_REST_PERCENT);
         let mut rest = || {
             if !self.shared.stopping() {
-                let percent = match self.overdue.load(Ordering::Relaxed) {
-                    0 => REST_PERCENT,
-                    1 => HURRIED_REST_PERCENT[0],
-                    _ => HURRIED_REST_PERCENT[1],
-                };
+                let overdue = self.overdue.load(Ordering::Relaxed) as usize;
+                let percent = percents.get()[overdue.min(2)];
                 std::thread::sleep((since.elapsed() * percent / 100).min(LONGEST_REST));
             }
             since = Instant::now();
@@ -147,6 +146,7 @@ impl Snapshots {
             }
             rest();
         }
+        percents.set(READING_REST_PERCENT);
         let file = writer.finish_resting(end(config, zxid, digest), &mut rest)?;
         unpoisoned(self.shared.store.lock()).note_verified(&file);
         Ok(file)
