@@ -20,6 +20,7 @@ const PAGE_BYTES: usize = 4096;
 /// A smaller process is left as it is.
 const FROM_BYTES: usize = 128 << 20;
 const INTERVAL: Duration = Duration::from_secs(2);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(64);
 /// After a piece, so many times as long as it took.
 const REST: u32 = 2;
 /// Memory that was given back and taken again is found after so many rounds.
@@ -29,8 +30,9 @@ const ROUNDS: u32 = 300;
 pub fn run(end: &Receiver<()>) {
     let Some(block_bytes) = block_bytes() else { return };
     let mut done = HashSet::new();
+    let mut interval = INTERVAL;
     for round in 1_u32.. {
-        if pause(end, INTERVAL) {
+        if pause(end, interval) {
             return;
         }
         if round.is_multiple_of(ROUNDS) {
@@ -42,9 +44,11 @@ pub fn run(end: &Receiver<()>) {
             Err(error) => Err(error),
         };
         match worked {
-            Ok(()) => {}
-            // A round ends at the first block that cannot be moved: there may be no huge page now.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::ResourceBusy) => {}
+            Ok(()) => interval = INTERVAL,
+            // A round ends at the first block that cannot be moved: there may be no huge page now, and to look for one is work.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::ResourceBusy) => {
+                interval = (interval * 2).min(LONGEST_INTERVAL);
+            }
             // A kernel before 6.1, or one that does not show a process its own pages.
             Err(error) => {
                 log::debug!("Memory stays in small pages: {error}");
@@ -88,8 +92,8 @@ fn move_all(block_bytes: usize, done: &mut HashSet<usize>, end: &Receiver<()>) -
                 Ok(()) => {
                     done.insert(block);
                 }
-                // It may have been given back since the look at the list.
-                Err(error) if error.raw_os_error() == Some(12) => {}
+                // Memory of a kind that stays as it is.
+                Err(error) if error.kind() == ErrorKind::InvalidInput && !done.is_empty() => {}
                 Err(error) => return Err(error),
             }
             if pause(end, begun.elapsed() * REST) {
