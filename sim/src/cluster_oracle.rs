@@ -40,6 +40,8 @@ struct Known {
     emptied: Option<Box<Known>>,
     /// What a cut has taken away, for when it could not be made.
     cut: BTreeMap<Zxid, Bytes>,
+    /// What cuts have taken away of which the disk has not said yet that they were made: a crash may bring it back.
+    may_return: BTreeMap<Zxid, Bytes>,
     /// The end of the tree.
     applied: Zxid,
     /// Between its synchronisation and the end of its role: what it applies is committed.
@@ -87,10 +89,12 @@ impl Known {
             return;
         }
         assert!(begun.last >= self.durable, "member {member}: {} was durable, and its history ends with {}", self.durable, begun.last);
-        let log = self.old.as_ref().map_or(&self.log, |(log, _)| log);
+        let (log, base) = self.old.as_ref().map_or((&self.log, self.base), |(log, base)| (log, *base));
         for (zxid, payload) in &begun.records {
             let is_same = log.get(zxid).is_none_or(|logged| logged == payload);
             assert!(is_same || *zxid > self.durable, "member {member}: {zxid} is another transaction than was durable");
+            let is_known = *zxid <= base || log.contains_key(zxid) || self.may_return.contains_key(zxid);
+            assert!(is_known, "member {member}: {zxid} was cut off for good, and is back");
         }
     }
 
@@ -153,6 +157,7 @@ impl ClusterOracle {
             known.log = records.collect();
         }
         (known.old, known.installing) = (None, None);
+        known.may_return.clear();
         known.is_adopting = false;
         // A start makes durable what it reads, before it reads it.
         known.durable = begun.last;
@@ -203,6 +208,7 @@ impl ClusterOracle {
                 known.durable = known.durable.min(to);
                 let gone = known.log.split_off(&Zxid(to.0 + 1));
                 known.cut = gone.clone();
+                known.may_return.extend(gone.clone());
                 // A proposal that is committed while a learner that had it already is cut back to be sent it again.
                 for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
                     let has_it = |known: &Known| known.base >= *zxid || known.log.get(zxid) == Some(payload);
@@ -235,6 +241,7 @@ impl ClusterOracle {
             Event::EpochDurable => {
                 let known = &mut self.members[member];
                 known.is_adopting = false;
+                known.may_return.clear();
                 if known.old.take().is_some() {
                     known.durable = Zxid::ZERO;
                     known.dirty = known.installing.into_iter().collect();
@@ -245,6 +252,7 @@ impl ClusterOracle {
             Event::Synced(through) => {
                 let known = &mut self.members[member];
                 known.durable = known.durable.max(through);
+                known.may_return.clear();
             }
             Event::Abandoned => {
                 let known = &mut self.members[member];

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, usize)] = &[
     ("TRUNC", 1),
     ("SNAP", 4),
     ("NEWLEADER", 200),
+    ("after a cut", 6),
     ("rename acceptedEpoch", 60),
     ("rename currentEpoch", 30),
     ("rename currentEpoch.tmp", 6),
