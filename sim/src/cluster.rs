@@ -8,6 +8,7 @@ use crate::faults::{ClusterFaults, FaultKind, Moment};
 use crate::hearing::Hearing;
 use crate::machine::{self, Death, FRONTS, Seen, is_undecidable};
 use crate::member::{Event, Member, MemberOptions, Wish};
+use crate::quorums::{any_can_be_spared, in_groups, lines};
 use crate::random::Random;
 use crate::trace::trace;
 use bytes::Bytes;
@@ -54,6 +55,8 @@ pub struct ClusterReport {
     pub steps: usize,
     pub virtual_ms: u64,
     pub acknowledged: usize,
+    /// Those of them that groups and weights have decided.
+    pub by_groups: usize,
     /// Configurations that were committed.
     pub reconfigurations: usize,
     /// Servers that had left and were emptied.
@@ -90,6 +93,7 @@ impl std::ops::AddAssign for ClusterReport {
         self.steps += other.steps;
         self.virtual_ms += other.virtual_ms;
         self.acknowledged += other.acknowledged;
+        self.by_groups += other.by_groups;
         self.reconfigurations += other.reconfigurations;
         self.replaced += other.replaced;
         self.stuck += other.stuck;
@@ -121,6 +125,7 @@ impl ClusterReport {
             ("simulated ms", self.virtual_ms),
             ("steps", self.steps as u64),
             ("acknowledged writes", self.acknowledged as u64),
+            ("decided by groups", self.by_groups as u64),
             ("reads compared", self.reads as u64),
             ("watches compared", self.watched as u64),
             ("events", self.watches as u64),
@@ -258,13 +263,20 @@ impl Cluster {
         let drawn = ClusterFaults::draw(&mut random);
         let members = if random.one_in(4) { 5 } else { 3 };
         let observers = usize::from(random.one_in(4));
-        let faults = scenario.faults.unwrap_or(drawn);
+        let mut faults = scenario.faults.unwrap_or(drawn);
         let reconfig_enabled = faults.of(FaultKind::Reconfig) > 0;
         // Servers that nobody has asked in yet.
         let spares = if reconfig_enabled { 2 } else { 0 };
         let total = members + observers + spares;
         let role = |sid: usize| if sid > members { MemberRole::Observer } else { MemberRole::Participant };
-        let config = Config::majority((1..=members + observers).map(|sid| member(sid, role(sid))).collect());
+        let mut config = Config::majority((1..=members + observers).map(|sid| member(sid, role(sid))).collect());
+        if random.one_in(5) {
+            config = in_groups(&config, &mut random);
+        }
+        if !any_can_be_spared(&config) {
+            // Whose history is gone has no vote.
+            faults.0[FaultKind::Rot as usize] = 0;
+        }
         let mut options = MemberOptions {
             tick_ms: 200 + random.below(1800),
             init_limit: 10,
@@ -339,6 +351,7 @@ impl Cluster {
         self.heal();
         self.report.virtual_ms = self.now.mono_ms - begun_ms;
         self.report.acknowledged = self.oracle.acknowledged;
+        self.report.by_groups = self.oracle.by_groups;
         self.report.reconfigurations = self.oracle.reconfigurations;
         self.report.leads = self.oracle.leads;
         self.report.follows = self.oracle.follows;
@@ -540,7 +553,14 @@ impl Cluster {
                 }
             }
         }
-        let is_whole = chance.one_in(3);
+        // With groups a list that is not whole is refused, which somebody tries now and then.
+        let is_whole = chance.one_in(3) || (config.is_hierarchical() && !chance.one_in(8));
+        if is_whole {
+            (next.groups, next.weights) = Default::default();
+            if chance.one_in(3) {
+                next = in_groups(&next, chance);
+            }
+        }
         let from_version = match chance.below(8) {
             0 => config.version.cast_signed() - 1,
             1..4 => config.version.cast_signed(),
@@ -549,8 +569,7 @@ impl Cluster {
         let (joining, leaving) = (joining.join(","), leaving.join(","));
         let now_ms = self.now.mono_ms;
         if is_whole {
-            let lines: Vec<String> = next.members.iter().map(|(sid, member)| format!("server.{sid}={member}")).collect();
-            self.clients[index].reconfigure(now_ms, None, None, Some(&lines.join(",")), from_version);
+            self.clients[index].reconfigure(now_ms, None, None, Some(&lines(&next)), from_version);
         } else {
             self.clients[index].reconfigure(
                 now_ms,
@@ -728,7 +747,7 @@ impl Cluster {
                     self.look(host);
                     return;
                 }
-                Err(Death::Damaged(reason)) if self.options.reconfig_enabled && is_undecidable(&reason) => {
+                Err(Death::Damaged(reason)) if is_undecidable(&reason) && !self.can_be_emptied() => {
                     self.is_undecided = true;
                     return;
                 }
@@ -750,6 +769,11 @@ impl Cluster {
             }
         }
         panic!("seed {seed}: member {host} does not start");
+    }
+
+    /// Whether the ensemble has a leader without a member whose history is gone. While it changes, two may be all that there are.
+    fn can_be_emptied(&self) -> bool {
+        !self.options.reconfig_enabled && any_can_be_spared(self.oracle.config())
     }
 
     /// Its owner does what the message says: empties the directory, and has a leader fill it again.

@@ -55,6 +55,8 @@ pub enum Mutant {
     CounterRunsOver,
     /// The end of a session overlooks ephemerals that are on their way.
     PendingEphemeralsOverlooked,
+    /// Groups and weights are read and shown, and more than half of the voters decide.
+    WeightsIgnored,
 }
 
 impl Mutant {
@@ -84,6 +86,7 @@ impl Mutant {
         (Self::LogNotAwaited, "I3, follower"),
         (Self::CounterRunsOver, "43"),
         (Self::PendingEphemeralsOverlooked, "4, 10 (ZOOKEEPER-2355)"),
+        (Self::WeightsIgnored, "hierarchical quorums"),
     ];
 }
 
