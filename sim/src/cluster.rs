@@ -20,7 +20,7 @@ use oxkeeper_replica::request::Now;
 use oxkeeper_store::disk::{Disk as _, OpenMode, read_without_trailing_hole};
 use oxkeeper_store::sim_disk::SimDisk;
 use oxkeeper_store::{DiskRef, OpenOptions};
-use oxkeeper_zab::{Config, HostPort, LinkId, MemberRole, Packet, Sid, SyncPlan};
+use oxkeeper_zab::{Config, Door, HostPort, LinkId, MemberRole, Packet, Role, Sid, SyncPlan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -65,6 +65,8 @@ pub struct ClusterReport {
     pub stuck: usize,
     pub leads: usize,
     pub follows: usize,
+    /// Observers that a follower has brought up to date.
+    pub fed: usize,
     pub starts: usize,
     /// By kind.
     pub faults: [usize; FaultKind::COUNT],
@@ -99,6 +101,7 @@ impl std::ops::AddAssign for ClusterReport {
         self.stuck += other.stuck;
         self.leads += other.leads;
         self.follows += other.follows;
+        self.fed += other.fed;
         self.starts += other.starts;
         self.faults.iter_mut().zip(other.faults).for_each(|(sum, more)| *sum += more);
         self.failed_logs += other.failed_logs;
@@ -134,6 +137,7 @@ impl ClusterReport {
             ("stuck in a change", self.stuck as u64),
             ("leaders", self.leads as u64),
             ("learners", self.follows as u64),
+            ("observers fed by followers", self.fed as u64),
             ("starts", self.starts as u64),
             ("snapshots", self.snapshots as u64),
             ("from files: DIFF", self.diffs as u64),
@@ -152,7 +156,8 @@ impl ClusterReport {
 struct Host {
     disk: SimDisk,
     member: Option<Member>,
-    listens: bool,
+    /// Where it takes learners.
+    listens: Vec<Door>,
     /// It stands still until then.
     paused_until_ms: u64,
     /// What its wall clock is off.
@@ -181,7 +186,7 @@ impl Host {
         Self {
             disk: SimDisk::new(),
             member: None,
-            listens: false,
+            listens: Vec::new(),
             paused_until_ms: 0,
             wall_offset_ms: 0,
             restart_at_ms: 0,
@@ -262,7 +267,9 @@ impl Cluster {
         let mut random = Random::new(scenario.seed);
         let drawn = ClusterFaults::draw(&mut random);
         let members = if random.one_in(4) { 5 } else { 3 };
-        let observers = usize::from(random.one_in(4));
+        // Followers feed them in some runs.
+        let observer_masters = random.one_in(6);
+        let observers = if observer_masters { 1 + random.below(2) as usize } else { usize::from(random.one_in(4)) };
         let mut faults = scenario.faults.unwrap_or(drawn);
         let reconfig_enabled = faults.of(FaultKind::Reconfig) > 0;
         // Servers that nobody has asked in yet.
@@ -285,6 +292,7 @@ impl Cluster {
             last_counter: u32::MAX,
             force_snapshot_sync: random.one_in(8),
             reconfig_enabled,
+            observer_masters,
         };
         // Cuts are rare: in some runs the first one of each member is followed by the end of its power.
         let awaited_after_cut = faults.of(FaultKind::PowerCutAt) > 0 && random.one_in(2);
@@ -693,7 +701,7 @@ impl Cluster {
             }
         }
         self.hosts[host].armed = None;
-        self.hosts[host].listens = false;
+        self.hosts[host].listens.clear();
         self.hosts[host].disk.crash();
         if let Some(seed) = power_cut {
             self.hosts[host].disk.power_cut(seed);
@@ -1005,6 +1013,7 @@ impl Cluster {
                 self.trace(zxid.0 as u64 ^ host as u64);
             }
             self.hosts[host].is_lost &= !matches!(event, Event::EpochDurable);
+            self.report.fed += usize::from(matches!(event, Event::Serving(Role::Observing, ..)) && self.is_fed(host));
             self.oracle.event(host, event);
         }
         if !serves {
@@ -1014,6 +1023,13 @@ impl Cluster {
             self.grant(host, wish);
         }
         self.show_clients(host);
+    }
+
+    /// Whether it is not the leader whom it follows.
+    fn is_fed(&self, host: usize) -> bool {
+        let master = self.hosts[host].member.as_ref().and_then(|member| member.peer().leader());
+        let master = master.and_then(|sid| self.hosts[sid.0 as usize - 1].member.as_ref());
+        master.is_some_and(|member| member.peer().is_observer_master())
     }
 
     fn grant(&mut self, host: usize, wish: Wish) {
@@ -1033,12 +1049,16 @@ impl Cluster {
                     }
                 }
             }
-            Wish::Listen(on) => self.hosts[host].listens = on,
-            Wish::Dial { link, leader } => {
+            Wish::Listen { on, door } => {
+                let listens = &mut self.hosts[host].listens;
+                listens.retain(|other| *other != door);
+                listens.extend(on.then_some(door));
+            }
+            Wish::Dial { link, leader, door } => {
                 let to = leader.0 as usize - 1;
                 let is_known = self.hosts[host].member.as_ref().is_some_and(|member| member.knows(leader));
                 let reachable = is_known
-                    && self.hosts[to].listens
+                    && self.hosts[to].listens.contains(&door)
                     && self.hosts[to].member.is_some()
                     && !self.is_cut(host, to)
                     && !self.is_cut(to, host);

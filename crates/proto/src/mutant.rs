@@ -57,6 +57,8 @@ pub enum Mutant {
     PendingEphemeralsOverlooked,
     /// Groups and weights are read and shown, and more than half of the voters decide.
     WeightsIgnored,
+    /// A follower brings observers to the end of its log, and not to the end of what is committed.
+    FedUncommitted,
 }
 
 impl Mutant {
@@ -87,6 +89,7 @@ impl Mutant {
         (Self::CounterRunsOver, "43"),
         (Self::PendingEphemeralsOverlooked, "4, 10 (ZOOKEEPER-2355)"),
         (Self::WeightsIgnored, "hierarchical quorums"),
+        (Self::FedUncommitted, "observer masters"),
     ];
 }
 
