@@ -8,6 +8,7 @@ use crate::faults::{ClusterFaults, FaultKind, Moment};
 use crate::hearing::Hearing;
 use crate::machine::{self, Death, FRONTS, Seen, is_undecidable};
 use crate::member::{Event, Member, MemberOptions, Wish};
+use crate::quorums::{any_can_be_spared, in_groups, lines};
 use crate::random::Random;
 use crate::trace::trace;
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use oxkeeper_replica::request::Now;
 use oxkeeper_store::disk::{Disk as _, OpenMode, read_without_trailing_hole};
 use oxkeeper_store::sim_disk::SimDisk;
 use oxkeeper_store::{DiskRef, OpenOptions};
-use oxkeeper_zab::{Config, HostPort, LinkId, MemberRole, Packet, Sid, SyncPlan};
+use oxkeeper_zab::{Config, Door, HostPort, LinkId, MemberRole, Packet, Role, Sid, SyncPlan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,8 @@ pub struct ClusterReport {
     pub steps: usize,
     pub virtual_ms: u64,
     pub acknowledged: usize,
+    /// Those of them that groups and weights have decided.
+    pub by_groups: usize,
     /// Configurations that were committed.
     pub reconfigurations: usize,
     /// Servers that had left and were emptied.
@@ -62,6 +65,8 @@ pub struct ClusterReport {
     pub stuck: usize,
     pub leads: usize,
     pub follows: usize,
+    /// Observers that a follower has brought up to date.
+    pub fed: usize,
     pub starts: usize,
     /// By kind.
     pub faults: [usize; FaultKind::COUNT],
@@ -90,11 +95,13 @@ impl std::ops::AddAssign for ClusterReport {
         self.steps += other.steps;
         self.virtual_ms += other.virtual_ms;
         self.acknowledged += other.acknowledged;
+        self.by_groups += other.by_groups;
         self.reconfigurations += other.reconfigurations;
         self.replaced += other.replaced;
         self.stuck += other.stuck;
         self.leads += other.leads;
         self.follows += other.follows;
+        self.fed += other.fed;
         self.starts += other.starts;
         self.faults.iter_mut().zip(other.faults).for_each(|(sum, more)| *sum += more);
         self.failed_logs += other.failed_logs;
@@ -121,6 +128,7 @@ impl ClusterReport {
             ("simulated ms", self.virtual_ms),
             ("steps", self.steps as u64),
             ("acknowledged writes", self.acknowledged as u64),
+            ("decided by groups", self.by_groups as u64),
             ("reads compared", self.reads as u64),
             ("watches compared", self.watched as u64),
             ("events", self.watches as u64),
@@ -129,6 +137,7 @@ impl ClusterReport {
             ("stuck in a change", self.stuck as u64),
             ("leaders", self.leads as u64),
             ("learners", self.follows as u64),
+            ("observers fed by followers", self.fed as u64),
             ("starts", self.starts as u64),
             ("snapshots", self.snapshots as u64),
             ("from files: DIFF", self.diffs as u64),
@@ -147,7 +156,8 @@ impl ClusterReport {
 struct Host {
     disk: SimDisk,
     member: Option<Member>,
-    listens: bool,
+    /// Where it takes learners.
+    listens: Vec<Door>,
     /// It stands still until then.
     paused_until_ms: u64,
     /// What its wall clock is off.
@@ -176,7 +186,7 @@ impl Host {
         Self {
             disk: SimDisk::new(),
             member: None,
-            listens: false,
+            listens: Vec::new(),
             paused_until_ms: 0,
             wall_offset_ms: 0,
             restart_at_ms: 0,
@@ -257,14 +267,23 @@ impl Cluster {
         let mut random = Random::new(scenario.seed);
         let drawn = ClusterFaults::draw(&mut random);
         let members = if random.one_in(4) { 5 } else { 3 };
-        let observers = usize::from(random.one_in(4));
-        let faults = scenario.faults.unwrap_or(drawn);
+        // Followers feed them in some runs.
+        let observer_masters = random.one_in(6);
+        let observers = if observer_masters { 1 + random.below(2) as usize } else { usize::from(random.one_in(4)) };
+        let mut faults = scenario.faults.unwrap_or(drawn);
         let reconfig_enabled = faults.of(FaultKind::Reconfig) > 0;
         // Servers that nobody has asked in yet.
         let spares = if reconfig_enabled { 2 } else { 0 };
         let total = members + observers + spares;
         let role = |sid: usize| if sid > members { MemberRole::Observer } else { MemberRole::Participant };
-        let config = Config::majority((1..=members + observers).map(|sid| member(sid, role(sid))).collect());
+        let mut config = Config::majority((1..=members + observers).map(|sid| member(sid, role(sid))).collect());
+        if random.one_in(5) {
+            config = in_groups(&config, &mut random);
+        }
+        if !any_can_be_spared(&config) {
+            // Whose history is gone has no vote.
+            faults.0[FaultKind::Rot as usize] = 0;
+        }
         let mut options = MemberOptions {
             tick_ms: 200 + random.below(1800),
             init_limit: 10,
@@ -273,8 +292,11 @@ impl Cluster {
             last_counter: u32::MAX,
             force_snapshot_sync: random.one_in(8),
             reconfig_enabled,
+            observer_masters,
         };
-        let hosts: Vec<Host> = (0..total).map(|_| Host::new()).collect();
+        // Cuts are rare: in some runs the first one of each member is followed by the end of its power.
+        let awaited_after_cut = faults.of(FaultKind::PowerCutAt) > 0 && random.one_in(2);
+        let hosts: Vec<Host> = (0..total).map(|_| Host { awaited_after_cut, ..Host::new() }).collect();
         let mut origin = Zxid::ZERO;
         if random.one_in(6) {
             // A new leader begins to count anew, so the end has to come earlier, too.
@@ -337,6 +359,7 @@ impl Cluster {
         self.heal();
         self.report.virtual_ms = self.now.mono_ms - begun_ms;
         self.report.acknowledged = self.oracle.acknowledged;
+        self.report.by_groups = self.oracle.by_groups;
         self.report.reconfigurations = self.oracle.reconfigurations;
         self.report.leads = self.oracle.leads;
         self.report.follows = self.oracle.follows;
@@ -509,7 +532,8 @@ impl Cluster {
             FaultKind::Java => self.hosts[host].is_javas_turn = true,
             FaultKind::PowerCutAt => match Moment::ALL[chance.below(Moment::ALL.len() as u64) as usize] {
                 Moment::During(moment) => drop(self.hosts[host].awaited.insert(moment)),
-                Moment::AfterCut => self.hosts[host].awaited_after_cut = true,
+                // Whoever comes to it: cuts are rare.
+                Moment::AfterCut => self.hosts.iter_mut().for_each(|host| host.awaited_after_cut = true),
                 Moment::Rename(name) => self.hosts[host].disk.stop_before_rename(name),
             },
             FaultKind::Reconfig if chance.one_in(6) => self.replace(host),
@@ -537,7 +561,14 @@ impl Cluster {
                 }
             }
         }
-        let is_whole = chance.one_in(3);
+        // With groups a list that is not whole is refused, which somebody tries now and then.
+        let is_whole = chance.one_in(3) || (config.is_hierarchical() && !chance.one_in(8));
+        if is_whole {
+            (next.groups, next.weights) = Default::default();
+            if chance.one_in(3) {
+                next = in_groups(&next, chance);
+            }
+        }
         let from_version = match chance.below(8) {
             0 => config.version.cast_signed() - 1,
             1..4 => config.version.cast_signed(),
@@ -546,8 +577,7 @@ impl Cluster {
         let (joining, leaving) = (joining.join(","), leaving.join(","));
         let now_ms = self.now.mono_ms;
         if is_whole {
-            let lines: Vec<String> = next.members.iter().map(|(sid, member)| format!("server.{sid}={member}")).collect();
-            self.clients[index].reconfigure(now_ms, None, None, Some(&lines.join(",")), from_version);
+            self.clients[index].reconfigure(now_ms, None, None, Some(&lines(&next)), from_version);
         } else {
             self.clients[index].reconfigure(
                 now_ms,
@@ -671,7 +701,7 @@ impl Cluster {
             }
         }
         self.hosts[host].armed = None;
-        self.hosts[host].listens = false;
+        self.hosts[host].listens.clear();
         self.hosts[host].disk.crash();
         if let Some(seed) = power_cut {
             self.hosts[host].disk.power_cut(seed);
@@ -725,7 +755,7 @@ impl Cluster {
                     self.look(host);
                     return;
                 }
-                Err(Death::Damaged(reason)) if self.options.reconfig_enabled && is_undecidable(&reason) => {
+                Err(Death::Damaged(reason)) if is_undecidable(&reason) && !self.can_be_emptied() => {
                     self.is_undecided = true;
                     return;
                 }
@@ -747,6 +777,11 @@ impl Cluster {
             }
         }
         panic!("seed {seed}: member {host} does not start");
+    }
+
+    /// Whether the ensemble has a leader without a member whose history is gone. While it changes, two may be all that there are.
+    fn can_be_emptied(&self) -> bool {
+        !self.options.reconfig_enabled && any_can_be_spared(self.oracle.config())
     }
 
     /// Its owner does what the message says: empties the directory, and has a leader fill it again.
@@ -798,7 +833,12 @@ impl Cluster {
         }
         let is_after_cut = |member: &Member| member.was_cut && matches!(member.moment, "NEWLEADER" | "following");
         let cut = self.hosts[host].awaited_after_cut && self.hosts[host].member.as_ref().is_some_and(is_after_cut);
-        if cut && self.random.one_in(6) && std::mem::take(&mut self.hosts[host].awaited_after_cut) {
+        if cut && self.random.one_in(12) && std::mem::take(&mut self.hosts[host].awaited_after_cut) {
+            *self.report.power_gone.entry("after a cut".to_owned()).or_default() += 1;
+            if !self.random.one_in(4) {
+                // By chance alone what was cut seldom comes back.
+                self.hosts[host].disk.lose_unsynced();
+            }
             let power_cut = Some(self.random.bits());
             return self.end(host, power_cut);
         }
@@ -973,6 +1013,7 @@ impl Cluster {
                 self.trace(zxid.0 as u64 ^ host as u64);
             }
             self.hosts[host].is_lost &= !matches!(event, Event::EpochDurable);
+            self.report.fed += usize::from(matches!(event, Event::Serving(Role::Observing, ..)) && self.is_fed(host));
             self.oracle.event(host, event);
         }
         if !serves {
@@ -982,6 +1023,13 @@ impl Cluster {
             self.grant(host, wish);
         }
         self.show_clients(host);
+    }
+
+    /// Whether it is not the leader whom it follows.
+    fn is_fed(&self, host: usize) -> bool {
+        let master = self.hosts[host].member.as_ref().and_then(|member| member.peer().leader());
+        let master = master.and_then(|sid| self.hosts[sid.0 as usize - 1].member.as_ref());
+        master.is_some_and(|member| member.peer().is_observer_master())
     }
 
     fn grant(&mut self, host: usize, wish: Wish) {
@@ -1001,12 +1049,16 @@ impl Cluster {
                     }
                 }
             }
-            Wish::Listen(on) => self.hosts[host].listens = on,
-            Wish::Dial { link, leader } => {
+            Wish::Listen { on, door } => {
+                let listens = &mut self.hosts[host].listens;
+                listens.retain(|other| *other != door);
+                listens.extend(on.then_some(door));
+            }
+            Wish::Dial { link, leader, door } => {
                 let to = leader.0 as usize - 1;
                 let is_known = self.hosts[host].member.as_ref().is_some_and(|member| member.knows(leader));
                 let reachable = is_known
-                    && self.hosts[to].listens
+                    && self.hosts[to].listens.contains(&door)
                     && self.hosts[to].member.is_some()
                     && !self.is_cut(host, to)
                     && !self.is_cut(to, host);

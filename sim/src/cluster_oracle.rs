@@ -7,11 +7,12 @@ use crate::hearing::Hearing;
 use crate::machine::Start;
 use crate::member::Event;
 use crate::model::Model;
+use crate::quorums::decide;
 use crate::trace::trace;
 use bytes::Bytes;
 use oxkeeper_proto::txn::{LoggedTxn, Txn};
 use oxkeeper_proto::{OpCode, Zxid};
-use oxkeeper_zab::{Config, Quorum, Role, Sid};
+use oxkeeper_zab::{Config, Role, Sid};
 use std::collections::{BTreeMap, BTreeSet};
 
 const SESSION_EXPIRED: i32 = -112;
@@ -40,6 +41,8 @@ struct Known {
     emptied: Option<Box<Known>>,
     /// What a cut has taken away, for when it could not be made.
     cut: BTreeMap<Zxid, Bytes>,
+    /// What cuts have taken away of which the disk has not said yet that they were made: a crash may bring it back.
+    may_return: BTreeMap<Zxid, Bytes>,
     /// The end of the tree.
     applied: Zxid,
     /// Between its synchronisation and the end of its role: what it applies is committed.
@@ -49,9 +52,8 @@ struct Known {
 /// See the module.
 pub struct ClusterOracle {
     members: Vec<Known>,
-    /// The configuration in force at the end of the list, and its rule.
+    /// The configuration in force at the end of the list.
     config: Config,
-    quorum: Quorum,
     /// Configurations that were committed.
     pub reconfigurations: usize,
     /// The one list.
@@ -73,8 +75,9 @@ pub struct ClusterOracle {
     ends_proposed: BTreeSet<i64>,
     /// Session and cxid of everything committed.
     names: BTreeSet<(i64, i32)>,
-    /// Writes that clients were told of.
+    /// Writes that clients were told of, and those of them that groups and weights have decided.
     pub acknowledged: usize,
+    pub by_groups: usize,
     /// Roles taken up.
     pub leads: usize,
     pub follows: usize,
@@ -87,10 +90,12 @@ impl Known {
             return;
         }
         assert!(begun.last >= self.durable, "member {member}: {} was durable, and its history ends with {}", self.durable, begun.last);
-        let log = self.old.as_ref().map_or(&self.log, |(log, _)| log);
+        let (log, base) = self.old.as_ref().map_or((&self.log, self.base), |(log, base)| (log, *base));
         for (zxid, payload) in &begun.records {
             let is_same = log.get(zxid).is_none_or(|logged| logged == payload);
             assert!(is_same || *zxid > self.durable, "member {member}: {zxid} is another transaction than was durable");
+            let is_known = *zxid <= base || log.contains_key(zxid) || self.may_return.contains_key(zxid);
+            assert!(is_known, "member {member}: {zxid} was cut off for good, and is back");
         }
     }
 
@@ -106,7 +111,6 @@ impl ClusterOracle {
     /// Epochs end before this counter.
     pub fn new(members: usize, config: Config, origin: Zxid, last_counter: u32) -> Self {
         Self {
-            quorum: config.quorum(),
             config,
             reconfigurations: 0,
             members: (0..members).map(|_| Known::default()).collect(),
@@ -120,6 +124,7 @@ impl ClusterOracle {
             ends_proposed: BTreeSet::new(),
             names: BTreeSet::new(),
             acknowledged: 0,
+            by_groups: 0,
             leads: 0,
             follows: 0,
         }
@@ -153,6 +158,7 @@ impl ClusterOracle {
             known.log = records.collect();
         }
         (known.old, known.installing) = (None, None);
+        known.may_return.clear();
         known.is_adopting = false;
         // A start makes durable what it reads, before it reads it.
         known.durable = begun.last;
@@ -203,11 +209,12 @@ impl ClusterOracle {
                 known.durable = known.durable.min(to);
                 let gone = known.log.split_off(&Zxid(to.0 + 1));
                 known.cut = gone.clone();
+                known.may_return.extend(gone.clone());
                 // A proposal that is committed while a learner that had it already is cut back to be sent it again.
                 for (zxid, payload) in gone.iter().filter(|(zxid, payload)| self.committed.get(zxid) == Some(payload)) {
                     let has_it = |known: &Known| known.base >= *zxid || known.log.get(zxid) == Some(payload);
                     assert!(
-                        self.quorum.is_reached(|sid| has_it(&self.members[sid.0 as usize - 1])),
+                        decide(&self.config, |sid| has_it(&self.members[sid.0 as usize - 1])),
                         "member {member}: {zxid} was committed and is cut off, and no quorum has it"
                     );
                 }
@@ -235,6 +242,7 @@ impl ClusterOracle {
             Event::EpochDurable => {
                 let known = &mut self.members[member];
                 known.is_adopting = false;
+                known.may_return.clear();
                 if known.old.take().is_some() {
                     known.durable = Zxid::ZERO;
                     known.dirty = known.installing.into_iter().collect();
@@ -245,6 +253,7 @@ impl ClusterOracle {
             Event::Synced(through) => {
                 let known = &mut self.members[member];
                 known.durable = known.durable.max(through);
+                known.may_return.clear();
             }
             Event::Abandoned => {
                 let known = &mut self.members[member];
@@ -315,7 +324,6 @@ impl ClusterOracle {
         trace!("in force: {}", config.to_text().replace('\n', " "));
         assert!(config.version > self.config.version, "version {:x} follows {:x}", config.version, self.config.version);
         self.reconfigurations += 1;
-        self.quorum = config.quorum();
         self.config = config;
     }
 
@@ -327,7 +335,7 @@ impl ClusterOracle {
     /// By the configuration in force: what an earlier quorum had is on a quorum of a later one before that is in force.
     fn is_on_a_quorum(&self, zxid: Zxid, payload: &Bytes, what: &str) {
         let has_it = |sid: Sid| self.members[sid.0 as usize - 1].has_durably(zxid, payload);
-        assert!(self.quorum.is_reached(has_it), "{zxid} was {what} and is not durable on a quorum");
+        assert!(decide(&self.config, has_it), "{zxid} was {what} and is not durable on a quorum");
     }
 
     /// A member begins to serve: its whole history is the list, or a prefix of it; that of a leader is all of it.
@@ -396,6 +404,7 @@ impl ClusterOracle {
             Told::Write { error: SESSION_EXPIRED | SESSION_MOVED, .. } | Told::Zxid(_) => {}
             Told::Write { session, xid, zxid, .. } => {
                 self.acknowledged += 1;
+                self.by_groups += usize::from(self.config.is_hierarchical());
                 let payload = self.committed.get(&Zxid(zxid));
                 let payload = payload.unwrap_or_else(|| panic!("member {member}: {zxid:#x} was acknowledged and is not committed"));
                 assert_eq!(name(payload), (session.0, xid), "{zxid:#x} was acknowledged to another");

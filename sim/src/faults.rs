@@ -44,7 +44,7 @@ pub enum FaultKind {
 pub enum Moment {
     /// Between two operations of the disk while a leader brings the member to its history so.
     During(&'static str),
-    /// From NEWLEADER on, in a life in which a leader has cut the member's log.
+    /// From NEWLEADER on, in a life in which a leader has cut the member's log: whichever member comes to it, each once.
     AfterCut,
     /// Right before a file gets this name; one that ends with a dot begins several.
     Rename(&'static str),

@@ -24,6 +24,7 @@ mod member;
 mod model;
 mod oracle;
 mod process;
+mod quorums;
 mod random;
 mod shrink;
 mod standalone;

@@ -18,7 +18,7 @@ use oxkeeper_replica::inbox::{Item, Service};
 use oxkeeper_replica::request::Now;
 use oxkeeper_store::{AppendError, DiskRef, LogOptions, OpenOptions, Store};
 use oxkeeper_tree::{NoopSink, Tree};
-use oxkeeper_zab::{Config, Durable, LinkId, Packet, PacketKind, Peer, PeerOptions, Role, Sid, SyncJob};
+use oxkeeper_zab::{Config, Door, Durable, LinkId, Packet, PacketKind, Peer, PeerOptions, Role, Sid, SyncJob};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -36,6 +36,8 @@ pub struct MemberOptions {
     pub force_snapshot_sync: bool,
     /// The ensemble may change while it runs.
     pub reconfig_enabled: bool,
+    /// Followers feed observers.
+    pub observer_masters: bool,
 }
 
 /// What waits for the log thread.
@@ -51,8 +53,8 @@ enum Work {
 #[derive(Debug)]
 pub enum Wish {
     Notify { to: Sid, message: Bytes },
-    Dial { link: LinkId, leader: Sid },
-    Listen(bool),
+    Dial { link: LinkId, leader: Sid, door: Door },
+    Listen { on: bool, door: Door },
     Send { link: LinkId, packet: Packet },
     Synchronise { link: LinkId, job: SyncJob },
     HangUp(LinkId),
@@ -149,6 +151,7 @@ impl Member {
         peer_options.seed = seed;
         peer_options.force_snapshot_sync = options.force_snapshot_sync;
         peer_options.reconfig_enabled = options.reconfig_enabled;
+        peer_options.observer_masters = options.observer_masters;
         peer_options.last_seen = kept.clone().map(Box::new);
         let peer = Peer::member(peer_options, config.clone(), durable, now.mono_ms);
         let store = Arc::new(Mutex::new(store));
@@ -327,8 +330,8 @@ impl Member {
                         self.work.push_back(Work::Members(config));
                     }
                     Output::Notify { to, message } => self.wishes.push(Wish::Notify { to, message }),
-                    Output::Dial { link, leader, .. } => self.wishes.push(Wish::Dial { link, leader }),
-                    Output::Listen { on, .. } => self.wishes.push(Wish::Listen(on)),
+                    Output::Dial { link, leader, door } => self.wishes.push(Wish::Dial { link, leader, door }),
+                    Output::Listen { on, door } => self.wishes.push(Wish::Listen { on, door }),
                     Output::Send { link, packet } => {
                         if packet.kind == PacketKind::ACKEPOCH && packet.data.as_deref() != Some(&(-1i32).to_be_bytes()) {
                             self.events.push(Event::Promised(self.proposed_epoch));

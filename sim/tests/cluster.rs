@@ -20,6 +20,7 @@ const FLOORS: &[(&str, usize)] = &[
     ("TRUNC", 1),
     ("SNAP", 4),
     ("NEWLEADER", 200),
+    ("after a cut", 6),
     ("rename acceptedEpoch", 60),
     ("rename currentEpoch", 30),
     ("rename currentEpoch.tmp", 6),
@@ -96,6 +97,8 @@ fn whatever_goes_wrong() {
     }
     assert!(sum.faults.iter().all(|count| *count > 500), "{:?}", sum.faults);
     for (what, count, floor) in [
+        ("writes that groups decide", sum.by_groups, 2_000),
+        ("observers fed by followers", sum.fed, 90),
         ("configurations", sum.reconfigurations, 500),
         ("servers made new", sum.replaced, 100),
         ("reads", sum.reads, 2_000),

@@ -51,7 +51,9 @@ fn each_bug_that_is_put_back_is_found() {
                         Some((seeds, violation)) => format!("{bug:?} | {row} | {seeds} | {}", violation.lines().next().unwrap_or_default()),
                         None => format!("{bug:?} | {row} | not in {MOST_SEEDS} seeds"),
                     };
-                    println!("{line}");
+                    let each: Vec<_> =
+                        found.iter().map(|found| found.as_ref().map_or("-".to_owned(), |(seeds, _)| seeds.to_string())).collect();
+                    println!("{line} ({})", each.join(", "));
                     lines.lock().expect("no holder panics").push((is_found, line));
                 }
             });

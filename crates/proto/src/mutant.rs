@@ -55,6 +55,10 @@ pub enum Mutant {
     CounterRunsOver,
     /// The end of a session overlooks ephemerals that are on their way.
     PendingEphemeralsOverlooked,
+    /// Groups and weights are read and shown, and more than half of the voters decide.
+    WeightsIgnored,
+    /// A follower brings observers to the end of its log, and not to the end of what is committed.
+    FedUncommitted,
 }
 
 impl Mutant {
@@ -84,6 +88,8 @@ impl Mutant {
         (Self::LogNotAwaited, "I3, follower"),
         (Self::CounterRunsOver, "43"),
         (Self::PendingEphemeralsOverlooked, "4, 10 (ZOOKEEPER-2355)"),
+        (Self::WeightsIgnored, "hierarchical quorums"),
+        (Self::FedUncommitted, "observer masters"),
     ];
 }
 

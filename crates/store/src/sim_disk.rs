@@ -325,6 +325,21 @@ impl SimDisk {
         }
     }
 
+    /// The power goes at the worst moment: nothing is left of what was not synced.
+    pub fn lose_unsynced(&self) {
+        self.crash();
+        let state = &mut *self.state();
+        state.pending_names.clear();
+        state.seen.clone_from(&state.durable);
+        let alive: BTreeSet<u64> = state.durable.values().copied().collect();
+        state.files.retain(|inode, _| alive.contains(inode));
+        for inode in state.files.values_mut() {
+            inode.dirty.clear();
+            inode.size_is_dirty = false;
+            inode.seen.clone_from(&inode.durable);
+        }
+    }
+
     /// The `nth` sync from now on fails with EIO; 0 is the next one. What it should have written is lost in part, and
     /// looks clean afterwards, as on Linux.
     pub fn fail_sync(&self, nth: u64) {

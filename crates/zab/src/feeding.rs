@@ -9,7 +9,7 @@ use crate::shared::{Shared, epoch_zxid};
 use crate::sync::bring;
 use bytes::Bytes;
 use log::{info, warn};
-use oxkeeper_proto::{OpCode, SessionId, Zxid};
+use oxkeeper_proto::{Mutant, OpCode, SessionId, Zxid, mutant};
 use std::collections::VecDeque;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,7 +181,8 @@ impl Feeding {
         let at = self.find(link).expect("it is there");
         let count = |by_files| self.observers.iter().filter(|o| o.stage == Stage::Synchronising && o.by_files == by_files).count();
         let under_way = [true, false].map(count);
-        let through = shared.history.last_committed();
+        let is_all = mutant::is(Mutant::FedUncommitted);
+        let through = if is_all { shared.history.last_logged() } else { shared.history.last_committed() };
         match bring(shared, link, sid, peer_last, through, Some(under_way)) {
             Ok(by_files) => self.observers[at].by_files = by_files,
             Err(why) => return self.drop_observer(shared, at, why),

@@ -1,5 +1,6 @@
 //! Which sets of servers decide for the ensemble.
 
+use oxkeeper_proto::{Mutant, mutant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -44,6 +45,9 @@ impl Hierarchy {
     }
 
     fn is_reached(&self, in_favour: impl Fn(Sid) -> bool) -> bool {
+        if mutant::is(Mutant::WeightsIgnored) {
+            return self.voters.iter().filter(|sid| in_favour(**sid)).count() > self.voters.len() / 2;
+        }
         let won = self.groups.iter().filter(|group| {
             let weight = total(group.iter().filter(|(sid, _)| self.voters.contains(sid) && in_favour(**sid)).map(|(_, weight)| weight));
             weight > total(group.values()) / 2
