@@ -222,6 +222,8 @@ fn sleep_until(time: Instant) {
 /// Writes at a fixed pace through the leader, fast enough that all members write snapshots meanwhile. One must have been
 /// finished soon after the load at the latest.
 fn beside_snapshots(ensemble: &mut Ensemble) -> io::Result<Sample> {
+    // What another kind has left to the system to be written some time would be written now.
+    settle_disk()?;
     let count = |ensemble: &Ensemble| -> usize { (0..MEMBERS).map(|index| snapshots(&ensemble.data(index)).len()).sum() };
     let before = count(ensemble);
     let sample = paced_writes(ensemble, SNAPSHOT_WRITES, Duration::from_secs(SNAPSHOT_SECONDS))?;
