@@ -20,7 +20,7 @@ const PAGE_BYTES: usize = 4096;
 /// A smaller process is left as it is.
 const FROM_BYTES: usize = 128 << 20;
 const INTERVAL: Duration = Duration::from_secs(2);
-const LONGEST_INTERVAL: Duration = Duration::from_secs(64);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(16);
 /// After a piece, so many times as long as it took.
 const REST: u32 = 2;
 /// Memory that was given back and taken again is found after so many rounds.
