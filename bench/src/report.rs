@@ -309,7 +309,8 @@ tried. `join` and `snapshots`: an open loop; `ms` of `join` is the time until th
 long enough before for the file system to have given back the space (with discards that alone holds up a log for 130 ms).
 
 All members share a disk, and its own tail is a floor under that of every write: beside each row stands how long an fdatasync
-takes in three files side by side when nothing else runs.
+takes in three files side by side when nothing else runs. A single outstanding write waits for two of three syncs that begin
+at nearly the same time, and such a disk makes them one after the other; that is Java's share as well as ours.
 
 ";
 const TABLE_HEAD: &str = "\

@@ -148,6 +148,13 @@ impl Ledger {
         }
     }
 
+    /// Whether there is no history, not even the snapshot with which one begins: a member that has lost its own gets none
+    /// but a leader's.
+    fn is_lost(&mut self) -> Result<bool, LedgerError> {
+        let snapshot = self.store().newest_snapshot_bytes().map_err(LedgerError::new)?;
+        Ok(snapshot == 0 && self.log().total_bytes() == 0)
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         lock(&self.store)
     }
@@ -247,11 +254,20 @@ impl Ledger {
         if mutant::is(Mutant::SnapKeptInMemory) {
             return Ok(Stepped::Unchanged);
         }
-        let tree = load_tree(&self.store(), self.options.tree)?;
+        let tree = if self.is_lost()? {
+            let mut tree = Tree::new(self.options.tree);
+            tree.set_last_zxid(LOST);
+            tree
+        } else {
+            load_tree(&self.store(), self.options.tree)?
+        };
         info!("The history ends with {} as before", tree.last_zxid());
         Ok(Stepped::Replaced(Box::new(tree)))
     }
 }
+
+/// What a history ends with of which nothing is left.
+const LOST: Zxid = Zxid(-1);
 
 /// The tree that the newest snapshot and the log behind it make.
 ///
@@ -270,4 +286,27 @@ pub fn load_tree(store: &Store, options: TreeOptions) -> Result<Tree, LedgerErro
 
 fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxkeeper_store::sim_disk::SimDisk;
+    use oxkeeper_store::{Directories, DiskRef, OpenOptions};
+
+    /// Seed 9089780 on 2cdf70b: a member whose log had rotted ended, because the leader went while its snapshot was taken in.
+    #[test]
+    fn who_has_lost_its_history_outlives_a_snapshot_that_comes_to_nothing() {
+        let disk: DiskRef = Arc::new(SimDisk::new());
+        let options = OpenOptions { autocreate_database: false, ..OpenOptions::default() };
+        let opened = Store::open(&disk, &Directories::one("/data"), &options, |_| Err::<((), SnapshotEnd), _>("no snapshot".to_owned()))
+            .expect("opens");
+        assert_eq!(opened.last_zxid, LOST);
+        let options = LedgerOptions { tree: TreeOptions::default(), log: LogOptions::default() };
+        let mut ledger = Ledger::new(Arc::new(Mutex::new(opened.store)), options).expect("lists");
+        let installed = ledger.step(DiskStep::InstallSnapshot(Zxid::ZERO), None, LOST).expect("there is room");
+        assert!(matches!(installed, Stepped::Replaced(tree) if tree.last_zxid() == Zxid::ZERO));
+        let abandoned = ledger.step(DiskStep::AbandonSnapshot, None, Zxid::ZERO).expect("nothing has to be there");
+        assert!(matches!(abandoned, Stepped::Replaced(tree) if tree.last_zxid() == LOST && tree.node_count() > 0));
+    }
 }

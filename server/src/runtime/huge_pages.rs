@@ -7,6 +7,7 @@
 //! as a whole, in small pages, is moved.
 
 use oxkeeper_kernel::collapse;
+use rustix::param::page_size;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -16,7 +17,6 @@ use std::time::{Duration, Instant};
 
 const SETTING: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 const SIZE: &str = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
-const PAGE_BYTES: usize = 4096;
 /// A smaller process is left as it is.
 const FROM_BYTES: usize = 128 << 20;
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -69,13 +69,13 @@ fn block_bytes() -> Option<usize> {
         return None;
     }
     let bytes: usize = fs::read_to_string(SIZE).ok()?.trim().parse().ok()?;
-    (bytes.is_power_of_two() && bytes > PAGE_BYTES).then_some(bytes)
+    (bytes.is_power_of_two() && bytes > page_size()).then_some(bytes)
 }
 
 fn resident_bytes() -> io::Result<usize> {
     let text = fs::read_to_string("/proc/self/statm")?;
     let pages: Option<usize> = text.split(' ').nth(1).and_then(|word| word.parse().ok());
-    pages.map(|pages| pages * PAGE_BYTES).ok_or_else(|| io::Error::from(ErrorKind::InvalidData))
+    pages.map(|pages| pages * page_size()).ok_or_else(|| io::Error::from(ErrorKind::InvalidData))
 }
 
 fn move_all(block_bytes: usize, done: &mut HashSet<usize>, end: &Receiver<()>) -> io::Result<()> {
@@ -116,8 +116,8 @@ fn writable_memory(line: &str) -> Option<(usize, usize)> {
 
 /// Whether all pages of a block are in memory.
 fn is_whole(pages: &File, block: usize, block_bytes: usize) -> io::Result<bool> {
-    let mut entries = vec![0; block_bytes / PAGE_BYTES * 8];
-    pages.read_exact_at(&mut entries, (block / PAGE_BYTES * 8) as u64)?;
+    let mut entries = vec![0; block_bytes / page_size() * 8];
+    pages.read_exact_at(&mut entries, (block / page_size() * 8) as u64)?;
     Ok(entries.chunks_exact(8).all(|entry| entry[7] & 0x80 != 0))
 }
 
