@@ -44,7 +44,11 @@ fn commit() -> String {
 
 /// The first seed of the block that the commit's hash chooses. About one of ten thousand seeds ends in something that is
 /// known and not mended (RELIABILITY.md), and a run must blame the change that is tested: no block has one of these.
+/// `OXKEEPER_BLOCK` chooses one of the three in its place, for whoever makes sim/unexecuted.txt anew.
 fn of_commit() -> u64 {
+    if let Some(block) = number("OXKEEPER_BLOCK") {
+        return block % BLOCKS * SEEDS + 1;
+    }
     let number = commit().get(..10).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
     number % BLOCKS * SEEDS + 1
 }
