@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// Not in `libc` yet (Linux 6.1).
+/// Linux 6.1; `libc` has it for glibc only.
 const MADV_COLLAPSE: libc::c_int = 25;
 
 /// Moves the pages of a range of this process's memory into huge pages. What the range holds does not change, and it may

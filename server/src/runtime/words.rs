@@ -366,7 +366,9 @@ impl Words {
 
     fn gauges(&self) -> GaugeValues {
         let shared = &self.shared;
-        let connections: usize = self.each_front(|front| front.connections().count()).into_iter().sum();
+        // Before the tree is taken: a reactor reads it while it holds its front, and waits if somebody is about to write.
+        let fronts = self.each_front(|front| (front.connections().count(), front.connection_drop_chance()));
+        let connections: usize = fronts.iter().map(|(connections, _)| connections).sum();
         let watches: usize = shared.reactors.iter().map(|r| unpoisoned(r.shared.watches.lock()).watch_count()).sum();
         let (outstanding, local_sessions) = {
             let core = shared.core();
@@ -377,8 +379,6 @@ impl Words {
             let members = shared.links.is_some().then(|| core.peer().config().clone());
             (core.peer().learners(), core.peer().leading(), core.peer().is_observer_master(), members)
         };
-        // Before the tree: a reactor reads it while it holds its front, and waits if somebody is about to write.
-        let drop_chance = unpoisoned(shared.reactors[0].front.lock()).connection_drop_chance();
         let tree = shared.tree();
         let mut gauges = GaugeValues::default();
         gauges
@@ -394,7 +394,7 @@ impl Words {
             .set(Gauge::OpenFileDescriptorCount, open_files())
             .set(Gauge::MaxFileDescriptorCount, most_files())
             .set(Gauge::OutstandingTlsHandshake, 0)
-            .set_decimal(Gauge::ConnectionDropProbability, drop_chance);
+            .set_decimal(Gauge::ConnectionDropProbability, fronts[0].1);
         if let Some(members) = &members {
             let count = |which: &dyn Fn(&LearnerView) -> bool| learners.iter().filter(|learner| which(learner)).count() as i64;
             if self.mode() != Mode::ReadOnly {
