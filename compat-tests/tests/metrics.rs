@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use oxkeeper_compat_tests::conversation::Conversation;
 use oxkeeper_compat_tests::http;
+use oxkeeper_compat_tests::load::{Eye, Load};
 use oxkeeper_compat_tests::subject::{Options, Server, Subject, TemporaryDirectory, four_letter, free_port, workspace};
 use oxkeeper_compat_tests::wire::{op, request};
 
@@ -19,8 +21,12 @@ struct Started {
 }
 
 fn start(subject: Subject) -> Started {
+    start_with(subject, Options::usual())
+}
+
+fn start_with(subject: Subject, options: Options) -> Started {
     let (metrics, admin) = (free_port(), free_port());
-    let options = Options::usual()
+    let options = options
         .line("metricsProvider.className", PROVIDER)
         .line("metricsProvider.httpHost", "127.0.0.1")
         .line("metricsProvider.httpPort", &metrics.to_string())
@@ -310,4 +316,59 @@ fn slow_requests_are_named() {
     let _ = strace.wait();
     let line = log.lines().find(|line| line.contains("Slow request: ")).unwrap_or_else(|| panic!("{log}"));
     assert!(line.contains("Slow request: CREA took ") && line.contains(" ms: a sync of the log took "), "{line}");
+}
+
+/// Whoever reports looks at the tree, the sessions and each reactor's connections, all of which are in use: at no moment
+/// may one wait for another that waits for it. A server of ours stood still for good when `mntr` came between a read and
+/// a write.
+#[test]
+fn reports_under_load_hold_nobody_up() {
+    for subject in [Subject::Java39, Subject::Oxkeeper] {
+        let started = start_with(subject, Options::usual().line("admin.rateLimiterIntervalInMS", "0"));
+        let address = started.server.address();
+        let mut load = Load::new(4, 16, 7);
+        // Java's reports take longest.
+        let rounds = if subject == Subject::Oxkeeper { 150 } else { 15 };
+        load.run(address, |progress| {
+            let is_over = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                for reader in 0..2 {
+                    let is_over = &is_over;
+                    scope.spawn(move || {
+                        let mut eye = Eye::open(address);
+                        let base = format!("/client{reader}");
+                        let reads = [op::DATA, op::EXISTS, op::CHILDREN].map(|code| request::read(code, &base, false));
+                        let many: Vec<_> = reads.iter().cycle().take(60).cloned().collect();
+                        while !is_over.load(Ordering::Relaxed) {
+                            eye.ask(&many);
+                        }
+                    });
+                }
+                let askers = [
+                    scope.spawn(|| {
+                        for word in ["mntr", "srvr", "stat", "cons", "dump", "wchs", "wchp", "dirs"].repeat(rounds) {
+                            let text = four_letter(address, word.as_bytes()).unwrap_or_else(|error| panic!("{word}: {error}"));
+                            assert!(!text.is_empty(), "{word}");
+                        }
+                    }),
+                    scope.spawn(|| {
+                        for command in ["monitor", "stats", "connections", "sessions", "watch_summary", "hash"].repeat(rounds) {
+                            let answer = http::get(started.admin, &format!("/commands/{command}"));
+                            assert_eq!(answer.unwrap_or_else(|error| panic!("{command}: {error}")).status, 200, "{command}");
+                        }
+                    }),
+                    scope.spawn(|| {
+                        for _ in 0..rounds {
+                            page(started.metrics);
+                        }
+                    }),
+                ];
+                let ends: Vec<_> = askers.into_iter().map(|asker| asker.join()).collect();
+                is_over.store(true, Ordering::Relaxed);
+                assert!(ends.iter().all(Result::is_ok), "a report of {subject} did not come");
+            });
+            assert!(progress.load(Ordering::Relaxed) > 0, "no write was answered meanwhile");
+        });
+        load.verify(address);
+    }
 }

@@ -61,8 +61,8 @@ pub struct ClusterReport {
     pub reconfigurations: usize,
     /// Servers that had left and were emptied.
     pub replaced: usize,
-    /// Runs that ended without a leader, in the middle of a change of the ensemble.
-    pub stuck: usize,
+    /// Seeds of the runs that ended without a leader, in the middle of a change of the ensemble.
+    pub stuck: Vec<u64>,
     pub leads: usize,
     pub follows: usize,
     /// Observers that a follower has brought up to date.
@@ -98,7 +98,7 @@ impl std::ops::AddAssign for ClusterReport {
         self.by_groups += other.by_groups;
         self.reconfigurations += other.reconfigurations;
         self.replaced += other.replaced;
-        self.stuck += other.stuck;
+        self.stuck.extend(other.stuck);
         self.leads += other.leads;
         self.follows += other.follows;
         self.fed += other.fed;
@@ -134,7 +134,7 @@ impl ClusterReport {
             ("events", self.watches as u64),
             ("configurations", self.reconfigurations as u64),
             ("servers made new", self.replaced as u64),
-            ("stuck in a change", self.stuck as u64),
+            ("stuck in a change", self.stuck.len() as u64),
             ("leaders", self.leads as u64),
             ("learners", self.follows as u64),
             ("observers fed by followers", self.fed as u64),
@@ -398,7 +398,7 @@ impl Cluster {
             let is_late = self.now.mono_ms >= limit_ms || steps >= 400_000;
             if is_late && self.is_changing() {
                 trace!("stuck: {}", self.roles());
-                self.report.stuck += 1;
+                self.report.stuck.push(self.scenario.seed);
                 return;
             }
             assert!(!is_late, "seed {}: healed and yet no progress: {}", self.scenario.seed, self.roles());

@@ -64,11 +64,12 @@ fn wanted(arguments: impl Iterator<Item = String>) -> Option<Wanted> {
     Some(wanted)
 }
 
-/// What a worker has to tell, a line each: `row <name> <number>`, `trace <number>`, `fault <number> <text>`,
-/// `seed <number>` and `violation <text>`, with tabs between.
+/// What a worker has to tell, a line each: `row <name> <number>`, `stuck <seed>`, `trace <number>`,
+/// `fault <number> <text>`, `seed <number>` and `violation <text>`, with tabs between.
 #[derive(Default)]
 struct Told {
     rows: Vec<(String, u64)>,
+    stuck: Vec<String>,
     trace: u64,
     failed_seed: Option<u64>,
     failure: Option<Failure>,
@@ -81,6 +82,7 @@ impl Told {
         for line in text.lines() {
             match line.split('\t').collect::<Vec<_>>()[..] {
                 ["row", name, number] => told.rows.push((name.to_owned(), number.parse().unwrap_or(0))),
+                ["stuck", seed] => told.stuck.push(seed.to_owned()),
                 ["trace", number] => told.trace = number.parse().unwrap_or(0),
                 ["seed", number] => told.failed_seed = number.parse().ok(),
                 ["fault", number, text] => faults.push((number.parse().unwrap_or(0), text.to_owned())),
@@ -99,6 +101,7 @@ impl Told {
                 None => self.rows.push((name.clone(), *number)),
             }
         }
+        self.stuck.extend_from_slice(&other.stuck);
         self.trace = self.trace.rotate_left(7) ^ other.trace;
     }
 }
@@ -133,6 +136,7 @@ fn work(wanted: &Wanted) {
 
 fn tell(report: &ClusterReport) {
     report.rows().iter().for_each(|(name, number)| println!("row\t{name}\t{number}"));
+    report.stuck.iter().for_each(|seed| println!("stuck\t{seed}"));
     println!("trace\t{}", report.trace);
 }
 
@@ -199,6 +203,9 @@ fn supervise(wanted: &Wanted) -> std::io::Result<bool> {
             "simulated ms" => println!("simulated hours                          {:.1}", *number as f64 / 3_600_000.0),
             _ => println!("{name:<40} {number}"),
         }
+    }
+    if !sum.stuck.is_empty() {
+        println!("seeds stuck in a change                  {}", sum.stuck.join(" "));
     }
     println!("trace                                    {:016x}", sum.trace);
     Ok(failures == 0)

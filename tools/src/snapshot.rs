@@ -199,6 +199,10 @@ pub fn verify(path: &Path) -> Result<Verdict, Failure> {
     if let Some(digest) = end.digest.filter(is_known) {
         let actual = snapshot.tree.digest();
         if digest.digest == actual {
+        } else if digest.zxid < zxid {
+            // Java counts a transaction as applied before it notes the digest, and notes none until it has caught up
+            // with a snapshot that was taken while transactions went on.
+            verdict.note = Some(format!("its digest is that of {}, before the last transaction, so it cannot be compared", digest.zxid));
         } else if verdict.exact_from > zxid || digest.zxid > zxid {
             verdict.note = Some(format!(
                 "it was taken while transactions went on (up to {}), so its digest can only be compared once the log has been replayed",
@@ -267,6 +271,44 @@ pub(crate) fn visit(tree: &Tree, from: &str, mut step: impl FnMut(Visit<'_>)) {
         step(Visit::Enter { path: &path, depth: open.len(), is_parent: !below.is_empty() });
         if !below.is_empty() {
             open.push((path.len(), below));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxkeeper_store::names::Compression;
+    use oxkeeper_store::snapshot::SnapshotWriter;
+    use std::io::Write as _;
+
+    /// A snapshot of an empty tree, named after zxid 0x57.
+    fn snapshot_with(digest: SnapshotDigest) -> Verdict {
+        let directory = std::env::temp_dir().join(format!("oxkeeper-verify-{}-{}", std::process::id(), digest.zxid.0));
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut tree = Tree::new(TreeOptions::default());
+        let mut view = tree.begin_view().unwrap();
+        let mut writer = SnapshotWriter::create(&RealDisk::shared(), &directory, Zxid(0x57), Compression::None).unwrap();
+        let mut chunk = Vec::new();
+        while !view.next_chunk(&tree, &mut chunk, 1 << 20) {}
+        writer.write_all(&chunk).unwrap();
+        let end = SnapshotEnd { digest: Some(digest), last_zxid: None };
+        let verdict = verify(&directory.join(writer.finish(end).unwrap().name)).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        verdict
+    }
+
+    /// Java counts a transaction as applied before it notes the digest: a snapshot of a healthy server may carry the
+    /// digest from before its last transaction.
+    #[test]
+    fn only_the_digest_of_the_last_transaction_convicts() {
+        let wrong = |zxid| SnapshotDigest { zxid: Zxid(zxid), version: oxkeeper_proto::txn::DIGEST_VERSION, digest: 1 };
+        let same = snapshot_with(wrong(0x57));
+        assert!(same.problem.is_some_and(|problem| problem.contains("digest")), "another digest of the same zxid");
+        for (zxid, part) in [(0x56, "before the last transaction"), (0x58, "while transactions went on")] {
+            let verdict = snapshot_with(wrong(zxid));
+            assert_eq!(verdict.problem, None, "{zxid:#x}");
+            assert!(verdict.note.as_deref().is_some_and(|note| note.contains(part)), "{zxid:#x}: {:?}", verdict.note);
         }
     }
 }
