@@ -506,7 +506,14 @@ impl Election {
     }
 
     fn is_better(&self, vote: &Vote) -> bool {
-        self.quorum.weight(vote.leader) != 0 && vote.rank() > self.proposal.rank()
+        self.may_lead(vote.leader) && vote.rank() > self.proposal.rank()
+    }
+
+    /// Whether somebody weighs anything, in the configuration in force or, unlike with Java, in the next one. Whoever has
+    /// more than the others and cannot lead votes for nobody else either; if the next configuration cannot do without
+    /// its vote, there would never be a leader.
+    fn may_lead(&self, sid: Sid) -> bool {
+        self.quorum.weight(sid) != 0 || self.next_quorum.as_ref().is_some_and(|next| next.is_voter(sid) && next.weight(sid) != 0)
     }
 
     /// What we have to offer: an observer nothing, so that anything is better.
@@ -1036,6 +1043,25 @@ mod tests {
         election.notification(1300, Sid(2), notification(Looking, 1, SOUND.zxid, 1, 1));
         election.tick(1500);
         assert_eq!(elected(&mut election), Some((Leading, 1)));
+    }
+
+    /// Seed 9001374 on d4a73b5.
+    #[test]
+    fn who_weighs_something_in_the_next_configuration_may_be_elected() {
+        let now = config("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ngroup.1=1:2:3\nweight.2=0\nversion=5");
+        for (next, leader) in [
+            (Some("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nserver.6=d:1:2\nversion=6"), 2),
+            // There, too, it weighs nothing, or it has no vote.
+            (Some("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ngroup.1=1:2:3\nweight.2=0\nweight.3=2\nversion=6"), 1),
+            (Some("server.1=a:1:2\nserver.2=b:1:2:observer\nserver.3=c:1:2\nversion=6"), 1),
+            (None, 1),
+        ] {
+            let mut election = Election::new(Sid(1), false, ElectionOptions::default(), &now);
+            election.set_config(&now, next.map(config).as_ref());
+            election.start(1000, SOUND);
+            election.notification(1000, Sid(2), notification(Looking, 2, SOUND.zxid + 1, 1, 1));
+            assert_eq!(election.vote().leader, Sid(leader), "{next:?}");
+        }
     }
 
     #[test]
