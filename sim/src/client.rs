@@ -52,6 +52,8 @@ struct Unanswered {
     op: OpCode,
     /// A read's.
     read: Option<Reading>,
+    /// A sync's: what anybody had been told of when it was asked for.
+    least_zxid: Option<i64>,
 }
 
 /// A read that was asked for, and whether it leaves a watch.
@@ -101,9 +103,10 @@ pub struct Client {
     pub hearing: Hearing,
     /// It asks for nothing more.
     pub is_done: bool,
-    /// Watches that were told, and connections that the machine gave up by itself.
+    /// Watches that were told, connections that the machine gave up by itself, and syncs that were answered.
     pub events: usize,
     pub given_up: usize,
+    pub syncs: usize,
 }
 
 impl Client {
@@ -129,6 +132,7 @@ impl Client {
             is_done: false,
             events: 0,
             given_up: 0,
+            syncs: 0,
         }
     }
 
@@ -192,8 +196,8 @@ impl Client {
         self.readable && !self.is_done && self.closing.is_none() && self.unanswered.len() < MOST_UNANSWERED
     }
 
-    /// Asks for something; it waits as a frame.
-    pub fn ask(&mut self, now_ms: u64, random: &mut Random) {
+    /// Asks for something; it waits as a frame. `told` is the highest zxid that any client has been told.
+    pub fn ask(&mut self, now_ms: u64, random: &mut Random, told: i64) {
         self.number += 1;
         let number = self.number;
         let (index, node) = (self.index, random.below(12));
@@ -211,7 +215,8 @@ impl Client {
             72..75 => self.create(now_ms, &format!("/shared{}", random.below(4)), &data, CreateMode::EPHEMERAL),
             75..81 => self.multi(now_ms, random, &own),
             81..85 => self.ask_watched(now_ms, random, &data),
-            85..97 => {
+            95..97 => self.sync(now_ms, &own, told),
+            85..95 => {
                 // Now and then what another client writes.
                 let whose = if random.one_in(3) { random.below(4) } else { index as u64 };
                 let path = match random.below(6) {
@@ -230,6 +235,13 @@ impl Client {
             }
             _ => self.set(now_ms, &own, &data),
         }
+        let told = self.drain(now_ms);
+        assert_eq!(told, [], "a question alone tells nothing");
+    }
+
+    /// Asks to be brought up to date; it waits as a frame.
+    pub fn ask_for_sync(&mut self, now_ms: u64, told: i64) {
+        self.sync(now_ms, "/", told);
         let told = self.drain(now_ms);
         assert_eq!(told, [], "a question alone tells nothing");
     }
@@ -281,10 +293,15 @@ impl Client {
         self.submit(now_ms, &operation, op, Some(Reading { path: named.clone(), what, watch }));
     }
 
+    fn sync(&mut self, now_ms: u64, path: &str, told: i64) {
+        self.submit(now_ms, &Operation::Sync { path: path.as_bytes() }, OpCode::SYNC, None);
+        self.unanswered.back_mut().expect("it was put there just now").least_zxid = Some(told);
+    }
+
     fn submit(&mut self, now_ms: u64, operation: &Operation<'_>, op: OpCode, read: Option<Reading>) {
         let xid = self.next_xid;
         self.next_xid += 1;
-        self.unanswered.push_back(Unanswered { xid, op, read });
+        self.unanswered.push_back(Unanswered { xid, op, read, least_zxid: None });
         self.machine.submit(now_ms, xid as u64, operation).expect("the session is open");
     }
 
@@ -360,7 +377,7 @@ impl Client {
     fn drain(&mut self, now_ms: u64) -> Vec<Told> {
         let mut told = Vec::new();
         let mut is_over = false;
-        let Self { machine, index, line, session, wanted, dropped, unanswered, seen_zxid, hearing, events, .. } = self;
+        let Self { machine, index, line, session, wanted, dropped, unanswered, seen_zxid, hearing, events, syncs, .. } = self;
         while let Some(output) = machine.poll() {
             match output {
                 Output::Connect(address) => *wanted = Some(usize::from(address.port() - FIRST_PORT)),
@@ -377,6 +394,11 @@ impl Client {
                     if completion.zxid >= 0 {
                         assert!(completion.zxid >= *seen_zxid, "client {index}: zxid {:#x} after {seen_zxid:#x}", completion.zxid);
                         *seen_zxid = completion.zxid;
+                        if let Some(least) = asked.least_zxid.filter(|_| completion.error == ErrorCode::OK) {
+                            let zxid = completion.zxid;
+                            assert!(zxid >= least, "client {index}: synchronised to {zxid:#x}, and {least:#x} had been told");
+                            *syncs += 1;
+                        }
                         told.push(answered(&asked, &completion, *session));
                         hear(hearing, &asked, &completion);
                     }
@@ -447,7 +469,7 @@ fn machine(now_ms: u64, servers: usize, seed: u64, session: SessionId, first_xid
 }
 
 fn answered(asked: &Unanswered, completion: &Completion<'_>, session: SessionId) -> Told {
-    if asked.read.is_some() {
+    if asked.read.is_some() || asked.op == OpCode::SYNC {
         return Told::Zxid(completion.zxid);
     }
     if asked.op == OpCode::RECONFIG {

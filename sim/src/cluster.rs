@@ -84,7 +84,8 @@ pub struct ClusterReport {
     /// Replies to reads that were compared with the history, and watches that were.
     pub reads: usize,
     pub watched: usize,
-    /// Connections that a client gave up because nothing came.
+    /// Syncs that were answered, and connections that a client gave up because nothing came.
+    pub syncs: usize,
     pub silences: usize,
     /// A number made of everything that happened: two runs of one seed have the same.
     pub trace: u64,
@@ -116,6 +117,7 @@ impl std::ops::AddAssign for ClusterReport {
         self.watches += other.watches;
         self.reads += other.reads;
         self.watched += other.watched;
+        self.syncs += other.syncs;
         self.silences += other.silences;
         self.trace = self.trace.rotate_left(7) ^ other.trace;
     }
@@ -132,6 +134,7 @@ impl ClusterReport {
             ("reads compared", self.reads as u64),
             ("watches compared", self.watched as u64),
             ("events", self.watches as u64),
+            ("syncs", self.syncs as u64),
             ("configurations", self.reconfigurations as u64),
             ("servers made new", self.replaced as u64),
             ("stuck in a change", self.stuck.len() as u64),
@@ -179,6 +182,10 @@ struct Host {
     is_lost: bool,
     /// Java runs before the next start.
     is_javas_turn: bool,
+    /// It leads, and was cut off.
+    is_quiet: bool,
+    /// Before this step it stands still, unless there is something that it does not know.
+    quiet_until_step: usize,
 }
 
 impl Host {
@@ -198,6 +205,8 @@ impl Host {
             is_rotten: false,
             is_lost: false,
             is_javas_turn: false,
+            is_quiet: false,
+            quiet_until_step: 0,
         }
     }
 }
@@ -251,6 +260,8 @@ pub struct Cluster {
     at: Vec<usize>,
     /// A change of the ensemble that somebody is to ask for.
     change: Option<Random>,
+    /// A leader is to be cut off.
+    isolation: bool,
     oracle: ClusterOracle,
     now: Now,
     report: ClusterReport,
@@ -330,6 +341,7 @@ impl Cluster {
             next_link: 1,
             at: vec![0; CLIENTS],
             change: None,
+            isolation: false,
             oracle: ClusterOracle::new(total, config, origin, last_counter),
             now: Now { mono_ms: 86_400_000, wall_ms: 1_700_000_000_000 },
             report: ClusterReport::default(),
@@ -351,6 +363,7 @@ impl Cluster {
         for _ in 0..steps {
             self.report.steps += 1;
             self.fault();
+            self.isolate();
             self.step();
             if self.is_undecided {
                 break;
@@ -364,6 +377,7 @@ impl Cluster {
         self.report.leads = self.oracle.leads;
         self.report.follows = self.oracle.follows;
         self.report.watches = self.clients.iter().map(|client| client.events).sum();
+        self.report.syncs = self.clients.iter().map(|client| client.syncs).sum();
         self.report.silences = self.clients.iter().map(|client| client.given_up).sum();
         self.report
     }
@@ -375,7 +389,7 @@ impl Cluster {
     fn heal(&mut self) {
         self.faults = ClusterFaults::default();
         self.is_healing = true;
-        self.change = None;
+        (self.change, self.isolation) = (None, false);
         self.cuts.clear();
         for (path, message) in std::mem::take(&mut self.held_back) {
             self.election.entry(path).or_default().push_back(message);
@@ -383,6 +397,7 @@ impl Cluster {
         for host in &mut self.hosts {
             host.disk.set_capacity(None);
             (host.is_full, host.armed, host.paused_until_ms, host.slow_until_ms) = (false, None, 0, 0);
+            host.is_quiet = false;
             (host.awaited_after_cut, host.awaited) = (false, BTreeSet::new());
         }
         let before = self.oracle.acknowledged;
@@ -480,6 +495,7 @@ impl Cluster {
     }
 
     fn fault(&mut self) {
+        let is_waiting = self.hosts.iter().any(|host| host.is_quiet && host.paused_until_ms > self.now.mono_ms);
         for (kind, name, ..) in FaultKind::ALL {
             if !self.chance.one_in(self.faults.of(kind)) {
                 continue;
@@ -487,7 +503,8 @@ impl Cluster {
             // What it is does not depend on those before it.
             let mut chance = Random::new(self.chance.bits());
             self.fault_count += 1;
-            if self.scenario.without.contains(&self.fault_count) {
+            // The others are to find a leader meanwhile.
+            if self.scenario.without.contains(&self.fault_count) || is_waiting {
                 continue;
             }
             let host = chance.below(self.hosts.len() as u64) as usize;
@@ -536,10 +553,44 @@ impl Cluster {
                 Moment::AfterCut => self.hosts.iter_mut().for_each(|host| host.awaited_after_cut = true),
                 Moment::Rename(name) => self.hosts[host].disk.stop_before_rename(name),
             },
+            FaultKind::Isolation => self.isolation = true,
             FaultKind::Reconfig if chance.one_in(6) => self.replace(host),
             // Whoever can ask next does.
             FaultKind::Reconfig => self.change = Some(Random::new(chance.bits())),
         }
+    }
+
+    /// Whoever leads next without anything that is not committed is cut off. Its clients ask for nothing but to be brought up
+    /// to date from then on: behind a proposal that nobody will acknowledge that is never answered.
+    fn isolate(&mut self) {
+        for at in 0..self.hosts.len() {
+            let host = &self.hosts[at];
+            if !host.is_quiet || host.paused_until_ms <= self.now.mono_ms {
+                continue;
+            }
+            let is_behind = host.member.as_ref().is_some_and(|member| member.tree().last_zxid().0 < self.oracle.highest_told);
+            if is_behind || self.report.steps >= host.quiet_until_step {
+                self.hosts[at].paused_until_ms = 0;
+            } else if self.oracle.is_last_leader(at) {
+                // Until it is missed.
+                self.now.mono_ms += self.options.tick_ms / 20;
+            }
+        }
+        if !self.isolation {
+            return;
+        }
+        let leads = |host: &Host| host.member.as_ref().is_some_and(|m| m.is_serving && m.peer().role() == Role::Leading);
+        let found = (0..self.hosts.len()).find(|host| leads(&self.hosts[*host]) && self.oracle.has_nothing_outstanding(*host));
+        let Some(host) = found else { return };
+        self.isolation = false;
+        for other in (0..self.hosts.len()).filter(|other| *other != host) {
+            self.set_cut(host, other, true);
+            self.set_cut(other, host, true);
+        }
+        trace!("{host}: cut off");
+        self.hosts[host].paused_until_ms = u64::MAX;
+        self.hosts[host].quiet_until_step = self.report.steps + 800;
+        self.hosts[host].is_quiet = true;
     }
 
     /// A client asks for another ensemble, in one of the ways that there are.
@@ -841,6 +892,15 @@ impl Cluster {
             }
             let power_cut = Some(self.random.bits());
             return self.end(host, power_cut);
+        }
+        if self.hosts[host].is_quiet && self.random.one_in(2) {
+            // Before it looks at the clock.
+            for index in 0..self.scenario.clients {
+                if self.hosts[host].member.is_some() {
+                    self.client_step(index, host);
+                }
+            }
+            return self.look(host);
         }
         let now = self.local_now(host);
         let random = self.random.below(100);
@@ -1192,15 +1252,20 @@ impl Cluster {
     fn client_step(&mut self, index: usize, host: usize) {
         let now = self.local_now(host);
         let client = &mut self.clients[index];
-        let member = self.hosts[host].member.as_mut().expect("it is its turn");
+        let Host { member, is_quiet, .. } = &mut self.hosts[host];
+        let member = member.as_mut().expect("it is its turn");
+        *is_quiet &= member.peer().role() == Role::Leading;
+        let is_quiet = *is_quiet;
         match client.line {
             Line::Down if client.wanted == Some(host) && !client.is_done => {
                 self.at[index] = host;
                 let front = self.random.below(FRONTS as u64) as usize;
                 client.connect(now.mono_ms, front, member.accept(now, front));
                 // What is asked for before there is a session waits for it.
-                if self.random.one_in(2) && client.can_ask() {
-                    client.ask(now.mono_ms, &mut self.random);
+                if is_quiet && client.can_ask() {
+                    client.ask_for_sync(now.mono_ms, self.oracle.highest_told);
+                } else if self.random.one_in(2) && client.can_ask() {
+                    client.ask(now.mono_ms, &mut self.random, self.oracle.highest_told);
                 }
             }
             Line::Asking { .. } if self.at[index] == host => {}
@@ -1211,11 +1276,14 @@ impl Cluster {
                     return;
                 }
                 for _ in 0..1 + self.random.below(4) {
-                    if client.can_ask() {
-                        client.ask(now.mono_ms, &mut self.random);
+                    if client.can_ask() && is_quiet {
+                        client.ask_for_sync(now.mono_ms, self.oracle.highest_told);
+                    } else if client.can_ask() {
+                        client.ask(now.mono_ms, &mut self.random, self.oracle.highest_told);
                     }
                 }
                 if client.can_ask()
+                    && !is_quiet
                     && member.is_serving
                     && let Some(mut chance) = self.change.take()
                 {

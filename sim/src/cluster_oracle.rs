@@ -78,6 +78,8 @@ pub struct ClusterOracle {
     /// Writes that clients were told of, and those of them that groups and weights have decided.
     pub acknowledged: usize,
     pub by_groups: usize,
+    /// What any client was told of: all that is behind a sync shows as much.
+    pub highest_told: i64,
     /// Roles taken up.
     pub leads: usize,
     pub follows: usize,
@@ -125,9 +127,20 @@ impl ClusterOracle {
             names: BTreeSet::new(),
             acknowledged: 0,
             by_groups: 0,
+            highest_told: 0,
             leads: 0,
             follows: 0,
         }
+    }
+
+    /// Whether everything that it has logged is committed.
+    pub fn has_nothing_outstanding(&self, member: usize) -> bool {
+        self.members[member].log.last_key_value().is_none_or(|(last, _)| *last <= self.last_committed())
+    }
+
+    /// Whether nobody has led since this one began to.
+    pub fn is_last_leader(&self, member: usize) -> bool {
+        self.leaders.last_key_value().is_some_and(|(_, last)| *last == member)
     }
 
     /// The end of the list.
@@ -399,6 +412,9 @@ impl ClusterOracle {
 
     /// A client was told something by this member.
     pub fn told(&mut self, member: usize, told: Told) {
+        if let Told::Write { zxid, .. } | Told::Zxid(zxid) = told {
+            self.highest_told = self.highest_told.max(zxid);
+        }
         match told {
             // Answers that spend no transaction, or one of another.
             Told::Write { error: SESSION_EXPIRED | SESSION_MOVED, .. } | Told::Zxid(_) => {}

@@ -35,6 +35,9 @@ pub enum FaultKind {
     Java,
     /// A member loses its power at a moment that is rare otherwise, the next time that it comes to it.
     PowerCutAt,
+    /// A leader without anything that is not committed stands still, and is cut off from all others: when it goes on it does
+    /// not know that there may be another leader.
+    Isolation,
     /// A client asks for another ensemble, or the owner of a server that has left makes a new one of it.
     Reconfig,
 }
@@ -78,7 +81,7 @@ impl Moment {
 impl FaultKind {
     /// All of them: the name, in one of how many runs it is absent, and about how many steps lie between two. The last one is
     /// in one run of three, less those.
-    pub const ALL: [(Self, &'static str, u64, u64); 16] = [
+    pub const ALL: [(Self, &'static str, u64, u64); 17] = [
         (Self::PowerCut, "power cuts", 3, 600),
         (Self::PowerCutInside, "power cuts inside", 3, 500),
         (Self::Blackout, "blackouts", 2, 2000),
@@ -94,6 +97,7 @@ impl FaultKind {
         (Self::Rot, "rotten bytes", 2, 1500),
         (Self::Java, "starts of Java", 2, 1000),
         (Self::PowerCutAt, "power cuts at a moment", 3, 500),
+        (Self::Isolation, "leaders cut off", 3, 1200),
         (Self::Reconfig, "changes of the ensemble", 10, 40),
     ];
     /// How many kinds there are.

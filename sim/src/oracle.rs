@@ -21,7 +21,7 @@ pub struct Oracle {
     /// Every transaction of the history as it was proposed, by zxid; the tail may not be durable.
     history: BTreeMap<i64, Bytes>,
     /// The highest zxid that anybody outside was shown.
-    shown: i64,
+    pub shown: i64,
     /// Session and cxid of writes that got an error because the log had no room.
     refused: BTreeSet<(i64, i32)>,
     /// Sessions whose end was refused: they may have been denied while it was on its way.

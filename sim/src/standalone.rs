@@ -322,7 +322,7 @@ impl Standalone {
             Line::Up { .. } => {
                 for _ in 0..1 + self.random.below(4) {
                     if client.can_ask() {
-                        client.ask(now.mono_ms, &mut self.random);
+                        client.ask(now.mono_ms, &mut self.random, self.oracle.shown);
                     }
                 }
             }

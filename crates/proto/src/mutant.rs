@@ -59,6 +59,8 @@ pub enum Mutant {
     WeightsIgnored,
     /// A follower brings observers to the end of its log, and not to the end of what is committed.
     FedUncommitted,
+    /// A leader answers a sync without having a quorum confirm that it leads.
+    SyncNotConfirmed,
 }
 
 impl Mutant {
@@ -90,6 +92,7 @@ impl Mutant {
         (Self::PendingEphemeralsOverlooked, "4, 10 (ZOOKEEPER-2355)"),
         (Self::WeightsIgnored, "hierarchical quorums"),
         (Self::FedUncommitted, "observer masters"),
+        (Self::SyncNotConfirmed, "rule 9 (ZOOKEEPER-1675)"),
     ];
 }
 

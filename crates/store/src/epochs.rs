@@ -129,6 +129,14 @@ impl EpochFiles {
         write_atomically(&self.disk, &self.directory, CURRENT_TEMPORARY, epoch.to_string().as_bytes())
     }
 
+    /// The last epoch that was announced, until one has become the current one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn announced(&self) -> Result<Option<i64>, Damaged> {
+        self.read(CURRENT_TEMPORARY)
+    }
+
     /// Makes an epoch the current one; the history must be durable.
     pub fn set_current(&self, epoch: i64) -> io::Result<()> {
         // After a crash in between the copy has to know of both.

@@ -764,7 +764,7 @@ impl Leading {
 
     fn end_round(&mut self, shared: &mut Shared) {
         let has_answered = |l: &Learner| l.round_ping.is_some_and(|ping| l.pings_answered >= ping);
-        if !self.round_is_on || !self.is_quorum(shared, has_answered) {
+        if !self.round_is_on || !(self.is_quorum(shared, has_answered) || mutant::is(Mutant::SyncNotConfirmed)) {
             return;
         }
         self.round_is_on = false;
