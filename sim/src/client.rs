@@ -394,6 +394,7 @@ impl Client {
                     if completion.zxid >= 0 {
                         assert!(completion.zxid >= *seen_zxid, "client {index}: zxid {:#x} after {seen_zxid:#x}", completion.zxid);
                         *seen_zxid = completion.zxid;
+                        trace!("   client {index}: {:?} is answered at {:#x}: {}", asked.op, completion.zxid, completion.error.0);
                         if let Some(least) = asked.least_zxid.filter(|_| completion.error == ErrorCode::OK) {
                             let zxid = completion.zxid;
                             assert!(zxid >= least, "client {index}: synchronised to {zxid:#x}, and {least:#x} had been told");
@@ -404,6 +405,7 @@ impl Client {
                     }
                 }
                 Output::Watch(event) => {
+                    trace!("   client {index}: told {:?} {} at {}", event.kind, String::from_utf8_lossy(event.path), event.zxid);
                     *events += 1;
                     told.extend(told_of(&event, hearing));
                 }
@@ -480,6 +482,10 @@ fn answered(asked: &Unanswered, completion: &Completion<'_>, session: SessionId)
 
 /// Notes what a reply says.
 fn hear(hearing: &mut Hearing, asked: &Unanswered, completion: &Completion<'_>) {
+    if matches!(completion.error, ErrorCode::SESSION_EXPIRED | ErrorCode::SESSION_MOVED) {
+        // The session has no watches here any more.
+        return;
+    }
     hearing.replied(completion.zxid);
     let Some(Reading { path, what, watch }) = &asked.read else { return };
     let is_there = match completion.error {
