@@ -209,6 +209,10 @@ fn run_parked(tree: &Tree, hands: &mut Hands<'_>, origin: &mut Origin, schemes: 
     let connection = origin.connection;
     for parked in std::mem::take(&mut origin.before) {
         let (watches, inbox) = &mut hands.fronts[usize::from(connection.front)];
+        if watches.is_closed(connection.slot, connection.generation) {
+            // Its watches would be those of the next connection with this slot.
+            return;
+        }
         hands.touched |= 1 << connection.front;
         let mut reading = Reading {
             tree,

@@ -392,7 +392,7 @@ impl Front {
             self.options.limits.give_back(load);
         }
         connection.identities = Arc::default();
-        self.shared.watches.lock().expect("no holder of the watches panics").remove_watcher(slot);
+        self.shared.watches.lock().expect("no holder of the watches panics").close(slot, id.generation);
         self.limbo.push(slot);
     }
 

@@ -566,6 +566,39 @@ fn mail_for_a_closed_connection_does_not_reach_the_next_one() {
     assert_eq!(world.accept(), slot);
 }
 
+/// Seed 1796 of the simulator of one server on 02000c8: the next connection with the slot was told of what it did not watch.
+#[test]
+fn a_read_that_waited_leaves_no_watch_to_the_next_connection_with_the_slot() {
+    let mut world = World::new();
+    let (a, _) = world.client();
+    let (b, _) = world.client();
+    world.frame(a, &create(1, "/a", 0));
+    world.frame(b, &create(1, "/x", 0));
+    world.sync();
+    world.frame(a, &set(2, "/a", b"1", -1));
+    world.frame(a, &get(100, "/a", true));
+    world.frame(a, &set(3, "/x", b"1", -1));
+    world.front.closed(a);
+    world.bring();
+    world.front.drain(world.now, &world.tree, &mut world.wires);
+    world.wires.out(a).clear();
+    let c = world.connect(SessionId::NONE, [0; 16]);
+    assert_eq!(c, a, "the slot is used again");
+    assert_eq!(world.shared.watches.lock().unwrap().watch_count(), 0);
+    world.wires.out(c).clear();
+    world.frame(b, &set(2, "/a", b"2", -1));
+    world.sync();
+    assert_eq!(world.replies(c), []);
+    // Its own watches are its own.
+    world.frame(c, &set(1, "/a", b"3", -1));
+    world.frame(c, &get(100, "/a", true));
+    world.sync();
+    world.replies(c);
+    world.frame(b, &set(3, "/a", b"4", -1));
+    world.sync();
+    assert_eq!(world.replies(c).len(), 1);
+}
+
 #[test]
 fn the_metrics_are_told_what_was_done() {
     let mut world = World::new();

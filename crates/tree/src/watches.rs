@@ -202,6 +202,8 @@ pub struct Watches {
     /// The paths of each watcher, in either table. What has fired may still stand here: whoever
     /// reads it asks the path.
     watchers: Vec<PathsOf>,
+    /// The generation of the last connection that has gone, by its slot; `None` before one has.
+    gone: Vec<Option<u32>>,
     /// Watches that are recursive.
     recursive: usize,
     /// Pairs of path and watcher in the data table.
@@ -375,6 +377,22 @@ impl Watches {
         if !self.paths.get(id).is_watched_by(watcher) {
             self.watchers[watcher as usize].ids.remove(id);
         }
+    }
+
+    /// The connection that has this slot now, `generation`, has gone: no watch may be set for it any more. Its slot is used
+    /// again, with later generations.
+    pub fn close(&mut self, watcher: u32, generation: u32) {
+        self.remove_watcher(watcher);
+        if self.gone.len() <= watcher as usize {
+            self.gone.resize(watcher as usize + 1, None);
+        }
+        self.gone[watcher as usize] = Some(generation);
+    }
+
+    /// Whether this connection has gone, and another has its slot or will.
+    pub fn is_closed(&self, watcher: u32, generation: u32) -> bool {
+        let gone = self.gone.get(watcher as usize).copied().flatten();
+        gone.is_some_and(|gone| gone.wrapping_sub(generation) as i32 >= 0)
     }
 
     /// A connection has gone: so have its watches.
