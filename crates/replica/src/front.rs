@@ -785,7 +785,9 @@ impl Front {
                         audit.answered(id, &bytes[range.clone()]);
                     }
                 }
-                if self.living(id).is_none() {
+                // Behind the end of its session a connection is told nothing: it has no watches any more, and would see what
+                // they should have told first.
+                if self.living(id).is_none_or(|connection| connection.ended) {
                     self.stats.stale_replies += 1;
                     return;
                 }

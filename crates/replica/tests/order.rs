@@ -454,6 +454,26 @@ fn a_silent_session_expires_with_its_ephemerals() {
     assert_eq!(world.wires.closed, [slot]);
 }
 
+/// Seed 2830 of the simulator of one server on 480f4d0: a read was answered that had waited when its session ended, from a state
+/// of which the session's watches should have told first.
+#[test]
+fn nothing_is_answered_behind_the_end_of_a_session() {
+    let mut world = World::new();
+    let (a, _) = world.client();
+    world.frame(a, &create(1, "/a", 0));
+    world.sync();
+    world.replies(a);
+    world.frame(a, &set(2, "/a", b"1", -1));
+    world.now.mono_ms += 10_000;
+    world.tell(Input::Tick);
+    world.frame(a, &set(3, "/a", b"2", -1));
+    world.frame(a, &get(100, "/a", true));
+    world.frame(a, &set(4, "/a", b"3", -1));
+    world.sync();
+    assert_eq!(world.replies(a), [(2, 3, 0)]);
+    assert_eq!(world.wires.closed, [a]);
+}
+
 #[test]
 fn a_session_that_comes_back_with_a_shorter_timeout_expires_by_it() {
     let mut world = World::new();
