@@ -23,7 +23,8 @@ impl Drop for Seed {
 fn run(seeds: u64, steps: usize, faults: Option<Faults>) -> Report {
     let first = number("OXKEEPER_SEED", 1);
     let mut all = Report::default();
-    for seed in first..first + number("OXKEEPER_SEEDS", seeds) {
+    let seeds = number("OXKEEPER_SEEDS", seeds);
+    for seed in first..first + seeds {
         let _named = Seed(seed);
         all += Standalone::new(seed, faults).run(steps);
     }
