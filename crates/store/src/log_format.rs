@@ -403,7 +403,7 @@ mod tests {
         }
     }
 
-    /// Seed 187 of the simulator of one server on 7fae2ef: of a record only its last byte and its end mark lay in the sector
+    /// Seed 187 of the simulator of one server on 32799b3: of a record only its last byte and its end mark lay in the sector
     /// that was lost, and a change of the one would have explained it.
     #[test]
     fn a_missing_sector_is_a_torn_write_however_little_of_a_record_it_held() {
