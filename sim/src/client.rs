@@ -482,10 +482,6 @@ fn answered(asked: &Unanswered, completion: &Completion<'_>, session: SessionId)
 
 /// Notes what a reply says.
 fn hear(hearing: &mut Hearing, asked: &Unanswered, completion: &Completion<'_>) {
-    if matches!(completion.error, ErrorCode::SESSION_EXPIRED | ErrorCode::SESSION_MOVED) {
-        // The session has no watches here any more.
-        return;
-    }
     hearing.replied(completion.zxid);
     let Some(Reading { path, what, watch }) = &asked.read else { return };
     let is_there = match completion.error {

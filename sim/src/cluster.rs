@@ -583,7 +583,7 @@ impl Cluster {
         let found = (0..self.hosts.len()).find(|host| leads(&self.hosts[*host]) && self.oracle.has_nothing_outstanding(*host));
         let Some(host) = found else { return };
         self.isolation = false;
-        for other in (0..self.hosts.len()).filter(|other| *other != host) {
+        for other in 0..self.hosts.len() {
             self.set_cut(host, other, true);
             self.set_cut(other, host, true);
         }

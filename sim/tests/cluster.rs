@@ -107,6 +107,7 @@ fn whatever_goes_wrong() {
         ("servers made new", sum.replaced, 100),
         ("reads", sum.reads, 2_000),
         ("watches", sum.watched, 500),
+        ("syncs", sum.syncs, 3_000),
     ] {
         assert!(count >= floor, "{what}: {count}, and at least {floor} are wanted");
     }
